@@ -1,0 +1,72 @@
+"""The contract between the trained model and everyone who calls it.
+
+Every name, dtype, shape and port that both sides of the network must agree on is stated here and nowhere else.
+Standard library only, so that a client can import it without TensorFlow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MODEL_NAME = "keypoints"
+GRPC_PORT = 8500
+REST_PORT = 8501
+TAG = "serve"
+METHOD = "tensorflow/serving/predict"
+
+IMAGE_SIDE = 384
+"""Images are stretched to a square of this many pixels, so that a ratio holds for the original picture too."""
+
+KEYPOINT_COUNT = 24
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A named tensor at a door of the graph. `shape` starts with the batch, -1 standing for any number."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One door into the graph: `input` is what a request must carry, `tensor` the graph's own name for it."""
+
+    key: str
+    input: TensorSpec
+    tensor: str
+
+
+DEFAULT = Signature(
+    "serving_default",
+    TensorSpec("predictor_inputs", "float32", (-1, IMAGE_SIDE, IMAGE_SIDE, 3)),
+    "images:0",
+)
+"""RGB, 0 to 255; normalisation happens inside the graph."""
+
+UINT8 = Signature(
+    "serving_uint8",
+    TensorSpec("images_uint8", "uint8", (-1, IMAGE_SIDE, IMAGE_SIDE, 3)),
+    "images_uint8:0",
+)
+"""The same pixels in a quarter of the bytes."""
+
+BYTES = Signature("serving_bytes", TensorSpec("image_bytes", "string", (-1,)), "image_bytes:0")
+"""JPEG or PNG files as they lie on disk, decoded and resized in the graph."""
+
+SIGNATURES = {signature.key: signature for signature in (DEFAULT, UINT8, BYTES)}
+
+PRED_X_RATIO = TensorSpec("pred_x_ratio", "float32", (-1, KEYPOINT_COUNT))
+"""x as a fraction of the image's width."""
+
+PRED_Y_RATIO = TensorSpec("pred_y_ratio", "float32", (-1, KEYPOINT_COUNT))
+"""y as a fraction of the image's height."""
+
+PRED_V = TensorSpec("pred_v", "int64", (-1, KEYPOINT_COUNT))
+"""Visibility class, one of ABSENT, OCCLUDED, VISIBLE: the annotation's v plus one."""
+
+OUTPUTS = (PRED_X_RATIO, PRED_Y_RATIO, PRED_V)
+
+ABSENT, OCCLUDED, VISIBLE = 0, 1, 2
+VISIBILITY_NAMES = ("absent", "occluded", "visible")
