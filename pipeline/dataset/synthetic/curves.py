@@ -1,0 +1,55 @@
+"""Plane curves from which garments are cut: smooth lines through points, offsets, containment."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def points(*xy: tuple[float, float]) -> Array:
+    """Rows of x and y: (n, 2)."""
+    return np.asarray(xy, np.float64).reshape(-1, 2)
+
+
+def spline(through: npt.ArrayLike, steps: int = 8) -> Array:
+    """Catmull-Rom curve through (n, 2) points, both ends included: (steps * (n - 1) + 1, 2)."""
+    p = np.asarray(through, np.float64)
+    if len(p) < 3:
+        return np.linspace(p[0], p[-1], steps + 1)
+    padded = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
+    a, b, c, d = (padded[i : len(p) - 1 + i, None] for i in range(4))
+    t = (np.arange(steps) / steps)[None, :, None]
+    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    return np.vstack([curve.reshape(-1, 2), p[-1]])
+
+
+def dip(left: npt.ArrayLike, right: npt.ArrayLike, bottom: npt.ArrayLike, roundness: float = 1.0) -> Array:
+    """From left down through bottom up to right: roundness 0 is a V, 1 half an ellipse, 2 nearly a square. (33, 2)."""
+    a, b, m = (np.asarray(point, np.float64) for point in (left, right, bottom))
+    t = np.linspace(-1, 1, 33)[:, None]
+    power = 1 + 1.2 * roundness
+    depth = (1 - np.abs(t) ** power) ** (1 / (1 + 0.8 * roundness))
+    chord = np.where(t < 0, a + (m - a) * (1 + t), m + (b - m) * t)
+    straight = np.where(t < 0, a[1] + (m[1] - a[1]) * (1 + t), m[1] + (b[1] - m[1]) * t)
+    level = np.where(t < 0, a[1], b[1])
+    chord[:, 1:] = level + (m[1] - level) * depth if roundness > 0 else straight
+    return chord
+
+
+def offset(line: Array, distance: float) -> Array:
+    """A line moved sideways by distance, to the right of its direction when y points down."""
+    along = np.gradient(line, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    return line + distance * np.stack([-along[:, 1], along[:, 0]], axis=1)
+
+
+def inside(point: npt.ArrayLike, outline: Array) -> bool:
+    """Whether a point lies in a closed polygon (even-odd rule)."""
+    x, y = np.asarray(point, np.float64)
+    ax, ay = outline.T
+    bx, by = np.roll(outline, -1, axis=0).T
+    crosses = (ay > y) != (by > y)
+    rise = np.where(by == ay, 1.0, by - ay)
+    return bool(np.count_nonzero(crosses & (x < ax + (y - ay) * (bx - ax) / rise)) % 2)

@@ -1,0 +1,64 @@
+"""Draw one picture of the set, the same for the same seed and index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from model.keypoints import CATEGORIES, INDEX, KEYPOINTS
+from pipeline.dataset.synthetic.bottoms import skirt, trousers
+from pipeline.dataset.synthetic.garment import Random, chance
+from pipeline.dataset.synthetic.ground import ground
+from pipeline.dataset.synthetic.light import illumination, photograph
+from pipeline.dataset.synthetic.placing import place
+from pipeline.dataset.synthetic.scene import Canvas, hanger, hanger_cloth
+from pipeline.dataset.synthetic.tops import blouse, dress, outwear
+
+TAILORS = {"blouse": blouse, "outwear": outwear, "dress": dress, "skirt": skirt, "trousers": trousers}
+
+FORMATS = ((400, 533), (400, 711), (533, 400), (400, 400), (711, 400))
+"""Width and height in pixels, and below how often: as phones take them."""
+SHARES = (0.68, 0.1, 0.1, 0.07, 0.05)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture and the truth about it.
+
+    image: RGB. points: (24, 2) float32, x and y in pixels in continuous coordinates (pixel centres at +0.5).
+    v: (24,) int8, 1 visible, 0 occluded, -1 absent; where it is -1, points are -1.
+    """
+
+    image: Image.Image
+    category: str
+    points: npt.NDArray[np.float32]
+    v: npt.NDArray[np.int8]
+
+
+def draw(seed: int, index: int) -> Drawn:
+    """Picture number index of the set that seed names. Categories take turns."""
+    rng: Random = np.random.default_rng([seed, index])
+    category = CATEGORIES[index % len(CATEGORIES)]
+    garment = TAILORS[category](rng)
+    hung = chance(rng, 0.35)
+    if hung and chance(rng, 0.85):
+        pieces = hanger(rng, garment)
+        garment.panels[0:0] = pieces
+    width, height = FORMATS[int(rng.choice(len(FORMATS), p=SHARES))]
+    placing = place(rng, garment, width, height, hung)
+    field = ground(rng, height, width, hung)
+    canvas = Canvas(rng, field, garment, placing, hung)
+    canvas.cloths["hanger"] = hanger_cloth(rng)
+    for panel in garment.panels:
+        canvas.lay(panel)
+    image = photograph(rng, canvas.field * illumination(rng, height, width))
+    xy = np.full((len(KEYPOINTS), 2), -1, np.float32)
+    v = np.full(len(KEYPOINTS), -1, np.int8)
+    for name, (x, y, seen) in garment.points.items():
+        at = placing(np.array([[x, y]]))[0]
+        if 0 <= at[0] < width and 0 <= at[1] < height:
+            xy[INDEX[name]], v[INDEX[name]] = at, seen
+    return Drawn(image, category, xy, v)

@@ -1,0 +1,107 @@
+"""Write drawn pictures in the layout of FashionAI, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Callable
+
+from model.keypoints import KEYPOINTS
+from pipeline.dataset.synthetic.drawing import Drawn, draw
+
+CHUNK = 20
+"""Pictures that one process draws before it reports."""
+
+
+def _cells(drawn: Drawn) -> list[str]:
+    cells = []
+    width, height = drawn.image.size
+    for (x, y), v in zip(drawn.points, drawn.v):
+        px, py = (min(int(x), width - 1), min(int(y), height - 1)) if v >= 0 else (-1, -1)
+        cells.append(f"{px}_{py}_{v}")
+    return cells
+
+
+def _write(folder: Path, seed: int, indices: range) -> list[list[str]]:
+    """Draw and store some pictures; their CSV rows."""
+    rows = []
+    for index in indices:
+        drawn = draw(seed, index)
+        image_id = f"Images/{drawn.category}/drawn-{seed}-{index:06d}.jpg"
+        drawn.image.save(folder / image_id, quality=90)
+        rows.append([image_id, drawn.category, *_cells(drawn)])
+    return rows
+
+
+def _chunks(folder: Path, seed: int, count: int, processes: int) -> Iterator[list[list[str]]]:
+    work = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    write = partial(_write, folder, seed)
+    if processes == 1:
+        yield from map(write, work)
+        return
+    # Spawned, not forked: the caller may hold TensorFlow's threads, which do not survive a fork.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(write, indices) for indices in work]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def write_dataset(
+    folder: Path,
+    count: int,
+    seed: int,
+    processes: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Draw pictures 0 to count - 1 of this seed into a new folder.
+
+    Writes <folder>/Annotations/<folder's name>.csv and <folder>/Images/<category>/<id>.jpg. on_progress hears how many
+    of how many are done. processes: one per core unless told. Everything is written beside the folder under a temporary
+    name and renamed at the end.
+
+    Raises ValueError if count is not positive, FileExistsError if the folder exists and is not empty.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} exists and is not empty: choose another folder or remove it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _fill(staging, folder.name, count, seed, processes or os.cpu_count() or 1, on_progress)
+        staging.chmod(0o755)
+        staging.rename(folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _fill(
+    staging: Path, name: str, count: int, seed: int, processes: int, on_progress: Callable[[int, int], None] | None
+) -> None:
+    from model.keypoints import CATEGORIES
+
+    for category in CATEGORIES:
+        (staging / "Images" / category).mkdir(parents=True)
+    rows: list[list[str]] = []
+    for written in _chunks(staging, seed, count, processes):
+        rows += written
+        if on_progress:
+            on_progress(len(rows), count)
+    rows.sort(key=lambda row: row[0].rsplit("/", 1)[1])
+    (staging / "Annotations").mkdir()
+    with (staging / "Annotations" / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image_id", "image_category", *KEYPOINTS])
+        writer.writerows(rows)

@@ -1,0 +1,177 @@
+"""What garments lie on or hang before: wood, carpet, sheets, tiles, walls, doors; and what stands at the edges."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pipeline.dataset.synthetic.cloth import SIDE, cloth
+from pipeline.dataset.synthetic.garment import Random, chance, pick
+from pipeline.dataset.synthetic.noise import Field, Pixels, sample, slope, smooth
+
+
+def _hsv(hue: float, saturation: float, value: float) -> Field:
+    return 255 * np.asarray(colorsys.hsv_to_rgb(hue % 1, min(saturation, 1), min(value, 1)), np.float32)
+
+
+def _coordinates(rng: Random, height: int, width: int, turn: float) -> tuple[Field, Field]:
+    """Plane coordinates of each pixel, seen at a slant and turned: u and v, about 1 across the picture's height."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
+    tilt = rng.uniform(-0.25, 0.25)
+    depth = 1 + tilt * (y - 0.5)
+    x, y = (x - 0.5) / depth, (y - 0.5) / depth
+    return np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y
+
+
+def wood(rng: Random, height: int, width: int) -> Field:
+    """Floor boards or parquet: strips of slightly different colour with grain along them."""
+    base = _hsv(rng.uniform(0.04, 0.11), rng.uniform(0.1, 0.65), rng.uniform(0.25, 0.85))
+    turn = float(rng.choice([0.0, np.pi / 2])) + rng.normal(0, 0.08)
+    u, v = _coordinates(rng, height, width, turn)
+    wide, long = rng.uniform(0.05, 0.22), rng.uniform(0.4, 1.5)
+    if chance(rng, 0.2):  # parquet in squares
+        side = wide * 3
+        flip = (np.floor(u / side) + np.floor(v / side)).astype(np.int32) % 2 == 1
+        u, v = np.where(flip, v, u), np.where(flip, u, v)
+        long = side
+    row = np.floor(u / wide)
+    along = v / long + row * 0.37
+    board = row * 7 + np.floor(along) * 13
+    shades = rng.normal(0, 1, 64).astype(np.float32)
+    tone = shades[np.mod(board.astype(np.int32), 64)]
+    grain = smooth(rng, SIDE, SIDE, 90, 14.0) + 0.7 * smooth(rng, SIDE, SIDE, 24, 8.0)
+    shift = 60 * tone
+    lines = sample(grain, u * 500 + shift, v * 260 + shift)
+    gap_u, gap_v = np.abs(u / wide - row - 0.5), np.abs(along - np.floor(along) - 0.5)
+    edge = 0.5 - rng.uniform(0.008, 0.02)
+    seam = (gap_u > edge) | (gap_v > 0.5 - 0.004)
+    light = 1 + rng.uniform(0.02, 0.12) * tone + rng.uniform(0.03, 0.09) * lines - rng.uniform(0.1, 0.4) * seam
+    return np.asarray(base * light[..., None], np.float32)
+
+
+def carpet(rng: Random, height: int, width: int) -> Field:
+    """Pile: strong fine grain, seldom with a pattern."""
+    if chance(rng, 0.3):
+        field = fabric(rng, height, width)
+    else:
+        base = _hsv(rng.choice([0.08, 0.1, 0.6, rng.random()]), rng.uniform(0.02, 0.5), rng.uniform(0.2, 0.85))
+        field = np.broadcast_to(base, (height, width, 3)).astype(np.float32)
+    grain = rng.standard_normal((height, width), dtype=np.float32)
+    coarse = smooth(rng, height, width, rng.uniform(60, 180))
+    light = 1 + rng.uniform(0.03, 0.14) * grain + rng.uniform(0.05, 0.16) * coarse
+    return np.asarray(field * light[..., None], np.float32)
+
+
+def fabric(rng: Random, height: int, width: int) -> Field:
+    """A patterned blanket or bed cover, flat."""
+    stuff = cloth(rng)
+    turn = float(rng.choice([0.0, np.pi / 2])) + rng.normal(0, 0.15)
+    u, v = _coordinates(rng, height, width, turn)
+    per = SIDE / rng.uniform(0.12, 0.7)
+    return sample(stuff.pattern, u * per + 1000, v * per + 1000)
+
+
+def sheet(rng: Random, height: int, width: int) -> Field:
+    """A bed sheet or spread: folds, sometimes quilted, plain or patterned."""
+    if chance(rng, 0.4):
+        field = fabric(rng, height, width)
+    else:
+        hue, strong = rng.choice([0.0, 0.03, 0.08, 0.12, 0.6, 0.9, 0.93]), chance(rng, 0.35)
+        saturation = rng.uniform(0.5, 0.9) if strong else rng.uniform(0.0, 0.3)
+        base = _hsv(hue + rng.normal(0, 0.02), saturation, rng.uniform(0.4, 0.8) if strong else rng.uniform(0.6, 0.95))
+        field = np.broadcast_to(base, (height, width, 3)).astype(np.float32)
+    folds = smooth(rng, height, width, rng.uniform(3, 7), rng.uniform(0.3, 3)) * 8
+    ridges = 1 - np.abs(smooth(rng, height, width, rng.uniform(3, 9)))
+    relief = folds * 0.6 + 4 * np.maximum(ridges, 0.6)
+    if chance(rng, 0.25):
+        u, v = _coordinates(rng, height, width, np.pi / 4 + rng.normal(0, 0.2))
+        period = rng.uniform(0.1, 0.25)
+        quilt = np.minimum(np.abs(np.mod(u / period, 1) - 0.5), np.abs(np.mod(v / period, 1) - 0.5))
+        relief = relief - 3 * np.exp(-((quilt * 12) ** 2))
+    light = 1 + rng.uniform(0.1, 0.45) * slope(relief.astype(np.float32), rng.uniform(0, 6.28))
+    light += rng.uniform(0.005, 0.02) * rng.standard_normal((height, width), dtype=np.float32)
+    return np.asarray(field * light[..., None], np.float32)
+
+
+def tiles(rng: Random, height: int, width: int) -> Field:
+    """Floor tiles or bricks with joints."""
+    brick = chance(rng, 0.3)
+    base = _hsv(rng.uniform(0.03, 0.12), rng.uniform(0.02, 0.3), rng.uniform(0.3, 0.9))
+    turn = rng.choice([0.0, np.pi / 4]) + rng.normal(0, 0.1) if not brick else rng.normal(0, 0.02)
+    u, v = _coordinates(rng, height, width, turn)
+    wide = rng.uniform(0.15, 0.22) if brick else rng.uniform(0.2, 0.6)
+    high = wide * 0.4 if brick else wide
+    row = np.floor(v / high + 0.3)
+    u = u + 0.5 * wide * np.mod(row, 2) if brick else u
+    gap = np.maximum(
+        np.abs(np.mod(u / wide, 1) - 0.5) * wide - wide / 2, np.abs(np.mod(v / high + 0.3, 1) - 0.5) * high - high / 2
+    )
+    joint = np.clip(1 + gap / rng.uniform(0.004, 0.012), 0, 1)
+    shades = rng.normal(0, 1, 97).astype(np.float32)
+    tone = shades[np.mod((row * 31 + np.floor(u / wide)).astype(np.int32), 97)]
+    clouds = smooth(rng, height, width, 40) + smooth(rng, height, width, 8)
+    light = 1 + (0.07 if brick else 0.015) * tone + rng.uniform(0.005, 0.04) * clouds
+    light = light + joint * rng.choice([-0.35, -0.2, 0.12])
+    return np.asarray(base * light[..., None], np.float32)
+
+
+def wall(rng: Random, height: int, width: int) -> Field:
+    """A painted or papered wall, perhaps with a skirting board and the floor below, or a door's mouldings."""
+    value = rng.uniform(0.6, 0.92) if chance(rng, 0.8) else rng.uniform(0.15, 0.6)
+    base = _hsv(rng.uniform(0.03, 0.16) if chance(rng, 0.8) else rng.random(), rng.uniform(0.0, 0.25), value)
+    light = 1 + rng.uniform(0.0, 0.03) * smooth(rng, height, width, rng.uniform(40, 160))
+    light = light + 0.01 * rng.standard_normal((height, width), dtype=np.float32)
+    field = np.asarray(base * light[..., None], np.float32)
+    if chance(rng, 0.3):
+        low = int(height * rng.uniform(0.8, 0.98))
+        field[low:] = wood(rng, height, width)[low:]
+        field[max(0, low - 14) : low] = rng.uniform(100, 235)
+    return field
+
+
+def panelled(rng: Random, height: int, width: int) -> Field:
+    """A door or a wardrobe: wood or paint, with upright joints and mouldings."""
+    field = wood(rng, height, width) if chance(rng, 0.6) else wall(rng, height, width)
+    mask = Image.new("L", (width, height), 128)
+    draw = ImageDraw.Draw(mask)
+    x = rng.uniform(-0.2, 0.3) * width
+    step = rng.uniform(0.35, 0.8) * width
+    while x < width:
+        draw.line([x, 0, x, height], fill=60, width=int(rng.integers(2, 5)))
+        if step > 0.5 * width:
+            box = [x + step * 0.15, height * rng.uniform(0.02, 0.2), x + step * 0.85, height * rng.uniform(0.6, 0.98)]
+            draw.rectangle(box, outline=95, width=3)
+            draw.rectangle([box[0] + 3, box[1] + 3, box[2] - 3, box[3] - 3], outline=150, width=2)
+        x += step
+    return np.asarray(field * (np.asarray(mask, np.float32) / 128)[..., None], np.float32)
+
+
+def clutter(rng: Random, field: Field) -> None:
+    """Things at the edges: a strip of something else, dark furniture, a cable. Changes the picture in place."""
+    height, width = field.shape[:2]
+    for _ in range(int(rng.integers(1, 3))):
+        thick = rng.uniform(0.03, 0.16)
+        tone = _hsv(rng.random(), rng.uniform(0, 0.5), rng.uniform(0.05, 0.9))
+        edge = int(rng.integers(0, 4))
+        slant = rng.normal(0, 0.03)
+        y, x = np.ogrid[0:height, 0:width]
+        a, b = x / width, y / height
+        distance = (a - slant * b, b - slant * a, 1 - a - slant * b, 1 - b - slant * a)[edge]
+        strip: Pixels = distance < thick
+        texture = 1 + 0.08 * smooth(rng, height, width, 20)
+        field[strip] = (tone * texture[..., None])[strip]
+
+
+def ground(rng: Random, height: int, width: int, hung: bool) -> Field:
+    """A ground, (height, width, 3), about 0..255: mostly walls and doors for what hangs, floors and beds for the rest."""
+    lying = {"wood": 0.3, "carpet": 0.15, "sheet": 0.35, "tiles": 0.08, "wall": 0.07, "fabric": 0.05}
+    hanging = {"wall": 0.65, "panelled": 0.2, "tiles": 0.07, "sheet": 0.03, "fabric": 0.05}
+    kind = pick(rng, hanging if hung else lying)
+    makers = {"wood": wood, "carpet": carpet, "sheet": sheet, "tiles": tiles, "wall": wall, "fabric": fabric}
+    makers["panelled"] = panelled
+    field = np.array(makers[kind](rng, height, width), np.float32)
+    if chance(rng, 0.3):
+        clutter(rng, field)
+    return field
