@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.dataset.synthetic.curves import Array, offset, points, spline
+from pipeline.dataset.synthetic.curves import Array, offset, points, shift, spline
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random, Spot, Stroke, chance, pick
 
 SIDES = (("left", -1), ("right", 1))
@@ -22,7 +22,7 @@ def _waist(rng: Random, garment: Garment, left: Array, right: Array) -> tuple[Ar
 
 def _band(rng: Random, top: Array, height: float) -> Panel:
     """The waistband as a piece of its own: elastic, or a strip with loops."""
-    low = top + (0, height)
+    low = shift(top, 0, height)
     outline = np.vstack([top, low[::-1]])
     if chance(rng, 0.4):
         count = int(rng.integers(20, 44))
@@ -129,7 +129,8 @@ def trousers(rng: Random) -> Garment:
     crotch = np.array([rng.normal(0, 0.04), crotch_y])
     lean = rng.uniform(0.02, 0.22) if kind == "long" else rng.uniform(0.1, 0.6)
     front_fly = rng.normal(0, 0.02)
-    waists, legs = {}, []
+    waists: dict[str, Array] = {}
+    legs: list[tuple[str, int, Array, Array, float]] = []
     for name, s in SIDES:
         waists[name] = np.array([s * rng.uniform(0.95, 1.05), rng.normal(0, 0.03)])
         own = inseam * rng.uniform(0.96, 1.04)
@@ -168,7 +169,7 @@ def trousers(rng: Random) -> Garment:
                 Stroke(spline([(s * 0.45, height), (s * mid[0] * 1.1, mid[1]), (s * 1.15, 0.75)]), 0.025, -0.3)
             )
         if chance(rng, 0.3) and kind == "long":
-            crease = spline([(s * 0.5, height + 0.1), crotch + (s * 0.5, 0.3), hem[4]])
+            crease = spline([(s * 0.5, height + 0.1), shift(crotch, s * 0.5, 0.3), hem[4]])
             strokes.append(Stroke(crease, 0.02, 0.14))
         garment.panels.append(Panel(outline, grain=angle, strokes=tuple(strokes), lift=0.5 if name == "left" else 0.35))
         if cut == "jogger" or chance(rng, 0.12):
@@ -184,8 +185,10 @@ def trousers(rng: Random) -> Garment:
 def _fly(rng: Random, middle: Array, crotch: Array) -> Panel:
     """A narrow piece over the front seam that bears the fly, its button and perhaps a drawstring."""
     seam = spline([middle, (middle + crotch) / 2, crotch])
-    outline = np.vstack([seam + (0.2, 0), (seam - (0.03, 0))[::-1]])
-    curve = spline([middle + (0.16, 0), middle + (0.16, (crotch[1]) * 0.45), middle + (0.0, crotch[1] * 0.62)])
+    outline = np.vstack([shift(seam, 0.2, 0), (seam - (0.03, 0))[::-1]])
+    curve = spline(
+        [shift(middle, 0.16, 0), shift(middle, 0.16, (crotch[1]) * 0.45), shift(middle, 0.0, crotch[1] * 0.62)]
+    )
     strokes = [Stroke(seam, 0.025, -0.32)]
     spots: tuple[Spot, ...] = ()
     if chance(rng, 0.5):

@@ -40,7 +40,7 @@ def colour(rng: Random) -> Field:
         "beige": (rng.uniform(0.04, 0.13), rng.uniform(0.14, 0.42), rng.uniform(0.45, 0.85)),
         "bright": (hue, rng.uniform(0.35, 0.95), rng.uniform(0.35, 0.95)),
     }[kind]
-    return 255 * np.asarray(colorsys.hsv_to_rgb(*hsv), np.float32)
+    return np.asarray(colorsys.hsv_to_rgb(*hsv), np.float32) * 255
 
 
 def beside(rng: Random, base: Field) -> Field:
@@ -52,7 +52,6 @@ def beside(rng: Random, base: Field) -> Field:
 
 def _stripes(rng: Random, image: Image.Image, colours: list[Field], across: bool) -> None:
     draw = ImageDraw.Draw(image, "RGBA")
-    at = 0.0
     count = int(rng.choice([1, 1, 2, 2, 4]))
     period = SIDE / count
     bands = [(rng.uniform(0.05, 0.95) ** 1.3, colours[i % len(colours)]) for i in range(int(rng.integers(1, 4)))]
@@ -141,7 +140,7 @@ def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float =
     pattern = np.broadcast_to(base, (SIDE, SIDE, 3)).astype(np.float32)
     if kind == "melange":
         grain = tile(rng, SIDE, 128) + 0.5 * tile(rng, SIDE, 32, 4)
-        pattern = np.clip(pattern + rng.uniform(6, 20) * grain[..., None], 0, 255)
+        pattern = np.asarray(np.clip(pattern + rng.uniform(6, 20) * grain[..., None], 0, 255), np.float32)
     elif kind == "knit":
         ribs = int(rng.choice([8, 16, 24]))
         wave = np.sin(np.arange(SIDE) * 2 * np.pi * ribs / SIDE)

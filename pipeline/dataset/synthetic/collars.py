@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.dataset.synthetic.curves import Array, dip, offset, points, spline
+from pipeline.dataset.synthetic.curves import Array, dip, offset, points, shift, spline
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random, Spot, Stroke, chance
 
 
@@ -94,7 +94,7 @@ def turtle_neck(rng: Random, garment: Garment, front: Array) -> None:
     ribs = tuple(Stroke(np.vstack([a, b]), 0.015, -0.12) for a, b in zip(top[2::3], front[2::3]))
     garment.panels.append(Panel(np.vstack([top, front[::-1]]), "main", folds=0.5, strokes=ribs))
     if chance(rng, 0.5):
-        fold = np.vstack([top, (top + (0, high * 0.55))[::-1]])
+        fold = np.vstack([top, (shift(top, 0, high * 0.55))[::-1]])
         garment.panels.append(Panel(fold, "main", lift=0.5, folds=0.4))
 
 
@@ -111,7 +111,7 @@ def hood(rng: Random, garment: Garment, left: Array, right: Array, depth: float)
          (wide * 0.62 + lean, -high * 0.9), (wide + lean * 0.6, -high * 0.5), right]
     )  # fmt: skip
     throat = np.array([rng.normal(0, 0.02), depth])
-    around = np.vstack([crown, spline([right, throat + (0, 0.05), left])[1:]])
+    around = np.vstack([crown, spline([right, shift(throat, 0, 0.05), left])[1:]])
     garment.panels.append(Panel(around, lift=0.4, strokes=(Stroke(points(top, (0, -high * 0.4)), 0.02, -0.15),)))
     brim = rng.uniform(0.3, 0.75)
     face_top = np.array([lean * 0.8, -high * brim])
@@ -136,5 +136,5 @@ def lapels(rng: Random, garment: Garment, left: Array, right: Array, closing: Ar
         panel = np.vstack([inner[int(len(inner) * notch * 0.8) :], outer[::-1]])
         garment.panels.append(Panel(panel, grain=s * 0.3, lift=0.7, folds=0.2, strokes=(Stroke(outer, 0.015, -0.1),)))
         upper = spline([edge * (0.7, 1) - (0, 0.1), inner[3], at])
-        collar = np.vstack([upper, at + (s * wide * 0.7, -0.16), edge + (s * 0.0, 0.0)])
+        collar = np.vstack([upper, shift(at, s * wide * 0.7, -0.16), shift(edge, s * 0.0, 0.0)])
         garment.panels.append(Panel(collar, "trim" if chance(rng, 0.05) else "main", lift=0.6, folds=0.2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,11 +15,16 @@ def points(*xy: tuple[float, float]) -> Array:
     return np.asarray(xy, np.float64).reshape(-1, 2)
 
 
-def spline(through: npt.ArrayLike, steps: int = 8) -> Array:
+def shift(line: Array, x: float, y: float) -> Array:
+    """A line (n, 2) or a point (2,) moved by x and y."""
+    return np.asarray(line + np.array([x, y]))
+
+
+def spline(through: Sequence[npt.ArrayLike] | Array, steps: int = 8) -> Array:
     """Catmull-Rom curve through (n, 2) points, both ends included: (steps * (n - 1) + 1, 2)."""
     p = np.asarray(through, np.float64)
     if len(p) < 3:
-        return np.linspace(p[0], p[-1], steps + 1)
+        return np.asarray(np.linspace(p[0], p[-1], steps + 1))
     padded = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
     a, b, c, d = (padded[i : len(p) - 1 + i, None] for i in range(4))
     t = (np.arange(steps) / steps)[None, :, None]
@@ -35,14 +42,14 @@ def dip(left: npt.ArrayLike, right: npt.ArrayLike, bottom: npt.ArrayLike, roundn
     straight = np.where(t < 0, a[1] + (m[1] - a[1]) * (1 + t), m[1] + (b[1] - m[1]) * t)
     level = np.where(t < 0, a[1], b[1])
     chord[:, 1:] = level + (m[1] - level) * depth if roundness > 0 else straight
-    return chord
+    return np.asarray(chord)
 
 
 def offset(line: Array, distance: float) -> Array:
     """A line moved sideways by distance, to the right of its direction when y points down."""
     along = np.gradient(line, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    return line + distance * np.stack([-along[:, 1], along[:, 0]], axis=1)
+    return np.asarray(line + distance * np.stack([-along[:, 1], along[:, 0]], axis=1))
 
 
 def inside(point: npt.ArrayLike, outline: Array) -> bool:

@@ -165,7 +165,7 @@ def clutter(rng: Random, field: Field) -> None:
 
 
 def ground(rng: Random, height: int, width: int, hung: bool) -> Field:
-    """A ground, (height, width, 3), about 0..255: mostly walls and doors for what hangs, floors and beds for the rest."""
+    """A ground, (height, width, 3), about 0..255: walls and doors for most of what hangs, else floors and beds."""
     lying = {"wood": 0.3, "carpet": 0.15, "sheet": 0.35, "tiles": 0.08, "wall": 0.07, "fabric": 0.05}
     hanging = {"wall": 0.65, "panelled": 0.2, "tiles": 0.07, "sheet": 0.03, "fabric": 0.05}
     kind = pick(rng, hanging if hung else lying)

@@ -11,7 +11,7 @@ from pipeline.dataset.synthetic.noise import Field, smooth
 
 def illumination(rng: Random, height: int, width: int) -> Field:
     """Brightness of the light across the picture, (height, width, 1): a gradient, a pool of light, soft shadows."""
-    y, x = np.ogrid[-1 : 1 : complex(height), -1 : 1 : complex(width)]  # type: ignore[misc]
+    y, x = np.ogrid[-1 : 1 : complex(height), -1 : 1 : complex(width)]
     angle = rng.uniform(0, 2 * np.pi)
     field = rng.uniform(0, 0.22) * (np.cos(angle) * x + np.sin(angle) * y) + rng.uniform(0, 0.07) * smooth(
         rng, height, width, 3

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from pipeline.dataset.synthetic.cloth import SIDE, Cloth, cloth
-from pipeline.dataset.synthetic.curves import Array, points, spline
+from pipeline.dataset.synthetic.curves import Array, points, shift, spline
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random, Stroke, chance
 from pipeline.dataset.synthetic.noise import Field, resize, sample, slope, smooth, tile
 from pipeline.dataset.synthetic.placing import Placing
@@ -253,7 +253,7 @@ def hanger(rng: Random, garment: Garment) -> list[Panel]:
     hook = spline([(0, hook_at), (0, hook_at - 0.15), (0.1, top + 0.1), (0.02, top), (-0.1, top + 0.06)])
     pieces = []
     for line, half in ((bar, thick), (hook, 0.02)):
-        side = line + (0, half) if line is bar else line + (half, 0)
+        side = shift(line, 0, half) if line is bar else shift(line, half, 0)
         other = line - (0, half) if line is bar else line - (half, 0)
         pieces.append(
             Panel(np.vstack([side, other[::-1]]), "hanger", folds=0.0, lift=0.25, strokes=(Stroke(line, half, 0.2),))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.dataset.synthetic.curves import Array, inside, points, spline
+from pipeline.dataset.synthetic.curves import Array, inside, points, shift, spline
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random, Stroke, chance
 
 
@@ -100,7 +100,7 @@ def sew_sleeve(
     garment.mark(f"cuff_{name}_in", cuff_in)
     garment.mark(f"cuff_{name}_out", cuff_out)
     garment.stress += [(float(pit[0]), float(pit[1])), (float(bones[2][0]), float(bones[2][1]))]
-    return not behind and inside(pit + (-s * 0.02, 0.03), outline)
+    return not behind and inside(shift(pit, -s * 0.02, 0.03), outline)
 
 
 def cover(garment: Garment, name: str, outline: Array) -> None:

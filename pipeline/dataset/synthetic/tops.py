@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dataset.synthetic import collars
-from pipeline.dataset.synthetic.curves import Array, points, spline
+from pipeline.dataset.synthetic.curves import Array, points, shift, spline
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random, Spot, Stroke, chance, pick
 from pipeline.dataset.synthetic.sleeves import cover, sew_sleeve, sleeve_cut
 
@@ -219,7 +219,7 @@ def strap_top(rng: Random, category: str) -> Garment:
         sides["left"][::-1],
     ]
     strokes, _ = _decor(rng, body, depth)
-    strokes.append(Stroke(bust + (0, 0.05), 0.015, -0.2))
+    strokes.append(Stroke(shift(bust, 0, 0.05), 0.015, -0.2))
     garment.panels.append(Panel(np.vstack(parts), strokes=tuple(strokes), lift=0.5))
     _mark(garment, body, "hemline" if category == "dress" else "top_hem")
     for name, _ in SIDES:
@@ -251,11 +251,11 @@ def _waist(rng: Random, garment: Garment, body: Body) -> None:
         garment.panels.append(Panel(outline, "second", strokes=(Stroke(line, 0.03, -0.3),)))
     elif look == "belt":
         high = rng.uniform(0.05, 0.16)
-        band = np.vstack([line - (0, high), (line + (0, high))[::-1]])
-        strokes = (Stroke(line - (0, high), 0.02, -0.2), Stroke(line + (0, high), 0.025, -0.3))
+        band = np.vstack([line - (0, high), (shift(line, 0, high))[::-1]])
+        strokes = (Stroke(line - (0, high), 0.02, -0.2), Stroke(shift(line, 0, high), 0.025, -0.3))
         garment.panels.append(Panel(band, "trim" if chance(rng, 0.6) else "main", folds=0.3, strokes=strokes))
     elif look == "seam":
-        thin = np.vstack([line - (0, 0.03), (line + (0, 0.03))[::-1]])
+        thin = np.vstack([line - (0, 0.03), (shift(line, 0, 0.03))[::-1]])
         garment.panels.append(Panel(thin, strokes=(Stroke(line, 0.03, -0.35),)))
 
 
@@ -331,7 +331,7 @@ def _belt(rng: Random, garment: Garment, body: Body) -> None:
     ends = {name: body.side[name][8] for name, _ in SIDES}
     line = spline([ends["left"], (ends["left"] + ends["right"]) / 2 + (0, 0.04), ends["right"]], 12)
     high = rng.uniform(0.08, 0.14)
-    garment.panels.append(Panel(np.vstack([line - (0, high), (line + (0, high))[::-1]]), lift=0.5, folds=0.3))
+    garment.panels.append(Panel(np.vstack([line - (0, high), (shift(line, 0, high))[::-1]]), lift=0.5, folds=0.3))
     for name, _ in SIDES:
         garment.mark(f"waistline_{name}", ends[name])
 
@@ -358,7 +358,9 @@ def _fronts(
         lap = 0.06 if name == "left" and not zipped else 0.0
         bottom = hem_mid + np.array([s * gap * 0.7 - s * lap, rng.normal(0, 0.02)])
         start = body.neck[name] * (0.85, 1.0)
-        inner = spline([start, start * (0.6, 1) + (0, closing[1] * 0.5), closing + (s * (gap * 0.3 - lap), 0), bottom])
+        inner = spline(
+            [start, start * (0.6, 1) + (0, closing[1] * 0.5), shift(closing, s * (gap * 0.3 - lap), 0), bottom]
+        )
         half = body.hem[: len(body.hem) // 2] if s > 0 else body.hem[len(body.hem) // 2 + 1 :][::-1]
         shoulder = spline([body.neck[name], body.shoulder[name]])
         edge = np.vstack([shoulder, _armhole(rng, body, name, sleeved)[1:], body.side[name][1:], half[1:]])
@@ -379,6 +381,6 @@ def _pocket(rng: Random, kind: str, s: float, hem_y: float) -> list[Stroke]:
         return []
     y = hem_y - rng.uniform(0.7, 1.0)
     if kind == "slit":
-        return [Stroke(points((s * 0.55, y), (s * 0.72, y + 0.5)), 0.04, float(-0.35))]
+        return [Stroke(points((s * 0.55, y), (s * 0.72, y + 0.5)), 0.04, -0.35)]
     box = [(s * 0.35, y), (s * 0.8, y), (s * 0.8, y + 0.2), (s * 0.35, y + 0.2), (s * 0.35, y)]
     return [Stroke(points(*box), 0.02, -0.28)]

@@ -1,0 +1,58 @@
+"""What training minimises: where the points are, and whether they can be seen.
+
+Tensors are compared by `tf.equal`: in the graphs that Estimator builds `==` compares the Python objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from model.network import Heads
+from model.signature import ABSENT, OCCLUDED
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts of the loss. `sigma` is the width of the target, in cells of the map."""
+
+    sigma: float = 1.0
+    occluded: float = 0.5
+    """An occluded point's position is annotated less surely than a visible one's, so it counts less."""
+    distance: float = 10.0
+    visibility: float = 0.3
+
+
+def position_loss(heads: Heads, xy: tf.Tensor, v: tf.Tensor, config: LossConfig) -> tf.Tensor:
+    """Mean over the points that are in the picture; an absent point has no coordinates and does not count.
+
+    Cross-entropy of each map's column and row marginals against a Gaussian round the truth, plus the L1 distance of
+    its centre of mass (integral regression, Sun et al., 2018). `xy`: (N, K, 2) fractions. `v`: (N, K) classes. Scalar.
+    """
+    weight = tf.where(tf.equal(v, OCCLUDED), config.occluded, 1.0) * tf.cast(tf.not_equal(v, ABSENT), tf.float32)
+    cross_entropy = _marginal(heads.x_logits, xy[..., 0], config.sigma) + _marginal(
+        heads.y_logits, xy[..., 1], config.sigma
+    )
+    distance = tf.reduce_sum(tf.abs(heads.mean_xy - xy), axis=2)
+    return tf.math.divide_no_nan(
+        tf.reduce_sum(weight * (cross_entropy + config.distance * distance)), tf.reduce_sum(weight)
+    )
+
+
+def _marginal(logits: tf.Tensor, truth: tf.Tensor, sigma: float) -> tf.Tensor:
+    """(N, K, G) logits and (N, K) fractions -> (N, K) cross-entropy against a Gaussian of `sigma` cells."""
+    grid = logits.shape[2]
+    centres = tf.range(grid, dtype=tf.float32) + 0.5
+    target = tf.nn.softmax(-tf.square(centres - truth[:, :, None] * grid) / (2 * sigma**2))
+    return tf.nn.softmax_cross_entropy_with_logits(target, logits)
+
+
+def visibility_loss(heads: Heads, v: tf.Tensor) -> tf.Tensor:
+    """Mean cross-entropy of the three visibility classes over all points. `v`: (N, K) classes. Scalar."""
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(v, heads.visibility_logits))
+
+
+def total_loss(heads: Heads, xy: tf.Tensor, v: tf.Tensor, config: LossConfig) -> tf.Tensor:
+    """The scalar that training minimises."""
+    return position_loss(heads, xy, v, config) + config.visibility * visibility_loss(heads, v)

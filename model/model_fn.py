@@ -1,0 +1,114 @@
+"""The Estimator's `model_fn`: features, labels, mode and params in, an EstimatorSpec out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from model.losses import LossConfig, position_loss, total_loss, visibility_loss
+from model.metrics import Labels, metric_ops
+from model.network import Heads, KeypointNetwork, NetworkConfig
+from model.signature import DEFAULT, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
+
+v1 = tf.compat.v1
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """Adam with a linear warm-up, then a cosine down to nothing at `steps`; gradients are clipped by global norm."""
+
+    steps: int
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    clip_norm: float = 5.0
+    average_decay: float = 0.999
+    """Served are the exponential moving averages of the weights, which are better than the last ones."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that `model_fn` needs to know. It is passed as `params={"config": ModelConfig(...)}`."""
+
+    optimiser: OptimiserConfig
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+
+def model_fn(
+    features: dict[str, tf.Tensor], labels: Labels | None, mode: str, params: dict[str, Any]
+) -> tf.estimator.EstimatorSpec:
+    """`features`: {"images": (N, 384, 384, 3) uint8 or float32 in 0..255}. `labels`: see `metrics.Labels`."""
+    config: ModelConfig = params["config"]
+    training = mode == v1.estimator.ModeKeys.TRAIN
+    network = KeypointNetwork(config.network)
+    heads = network(tf.cast(features["images"], tf.float32), training=training)
+    predictions = predict(heads)
+    average = tf.train.ExponentialMovingAverage(
+        config.optimiser.average_decay, num_updates=v1.train.get_or_create_global_step()
+    )
+
+    if mode == v1.estimator.ModeKeys.PREDICT:
+        return v1.estimator.EstimatorSpec(
+            mode,
+            predictions=predictions,
+            export_outputs={DEFAULT.key: v1.estimator.export.PredictOutput(predictions)},
+            scaffold=_averaged(average, network),
+        )
+
+    assert labels is not None
+    loss = total_loss(heads, labels["xy"], labels["v"], config.loss)
+    if mode == v1.estimator.ModeKeys.EVAL:
+        return v1.estimator.EstimatorSpec(
+            mode,
+            loss=loss,
+            eval_metric_ops=metric_ops(heads.xy, predictions[PRED_V.name], labels),
+            scaffold=_averaged(average, network),
+        )
+
+    v1.summary.scalar("loss/position", position_loss(heads, labels["xy"], labels["v"], config.loss))
+    v1.summary.scalar("loss/visibility", visibility_loss(heads, labels["v"]))
+    return v1.estimator.EstimatorSpec(mode, loss=loss, train_op=_train_op(loss, network, average, config.optimiser))
+
+
+def predict(heads: Heads) -> dict[str, tf.Tensor]:
+    """The three outputs of the contract. The names given here are those that the SavedModel's signature shows."""
+    x, y = tf.unstack(tf.clip_by_value(heads.xy, 0.0, 1.0), axis=2)
+    return {
+        PRED_X_RATIO.name: tf.identity(x, PRED_X_RATIO.name),
+        PRED_Y_RATIO.name: tf.identity(y, PRED_Y_RATIO.name),
+        PRED_V.name: tf.argmax(heads.visibility_logits, axis=2, output_type=tf.int64, name=PRED_V.name),
+    }
+
+
+def _train_op(
+    loss: tf.Tensor, network: KeypointNetwork, average: tf.train.ExponentialMovingAverage, config: OptimiserConfig
+) -> tf.Operation:
+    step = v1.train.get_or_create_global_step()
+    rate = learning_rate(step, config)
+    v1.summary.scalar("learning_rate", rate)
+    gradients = tf.gradients(loss, network.trainable_variables)
+    clipped, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
+    v1.summary.scalar("gradient_norm", norm)
+    optimiser = v1.train.AdamOptimizer(rate)
+    # Keras keeps the batch-norm updates to itself in graph mode: without them the moving averages would never move.
+    with tf.control_dependencies(network.updates):
+        apply = optimiser.apply_gradients(zip(clipped, network.trainable_variables), global_step=step)
+    with tf.control_dependencies([apply]):
+        return average.apply(network.variables)
+
+
+def learning_rate(step: tf.Tensor, config: OptimiserConfig) -> tf.Tensor:
+    """Scalar step -> scalar rate."""
+    step = tf.cast(step, tf.float32)
+    warmup = tf.minimum(1.0, (step + 1) / config.warmup_steps)
+    progress = tf.clip_by_value((step - config.warmup_steps) / max(1, config.steps - config.warmup_steps), 0.0, 1.0)
+    return config.learning_rate * warmup * 0.5 * (1 + tf.cos(3.141592653589793 * progress))
+
+
+def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwork) -> v1.train.Scaffold:
+    """Restores each weight from its moving average in the checkpoint."""
+    restore = {average.average_name(variable): variable for variable in network.variables}
+    restore[v1.GraphKeys.GLOBAL_STEP] = v1.train.get_global_step()
+    return v1.train.Scaffold(saver=v1.train.Saver(restore))

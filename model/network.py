@@ -1,0 +1,175 @@
+"""The network: images in, keypoint positions and visibility logits out. It knows nothing of Estimator.
+
+Plain 3x3 convolutions, which two CPU cores run several times faster than depthwise ones. The picture is folded to
+48x48 before the first of them; residual stages go down to 12x12 and a feature pyramid (Lin et al., 2017) brings
+the result back up to one map of logits for each keypoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from model.signature import KEYPOINT_COUNT, VISIBILITY_NAMES
+
+keras = tf.keras
+
+WINDOW = 3
+"""At inference a point is the centre of mass of its map within this many cells of the peak."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Size of the network. `widths` are the channels at strides 8, 16, 32, ...; `neck` those of the pyramid.
+
+    All are multiples of 16: the oneDNN inside TensorFlow 2.15 writes out of bounds for the gradient of an 8-channel
+    3x3 convolution on AVX-512 machines. Raises ValueError for others.
+    """
+
+    widths: tuple[int, ...] = (48, 96, 192)
+    blocks: int = 2
+    neck: int = 64
+    batch_norm_momentum: float = 0.97
+
+    def __post_init__(self) -> None:
+        for width in (*self.widths, self.neck):
+            if width % 16:
+                raise ValueError(f"channels must be multiples of 16, found {width} in {self}")
+
+
+class Heads(NamedTuple):
+    """What the network says. N images, K keypoints, a grid of G x G cells."""
+
+    xy: tf.Tensor
+    """(N, K, 2) float32, x and y as fractions of the picture's sides: the centre of mass round the peak."""
+    mean_xy: tf.Tensor
+    """(N, K, 2) float32, the centre of mass of the whole map: differentiable everywhere, so training uses it."""
+    x_logits: tf.Tensor
+    """(N, K, G) float32, unnormalised log-probability of each column."""
+    y_logits: tf.Tensor
+    """(N, K, G) float32, unnormalised log-probability of each row."""
+    visibility_logits: tf.Tensor
+    """(N, K, 3) float32, in the order of `signature.VISIBILITY_NAMES`."""
+
+
+class ConvNorm(keras.layers.Layer):  # type: ignore[misc]
+    """3x3 (or 1x1) convolution and batch normalisation, then ReLU if asked."""
+
+    def __init__(
+        self,
+        width: int,
+        config: NetworkConfig,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        relu: bool = True,
+        gamma: str = "ones",
+    ) -> None:
+        super().__init__()
+        self.conv = keras.layers.Conv2D(
+            width, kernel, stride, padding="same", use_bias=False, kernel_initializer="he_normal"
+        )
+        self.norm = keras.layers.BatchNormalization(momentum=config.batch_norm_momentum, gamma_initializer=gamma)
+        self.relu = relu
+
+    def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        x = self.norm(self.conv(x), training=training)
+        return tf.nn.relu(x) if self.relu else x
+
+
+class Residual(keras.layers.Layer):  # type: ignore[misc]
+    """Two convolutions beside a shortcut (He et al., 2016). The last gamma starts at zero, so it begins as identity."""
+
+    def __init__(self, width: int, config: NetworkConfig, *, stride: int, project: bool) -> None:
+        super().__init__()
+        self.first = ConvNorm(width, config, stride=stride)
+        self.second = ConvNorm(width, config, relu=False, gamma="zeros")
+        self.shortcut = ConvNorm(width, config, kernel=1, stride=stride, relu=False) if project else None
+
+    def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        shortcut = x if self.shortcut is None else self.shortcut(x, training=training)
+        return tf.nn.relu(shortcut + self.second(self.first(x, training=training), training=training))
+
+
+class KeypointNetwork(keras.Model):  # type: ignore[misc]
+    """Images (N, 384, 384, 3) float32 in 0..255 -> `Heads`. Takes any side that is a multiple of 32."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.stem = ConvNorm(config.widths[0], config)
+        self.stages = [
+            [
+                Residual(width, config, stride=2 if level and not block else 1, project=bool(level and not block))
+                for block in range(config.blocks)
+            ]
+            for level, width in enumerate(config.widths)
+        ]
+        self.context = keras.layers.Dense(config.neck, activation="relu")
+        self.laterals = [keras.layers.Conv2D(config.neck, 1) for _ in config.widths]
+        self.smooth = [ConvNorm(config.neck, config) for _ in config.widths]
+        self.maps = keras.layers.Conv2D(KEYPOINT_COUNT, 1)
+        self.visibility_hidden = keras.layers.Dense(config.neck, activation="relu")
+        # One linear classifier a keypoint: being hidden means another thing for an armpit than for a hem.
+        self.visibility = keras.layers.EinsumDense(
+            "nkc,kcv->nkv", output_shape=(KEYPOINT_COUNT, len(VISIBILITY_NAMES)), bias_axes="kv"
+        )
+
+    def call(self, images: tf.Tensor, training: bool) -> Heads:
+        x = tf.nn.space_to_depth(images / 127.5 - 1.0, 8)
+        x = self.stem(x, training=training)
+        levels = []
+        for stage in self.stages:
+            for block in stage:
+                x = block(x, training=training)
+            levels.append(x)
+        context = self.context(tf.reduce_mean(x, axis=[1, 2]))
+        x = context[:, None, None, :]
+        for level, lateral, smooth in reversed(list(zip(levels, self.laterals, self.smooth))):
+            x = smooth(_upsample(x, level) + lateral(level), training=training)
+        return self._heads(x, context)
+
+    def _heads(self, features: tf.Tensor, context: tf.Tensor) -> Heads:
+        logits = tf.cast(self.maps(features), tf.float32)
+        grid = tf.shape(logits)[1]
+        logits = tf.transpose(logits, [0, 3, 1, 2])
+        flat = tf.reshape(logits, [-1, KEYPOINT_COUNT, grid * grid])
+        x_logits, y_logits = tf.reduce_logsumexp(logits, 2), tf.reduce_logsumexp(logits, 3)
+        attention = tf.nn.softmax(flat)
+        pooled = tf.matmul(
+            tf.stop_gradient(attention),
+            tf.cast(tf.reshape(features, [-1, grid * grid, features.shape[-1]]), tf.float32),
+        )
+        context = tf.repeat(tf.cast(context, tf.float32)[:, None, :], KEYPOINT_COUNT, axis=1)
+        hidden = self.visibility_hidden(tf.concat([pooled, context], 2))
+        return Heads(
+            xy=_peak_mean(attention, grid),
+            mean_xy=tf.stack([_mean(tf.nn.softmax(x_logits)), _mean(tf.nn.softmax(y_logits))], 2),
+            x_logits=x_logits,
+            y_logits=y_logits,
+            visibility_logits=tf.cast(self.visibility(hidden), tf.float32),
+        )
+
+
+def _upsample(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Bilinear resize to the height and width of `like`."""
+    return tf.cast(tf.compat.v1.image.resize_bilinear(x, tf.shape(like)[1:3], half_pixel_centers=True), x.dtype)
+
+
+def _mean(probability: tf.Tensor) -> tf.Tensor:
+    """(..., G) probabilities over cells -> (...) mean position as a fraction; cell i has its centre at (i + 0.5) / G."""
+    grid = tf.shape(probability)[-1]
+    centres = (tf.range(tf.cast(grid, tf.float32)) + 0.5) / tf.cast(grid, tf.float32)
+    return tf.reduce_sum(probability * centres, axis=-1)
+
+
+def _peak_mean(attention: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
+    """(N, K, G*G) probabilities -> (N, K, 2) centre of mass of the cells within WINDOW of the most likely one."""
+    peak = tf.argmax(attention, axis=2, output_type=tf.int32)
+    cells = tf.range(grid)
+    in_x = tf.cast(tf.abs(cells - (peak % grid)[:, :, None]) <= WINDOW, tf.float32)
+    in_y = tf.cast(tf.abs(cells - (peak // grid)[:, :, None]) <= WINDOW, tf.float32)
+    window = tf.reshape(attention, [-1, KEYPOINT_COUNT, grid, grid]) * in_y[:, :, :, None] * in_x[:, :, None, :]
+    window /= tf.reduce_sum(window, axis=[2, 3], keepdims=True)
+    return tf.stack([_mean(tf.reduce_sum(window, 2)), _mean(tf.reduce_sum(window, 3))], 2)

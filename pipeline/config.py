@@ -1,0 +1,98 @@
+"""Named presets of the whole job, and the paths and ports that the environment may set.
+
+Hyper-parameters come from presets only; the environment names places (`Settings`), so that a run can be told from its
+preset and its data alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+from model.model_fn import ModelConfig, OptimiserConfig
+from model.network import NetworkConfig
+from model.signature import GRPC_PORT, REST_PORT
+from pipeline.dataset.augment import Augmentation
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All that decides what a run learns from its data."""
+
+    name: str
+    model: ModelConfig
+    drawn: int
+    """How many garments are drawn where no photos are given."""
+    batch_size: int = 16
+    evaluate_every: int = 200
+    """Steps between two checkpoints; each is evaluated and the best one kept."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 1
+
+    @property
+    def steps(self) -> int:
+        return self.model.optimiser.steps
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+
+def tiny() -> Preset:
+    """`make train PRESET=tiny`: half a minute on two cores, and a model that knows nothing. For trying the machinery."""
+    return Preset(
+        name="tiny",
+        model=ModelConfig(OptimiserConfig(steps=6, warmup_steps=2), NetworkConfig(widths=(16, 32), blocks=1, neck=16)),
+        drawn=40,
+        batch_size=4,
+        evaluate_every=3,
+    )
+
+
+def demo() -> Preset:
+    """`make train`: drawn garments, on two cores."""
+    return Preset(
+        name="demo",
+        model=ModelConfig(OptimiserConfig(steps=450)),
+        drawn=1200,
+        evaluate_every=150,
+        augmentation=Augmentation(rotate=10, scale=(0.85, 1.15), shift=0.06),
+    )
+
+
+def photos() -> Preset:
+    """`make train DATA=<folder>`: some hundreds of real photos, on two cores."""
+    return Preset(name="photos", model=ModelConfig(OptimiserConfig(steps=4000, warmup_steps=200)), drawn=4000)
+
+
+PRESETS: Mapping[str, Callable[[], Preset]] = {"tiny": tiny, "demo": demo, "photos": photos}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Places and ports. `from_environment` is the only reader of SEAMLINE_* variables in this package."""
+
+    data: Path
+    runs: Path
+    models: Path
+    server: Path
+    """Where the local server's log and state are."""
+    grpc_port: int
+    rest_port: int
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT."""
+        home = Path(os.environ.get("SEAMLINE_HOME", "var"))
+        return cls(
+            data=home / "data",
+            runs=home / "runs",
+            models=home / "models",
+            server=home / "server",
+            grpc_port=int(os.environ.get("SEAMLINE_GRPC_PORT", GRPC_PORT)),
+            rest_port=int(os.environ.get("SEAMLINE_REST_PORT", REST_PORT)),
+        )

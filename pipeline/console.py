@@ -1,0 +1,63 @@
+"""What a person sees: progress with rate and time left on a terminal, a plain line now and then where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(highlight=False, soft_wrap=True)
+"""Standard output: results, and what is going on."""
+
+PLAIN_SECONDS = 10.0
+"""Where there is no terminal, a line of progress is printed this often."""
+
+
+class OnProgress(Protocol):
+    """Called with how many are done, of how many, and a word on how it goes."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+@contextmanager
+def progress(title: str) -> Iterator[OnProgress]:
+    """Shows how far some work has come: `with progress("Drawing") as advance: ... advance(done, total)`."""
+    if not console.is_terminal:
+        yield _plain(title)
+        return
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, note="")
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield advance
+
+
+def _plain(title: str) -> OnProgress:
+    first: tuple[int, float] | None = None
+    last = 0.0
+
+    def advance(done: int, total: int, note: str = "") -> None:
+        nonlocal first, last
+        now = time.monotonic()
+        first = first or (done, now)
+        if now - last < PLAIN_SECONDS and done < total:
+            return
+        last = now
+        rate = (done - first[0]) / max(now - first[1], 1e-9)
+        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+        console.print(", ".join(part for part in (f"{title}: {done}/{total}{left}", note) if part))
+
+    return advance

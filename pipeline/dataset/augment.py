@@ -1,0 +1,150 @@
+"""Random changes of training pictures, on whole batches inside the tf.data graph. Points follow the pixels exactly.
+
+Coordinates are continuous: a picture spans [0, 1] x [0, 1] and pixel i has its centre at (i + 0.5) / side. All draws
+are stateless, from a seed and the batch's number, so that a run can be repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from model.keypoints import FLIP
+from model.signature import ABSENT, IMAGE_SIDE, OCCLUDED, VISIBLE
+
+Batch = dict[str, tf.Tensor]
+"""`images` (N, 384, 384, 3) uint8, and the labels of `model.metrics.Labels`."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes. Angles in degrees, shifts as a fraction of the side, chances in 0..1."""
+
+    flip: float = 0.5
+    rotate: float = 25.0
+    scale: tuple[float, float] = (0.7, 1.25)
+    shift: float = 0.12
+    brightness: float = 0.25
+    contrast: float = 0.35
+    saturation: float = 0.6
+    hue: float = 40.0
+    tint: float = 0.12
+    blur: float = 0.2
+    erase: float = 0.3
+
+
+class _Draws:
+    """A stream of stateless random numbers for one batch."""
+
+    def __init__(self, size: tf.Tensor, seed: int, number: tf.Tensor) -> None:
+        self._size, self._seed, self._number, self._stream = size, seed, number, 0
+
+    def uniform(self, low: float, high: float, *shape: int) -> tf.Tensor:
+        """(N, *shape) float32 in [low, high)."""
+        self._stream += 1
+        seed = tf.stack([tf.constant(self._seed * 1000 + self._stream, tf.int64), self._number])
+        return tf.random.stateless_uniform([self._size, *shape], seed, low, high)
+
+    def chance(self, probability: float) -> tf.Tensor:
+        """(N,) bool."""
+        return self.uniform(0, 1) < probability
+
+
+def augment(batch: Batch, number: tf.Tensor, config: Augmentation, seed: int) -> Batch:
+    """The batch, changed. `number` is the batch's place in the run. A point that leaves the picture becomes absent."""
+    draws = _Draws(tf.shape(batch["images"])[0], seed, number)
+    forward, offset, flipped = _affine(batch["size"], draws, config)
+    images = _warp(batch["images"], forward, offset)
+    xy, v = _move_points(batch["xy"], batch["v"], forward, offset, flipped)
+    images = _colour(tf.cast(images, tf.float32), draws, config)
+    images = tf.where(draws.chance(config.blur)[:, None, None, None], _blur(images), images)
+    images, v = _erase(images, xy, v, draws, config)
+    return {**batch, "images": tf.cast(tf.clip_by_value(images, 0, 255), tf.uint8), "xy": xy, "v": v}
+
+
+def _affine(size: tf.Tensor, draws: _Draws, config: Augmentation) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Random (N, 2, 2) matrix and (N, 2) offset, old place -> new place, and (N,) whether it mirrors.
+
+    It turns the garment as it is, not as the stretch to a square shows it: hence the picture's aspect on either side.
+    """
+    angle = draws.uniform(-config.rotate, config.rotate) * (math.pi / 180)
+    scale = tf.exp(draws.uniform(*map(math.log, config.scale)))
+    flipped = draws.chance(config.flip)
+    cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
+    mirror = tf.where(flipped, -1.0, 1.0)
+    aspect = size[:, 0] / size[:, 1]
+    rows = [tf.stack([cos * mirror, -sin / aspect], 1), tf.stack([sin * mirror * aspect, cos], 1)]
+    matrix = tf.stack(rows, 1)
+    shift = draws.uniform(-config.shift, config.shift, 2)
+    return matrix, 0.5 + shift - tf.linalg.matvec(matrix, tf.fill(tf.shape(shift), 0.5)), flipped
+
+
+def _warp(images: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Pulls each new pixel from its old place; beyond the border the picture is mirrored."""
+    inverse = tf.linalg.inv(matrix)
+    # new -> old in fractions, then in pixel indices: index i is the fraction (i + 0.5) / side.
+    old = -tf.linalg.matvec(inverse, offset) * IMAGE_SIDE + tf.reduce_sum(inverse, 2) * 0.5 - 0.5
+    zeros = tf.zeros_like(old)
+    transforms = tf.concat([inverse[:, 0], old[:, :1], inverse[:, 1], old[:, 1:], zeros], 1)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=[IMAGE_SIDE, IMAGE_SIDE],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+
+
+def _move_points(
+    xy: tf.Tensor, v: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor, flipped: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    moved = tf.einsum("nij,nkj->nki", matrix, xy) + offset[:, None]
+    moved = tf.where(flipped[:, None, None], tf.gather(moved, FLIP, axis=1), moved)
+    v = tf.where(flipped[:, None], tf.gather(v, FLIP, axis=1), v)
+    inside = tf.reduce_all((moved >= 0) & (moved <= 1), axis=2)
+    return moved, tf.where(inside, v, tf.constant(ABSENT, tf.int64))
+
+
+def _colour(images: tf.Tensor, draws: _Draws, config: Augmentation) -> tf.Tensor:
+    """Brightness, contrast, saturation, hue and tint are all linear in RGB: one 3x3 matrix and an offset an image."""
+    grey = tf.constant([[0.299, 0.587, 0.114]] * 3)
+    saturation = draws.uniform(1 - config.saturation, 1 + config.saturation)[:, None, None]
+    matrix = saturation * tf.eye(3) + (1 - saturation) * grey
+    matrix = _turn_about_grey(draws.uniform(-config.hue, config.hue) * (math.pi / 180)) @ matrix
+    contrast = draws.uniform(1 - config.contrast, 1 + config.contrast)[:, None, None]
+    tint = draws.uniform(1 - config.tint, 1 + config.tint, 3)[:, :, None]
+    matrix *= contrast * tint
+    mean = tf.reduce_mean(images, axis=[1, 2, 3])[:, None, None, None]
+    offset = mean * (1 - contrast[..., None]) + 255 * draws.uniform(-config.brightness, config.brightness, 1, 1, 1)
+    flat = tf.reshape(images, [-1, IMAGE_SIDE * IMAGE_SIDE, 3])
+    return tf.reshape(tf.matmul(flat, matrix, transpose_b=True), tf.shape(images)) + offset
+
+
+def _turn_about_grey(angle: tf.Tensor) -> tf.Tensor:
+    """(N,) radians -> (N, 3, 3) rotation of RGB about the axis (1, 1, 1): Rodrigues' formula."""
+    cross = tf.constant([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / 3**0.5
+    cos, sin = tf.cos(angle)[:, None, None], tf.sin(angle)[:, None, None]
+    return cos * tf.eye(3) + sin * cross + (1 - cos) * tf.fill([3, 3], 1 / 3)
+
+
+def _blur(images: tf.Tensor) -> tf.Tensor:
+    """Mean of 3x3 pixels."""
+    return tf.nn.avg_pool2d(images, 3, 1, "SAME")
+
+
+def _erase(
+    images: tf.Tensor, xy: tf.Tensor, v: tf.Tensor, draws: _Draws, config: Augmentation
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Hides a rectangle behind one colour (Zhong et al., 2020); a visible point under it becomes an occluded one."""
+    centre, half = draws.uniform(0, 1, 2), draws.uniform(0.03, 0.12, 2)
+    half *= tf.cast(draws.chance(config.erase), tf.float32)[:, None]
+    colour = draws.uniform(0, 255, 1, 1, 3)
+    places = (tf.range(IMAGE_SIDE, dtype=tf.float32) + 0.5) / IMAGE_SIDE
+    in_x = tf.abs(places - centre[:, :1]) < half[:, :1]
+    in_y = tf.abs(places - centre[:, 1:]) < half[:, 1:]
+    mask = in_y[:, :, None, None] & in_x[:, None, :, None]
+    hidden = tf.reduce_all(tf.abs(xy - centre[:, None]) < half[:, None], axis=2) & tf.equal(v, VISIBLE)
+    return tf.where(mask, colour, images), tf.where(hidden, tf.constant(OCCLUDED, tf.int64), v)

@@ -1,0 +1,63 @@
+"""The Estimator's `input_fn`s: a data set on disk to batches of features and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from model.receivers import decode_image
+from model.signature import IMAGE_SIDE
+from pipeline.dataset.augment import Augmentation, augment
+from pipeline.dataset.records import Dataset, parse
+
+InputFn = Callable[[], tf.data.Dataset]
+
+CACHE_BYTES = 1 << 30
+"""Decoded pictures are kept in memory as long as all of them fit here: about 2,400."""
+SHUFFLE_RECORDS = 4096
+EVAL_BATCH = 16
+
+
+def train_input_fn(
+    dataset: Dataset, batch_size: int, augmentation: Augmentation, seed: int, start_step: int
+) -> InputFn:
+    """Endless augmented batches. `start_step` is where the run goes on from: it does not see the same draws again."""
+
+    def input_fn() -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(dataset.shards("train"))
+        if dataset.count("train") * IMAGE_SIDE * IMAGE_SIDE * 3 <= CACHE_BYTES:
+            examples = _decoded(records).cache().shuffle(dataset.count("train"), seed=seed + start_step).repeat()
+        else:
+            examples = _decoded(records.shuffle(SHUFFLE_RECORDS, seed=seed + start_step).repeat())
+        batches = examples.batch(batch_size, drop_remainder=True).enumerate(start_step)
+        return batches.map(
+            lambda number, batch: _split(augment(batch, number, augmentation, seed)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        ).prefetch(2)
+
+    return input_fn
+
+
+def eval_input_fn(dataset: Dataset) -> InputFn:
+    """Every evaluation photo once, in the order of the shards, as it is."""
+
+    def input_fn() -> tf.data.Dataset:
+        return _decoded(tf.data.TFRecordDataset(dataset.shards("eval"))).batch(EVAL_BATCH).map(_split).prefetch(1)
+
+    return input_fn
+
+
+def _decoded(records: tf.data.Dataset) -> tf.data.Dataset:
+    def decode(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = parse(record)
+        return {"images": decode_image(example.pop("image")), **example}
+
+    return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _split(batch: dict[str, tf.Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Features and labels."""
+    labels = {name: batch[name] for name in ("xy", "v", "size", "category")}
+    return {"images": batch["images"]}, labels

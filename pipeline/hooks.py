@@ -1,0 +1,156 @@
+"""What goes on beside the training steps: the best checkpoint is kept, a signal stops the run, a line tells of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import tensorflow as tf
+
+from model.metrics import NE
+from pipeline.console import OnProgress, console
+from pipeline.errors import TrainingError
+
+v1 = tf.compat.v1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The best weights of a run. `prefix` is what TensorFlow calls a checkpoint's path."""
+
+    run: Path
+    prefix: str
+    step: int
+    metrics: dict[str, float]
+
+    @property
+    def ne(self) -> float:
+        return self.metrics[NE]
+
+
+class Interrupted(TrainingError):
+    """Training was asked to stop; a checkpoint was saved first."""
+
+    exit_code = 130
+
+
+class BestCheckpoint(v1.estimator.Exporter):  # type: ignore[misc]
+    """Keeps the checkpoint with the lowest NE in `<run>/best`, on disk, so that a restart does not forget it.
+
+    `best.json` is written last, by a rename: it never names weights that are not there.
+    """
+
+    name = "best"
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.record = run / "best" / "best.json"
+        self.current = self._load()
+        """The best checkpoint so far."""
+
+    def _load(self) -> Checkpoint | None:
+        if not self.record.is_file():
+            return None
+        raw = json.loads(self.record.read_text())
+        return Checkpoint(run=self.run, prefix=str(self.record.parent / raw.pop("prefix")), **raw)
+
+    def export(
+        self,
+        estimator: Any,
+        export_path: str,
+        checkpoint_path: str,
+        eval_result: dict[str, Any],
+        is_the_final_export: bool,
+    ) -> None:
+        """Called by `train_and_evaluate` after each evaluation."""
+        metrics = {name: float(value) for name, value in eval_result.items() if name != v1.GraphKeys.GLOBAL_STEP}
+        step = int(eval_result[v1.GraphKeys.GLOBAL_STEP])
+        before = self.current
+        better = math.isfinite(metrics[NE]) and (before is None or metrics[NE] <= before.ne)
+        console.print(f"Step {step}: NE {metrics[NE]:.1f} %{', the best so far' if better else ''}")
+        if not better:
+            return
+        folder, source = self.record.parent, Path(checkpoint_path)
+        folder.mkdir(exist_ok=True)
+        for path in source.parent.glob(f"{source.name}.*"):
+            shutil.copy2(path, folder)
+        partial = self.record.with_suffix(".partial")
+        partial.write_text(json.dumps({"prefix": source.name, "step": step, "metrics": metrics}, indent=1))
+        partial.rename(self.record)
+        self.current = self._load()
+        for path in folder.glob("*.ckpt-*"):
+            if path.stem != source.name:
+                path.unlink()
+
+
+class Stop(v1.train.SessionRunHook):  # type: ignore[misc]
+    """Ends training after the step in which `request` was called. Estimator saves a checkpoint then."""
+
+    requested = False
+
+    def request(self, number: int, frame: FrameType | None) -> None:
+        """A signal handler."""
+        self.requested = True
+        # Whoever asks twice is in a hurry.
+        signal.signal(number, signal.SIG_DFL)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if self.requested:
+            run_context.request_stop()
+
+
+class StopBeforeEvaluation(v1.train.SessionRunHook):  # type: ignore[misc]
+    """The checkpoint is on disk when its evaluation begins: the moment to leave."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def begin(self) -> None:
+        if self._stop.requested:
+            raise Interrupted("Stopped, as asked. A checkpoint was saved; the same command goes on from it.")
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Stop]:
+    """Within it SIGINT and SIGTERM ask for a stop instead of ending the process."""
+    stop = Stop()
+    before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class TrainingLine(v1.train.SessionRunHook):  # type: ignore[misc]
+    """Tells the progress line: step, loss, NE, images per second."""
+
+    def __init__(self, steps: int, batch_size: int, best: BestCheckpoint, on_progress: OnProgress) -> None:
+        self._steps, self._batch_size, self._best, self._on_progress = steps, batch_size, best, on_progress
+        self._seconds_per_step: float | None = None
+
+    def before_run(self, run_context: Any) -> Any:
+        self._started = time.monotonic()
+        graph = run_context.session.graph
+        step = v1.train.get_global_step(graph)
+        loss = graph.get_collection(v1.GraphKeys.LOSSES)[-1]
+        return v1.train.SessionRunArgs([step, loss])
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        step, loss = run_values.results
+        took = time.monotonic() - self._started
+        before = self._seconds_per_step
+        self._seconds_per_step = took if before is None else 0.9 * before + 0.1 * took
+        best = self._best.current
+        ne = f", NE {best.ne:.1f} %" if best else ""
+        rate = self._batch_size / self._seconds_per_step
+        self._on_progress(int(step), self._steps, f"loss {loss:.2f}{ne}, {rate:.0f} images/s")

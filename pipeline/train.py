@@ -1,0 +1,97 @@
+"""Training: a data set and a preset to the best checkpoint of a run. Goes on where an earlier run was stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipeline import estimator as estimators
+from pipeline.config import Preset
+from pipeline.console import console, progress
+from pipeline.dataset.input_fn import eval_input_fn, train_input_fn
+from pipeline.dataset.records import Dataset
+from pipeline.errors import TrainingError
+from pipeline.hooks import BestCheckpoint, Checkpoint, Stop, StopBeforeEvaluation, TrainingLine, stop_on_signal
+
+v1 = tf.compat.v1
+
+
+def run_folder(runs: Path, dataset: Dataset, preset: Preset) -> Path:
+    """One folder for each data set and preset, whatever they are called: other data or settings start another run."""
+    return runs / f"{dataset.folder.name}-{preset.name}-{dataset.fingerprint[:4]}{preset.fingerprint[:4]}"
+
+
+def train(dataset: Dataset, preset: Preset, folder: Path) -> Checkpoint:
+    """Trains up to the preset's last step and returns the checkpoint with the lowest NE on the evaluation split.
+
+    Raises Interrupted on SIGINT or SIGTERM, after a checkpoint was saved, and TrainingError when the folder is in use,
+    cannot be written, or the loss is no longer a number.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _only_one(folder), stop_on_signal() as stop:
+            return _train(dataset, preset, folder, stop)
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be written: {error}") from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise TrainingError(f"{folder}: out of memory or disk: {error.message.splitlines()[0]}") from error
+    except v1.train.NanLossDuringTrainingError as error:
+        raise TrainingError(
+            f"{folder}: the loss is no longer a number. Lower the learning rate of preset {preset.name} "
+            f"or look for broken annotations; the checkpoints before this are kept."
+        ) from error
+
+
+def step_of(folder: Path) -> int:
+    """The step of the last checkpoint in a run's folder, 0 where there is none."""
+    latest = tf.train.latest_checkpoint(str(folder))
+    return int(tf.train.load_variable(latest, v1.GraphKeys.GLOBAL_STEP)) if latest else 0
+
+
+def _train(dataset: Dataset, preset: Preset, folder: Path, stop: Stop) -> Checkpoint:
+    start = step_of(folder)
+    best = BestCheckpoint(folder)
+    if start >= preset.steps and best.current:
+        console.print(f"Nothing left to do: {folder} is at step {start} of {preset.steps}")
+    else:
+        if start:
+            console.print(f"Going on from step {start} of {preset.steps} in {folder}")
+        about = {"dataset": str(dataset.folder), "fingerprint": dataset.fingerprint, "preset": asdict(preset)}
+        (folder / "run.json").write_text(json.dumps(about, indent=1))
+        with progress("Training") as on_progress:
+            v1.estimator.train_and_evaluate(
+                estimators.build(folder, preset.model, seed=preset.seed, checkpoint_every=preset.evaluate_every),
+                v1.estimator.TrainSpec(
+                    train_input_fn(dataset, preset.batch_size, preset.augmentation, preset.seed, start),
+                    max_steps=preset.steps,
+                    hooks=[stop, TrainingLine(preset.steps, preset.batch_size, best, on_progress)],
+                ),
+                v1.estimator.EvalSpec(
+                    eval_input_fn(dataset),
+                    steps=None,
+                    hooks=[StopBeforeEvaluation(stop)],
+                    exporters=[best],
+                    start_delay_secs=0,
+                    throttle_secs=0,
+                ),
+            )
+    if best.current is None:
+        raise TrainingError(f"{folder}: no checkpoint has an NE. Is any point of the evaluation split visible?")
+    return best.current
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Two trainers in one folder would overwrite each other's checkpoints. The lock is gone with its process."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainingError(f"{folder}: another process is training here; wait for it or stop it") from error
+        yield
