@@ -1,0 +1,94 @@
+"""What can go wrong between a photo and its points: one tree, each leaf with the command's exit code.
+
+    ClientError              1   (of the command: some photos failed, others were answered)
+    ├── InvalidInput         3   a photo or an argument that cannot be sent, or that the server refused
+    ├── CannotConnect        4   nobody answers at the target, or the connection broke
+    ├── DeadlineExceeded     5   the answer did not come in time
+    ├── NotFound             6   no such model, version, label or signature
+    ├── ServerBusy           7   the server's queue is full
+    ├── AccessDenied         8   the token or certificate is missing or refused
+    ├── ServerFailed         9   the server failed on its own side
+    └── BadResponse         10   an answer that is not what the contract promises
+
+Exit code 2 is argparse's, for a command line that cannot be read. Both transports end here, so that the same mistake
+raises the same error over gRPC and over REST.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST_DETAIL = 300
+"""Characters of a server's message that are shown: REST errors echo the offending value, megabytes for an image."""
+
+
+class ClientError(Exception):
+    """Base of everything that the client raises on purpose. Its message says what, where and what to do."""
+
+    exit_code = 1
+
+
+class InvalidInput(ClientError):
+    exit_code = 3
+
+
+class CannotConnect(ClientError):
+    exit_code = 4
+
+
+class DeadlineExceeded(ClientError):
+    exit_code = 5
+
+
+class NotFound(ClientError):
+    exit_code = 6
+
+
+class ServerBusy(ClientError):
+    exit_code = 7
+
+
+class AccessDenied(ClientError):
+    exit_code = 8
+
+
+class ServerFailed(ClientError):
+    exit_code = 9
+
+
+class BadResponse(ClientError):
+    exit_code = 10
+
+
+_BY_CODE: dict[str, tuple[type[ClientError], str]] = {
+    "INVALID_ARGUMENT": (InvalidInput, "the server refused the request"),
+    "FAILED_PRECONDITION": (InvalidInput, "the server refused the request"),
+    "OUT_OF_RANGE": (InvalidInput, "the server refused the request"),
+    "NOT_FOUND": (NotFound, "not there (ask the server what it has: model name, version, label, signature)"),
+    "UNAVAILABLE": (CannotConnect, "no connection (is the server running, is the port right?)"),
+    "DEADLINE_EXCEEDED": (DeadlineExceeded, "no answer in time (a longer timeout, or a server with less to do)"),
+    "RESOURCE_EXHAUSTED": (ServerBusy, "the server is busy (fewer requests in parallel, or try again later)"),
+    "UNAUTHENTICATED": (AccessDenied, "access denied (is the token right?)"),
+    "PERMISSION_DENIED": (AccessDenied, "access denied (is the token allowed to do this?)"),
+    "UNIMPLEMENTED": (BadResponse, "this is no TensorFlow Serving (is the port right?)"),
+}
+
+_NAMES_SOMETHING_MISSING = re.compile(
+    r"Serving signature (key|name):? .* not found|Unrecognized servable version label|Servable not found"
+)
+"""What the server says about something that is not there, under other codes too: REST makes most of them a 400."""
+
+
+def shortened(text: str) -> str:
+    """One line of at most LONGEST_DETAIL characters."""
+    line = " ".join(text[: 10 * LONGEST_DETAIL].split())
+    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
+
+
+def from_status(code: str, detail: str, target: str) -> ClientError:
+    """The error for a gRPC status name (REST's statuses are translated to these) that `target` answered."""
+    if _NAMES_SOMETHING_MISSING.search(detail[:LONGEST_DETAIL]):
+        code = "NOT_FOUND"
+    kind, meaning = _BY_CODE.get(code, (ServerFailed, f"the server failed with {code}"))
+    said = f": {shortened(detail)}" if detail.strip() else ""
+    return kind(f"{target}: {meaning}{said}")

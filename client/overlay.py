@@ -1,0 +1,91 @@
+"""A photo with its keypoints drawn on it: named points, and lines along the garment's outline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from client.answers import Keypoint, Prediction
+from client.errors import InvalidInput
+from client.images import Photo, upright
+from model.keypoints import OUTLINE
+from model.signature import VISIBILITY_NAMES, VISIBLE
+
+LONG_SIDE = 900
+"""A smaller picture is enlarged to this many pixels, so that two dozen names can be read on it."""
+
+POINT, LINE, TEXT, SHADOW = "#ff3d7f", "#19d3c5", "white", "#202020"
+
+
+def draw(photo: Photo, prediction: Prediction) -> Image.Image:
+    """The photo in RGB, upright; visible points are discs, occluded ones rings. Raises InvalidInput as images do."""
+    picture = upright(photo)
+    factor = max(1.0, LONG_SIDE / max(picture.size))
+    width, height = (max(1, round(side * factor)) for side in picture.size)
+    canvas = picture.resize((width, height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(canvas)
+    unit = max(width, height) / LONG_SIDE
+    points = {
+        each.name: Keypoint(each.name, each.x * factor, each.y * factor, each.visibility)
+        for each in prediction.keypoints
+    }
+    for line in OUTLINE:
+        for start, end in zip(line, line[1:]):
+            if start in points and end in points:
+                stretch = [(points[name].x, points[name].y) for name in (start, end)]
+                pen.line(stretch, fill=LINE, width=max(1, round(2 * unit)))
+    font = ImageFont.load_default(max(8, round(13 * unit)))
+    for point in points.values():
+        _mark(pen, point, 5 * unit)
+    for point in points.values():  # after all marks, which would cover them
+        _write(pen, point, 8 * unit, font, width)
+    return canvas
+
+
+def _mark(pen: ImageDraw.ImageDraw, point: Keypoint, radius: float) -> None:
+    box = (point.x - radius, point.y - radius, point.x + radius, point.y + radius)
+    fill = POINT if point.visibility == VISIBILITY_NAMES[VISIBLE] else None
+    pen.ellipse(box, fill=fill, outline=SHADOW if fill else POINT, width=max(1, round(radius / 3)))
+
+
+def _write(
+    pen: ImageDraw.ImageDraw,
+    point: Keypoint,
+    gap: float,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    width: int,
+) -> None:
+    """The name stands outwards of the garment, left of a left point, as far as the picture has room for it."""
+    length = pen.textlength(point.name, font)
+    x = point.x - gap - length if "left" in point.name else point.x + gap
+    x = min(max(x, 0.0), max(width - length, 0.0))
+    height = font.getbbox(point.name)[3]
+    pen.text((x, point.y - height / 2), point.name, fill=TEXT, font=font, stroke_width=2, stroke_fill=SHADOW)
+
+
+class Folder:
+    """Where drawn photos go. No photo is written over another of this run, nor over the one it was drawn from."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._taken: set[str] = set()
+
+    def save(self, photo: Photo, name: str, prediction: Prediction) -> Path:
+        """Draw and write; the path that was written. Raises InvalidInput where it cannot be."""
+        picture = draw(photo, prediction)
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            path = self._out / self._free(Path(name).stem)
+            picture.save(path, quality=90)
+        except OSError as error:
+            raise InvalidInput(f"{self._out}: cannot be written ({error.strerror or error})") from error
+        return path
+
+    def _free(self, stem: str) -> str:
+        name, count = f"{stem}-keypoints.jpg", 1
+        while name in self._taken:
+            count += 1
+            name = f"{stem}-keypoints-{count}.jpg"
+        self._taken.add(name)
+        return name
