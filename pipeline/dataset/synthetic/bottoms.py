@@ -125,7 +125,7 @@ def trousers(rng: Random) -> Garment:
         )
     else:
         cuff = rng.uniform(0.78, 1.15) if kind == "shorts" else rng.uniform(0.65, 0.95)
-    hip = rng.uniform(1.05, 1.3)
+    hip = rng.uniform(1.02, 1.2)
     crotch = np.array([rng.normal(0, 0.04), crotch_y])
     lean = rng.uniform(0.02, 0.22) if kind == "long" else rng.uniform(0.1, 0.6)
     front_fly = rng.normal(0, 0.02)
@@ -139,8 +139,8 @@ def trousers(rng: Random) -> Garment:
         inner = crotch + down * own + s * np.array([rng.uniform(0.02, 0.1), 0])
         tilt = rng.normal(0.0, 0.04) + (0.12 if kind == "shorts" else 0.0)
         outer = inner + across * cuff - down * tilt * cuff
-        thigh = crotch + down * 0.1 + across * rng.uniform(0.95, 1.1) * max(hip - 0.02, 0.8)
-        knee_w = cuff + (hip - cuff) * (0.35 if cut != "flared" else 0.1) if cut != "flared" else 0.55
+        thigh = crotch + down * 0.1 + across * rng.uniform(0.94, 1.02) * hip * 0.97
+        knee_w = cuff + (hip - cuff) * 0.42 if cut != "flared" else 0.6 * hip
         knee = crotch + down * own * 0.55 + across * (knee_w + 0.03)
         hips = waists[name] + np.array([s * (hip - 1) * 0.8, crotch_y * 0.55])
         outer_line = [waists[name], hips, thigh, knee, outer] if kind == "long" else [waists[name], hips, outer]

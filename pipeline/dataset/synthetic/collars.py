@@ -43,7 +43,6 @@ def back_of_neck(rng: Random, garment: Garment, front: Array, style: str) -> Non
     if style in ("crew", "scoop", "v", "boat"):
         rim = np.vstack([back, offset(back, rng.uniform(0.06, 0.1))[::-1]])
         garment.panels.append(Panel(rim, "trim", shade=0.85, folds=0.2))
-    garment.open_neck = style not in ("turtle",)
 
 
 def rim(rng: Random, garment: Garment, front: Array) -> None:

@@ -44,11 +44,10 @@ def draw(seed: int, index: int) -> Drawn:
     category = CATEGORIES[index % len(CATEGORIES)]
     garment = TAILORS[category](rng)
     hung = chance(rng, 0.35)
-    if hung and chance(rng, 0.85):
-        pieces = hanger(rng, garment)
-        garment.panels[0:0] = pieces
     width, height = FORMATS[int(rng.choice(len(FORMATS), p=SHARES))]
     placing = place(rng, garment, width, height, hung)
+    if hung and chance(rng, 0.85):
+        garment.panels[0:0] = hanger(rng, garment)
     field = ground(rng, height, width, hung)
     canvas = Canvas(rng, field, garment, placing, hung)
     canvas.cloths["hanger"] = hanger_cloth(rng)

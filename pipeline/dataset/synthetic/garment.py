@@ -39,7 +39,7 @@ class Panel:
     """A piece of cloth, drawn over those before it.
 
     cloth names which of the garment's cloths it is cut from; grain is the angle of its weave in radians; shade
-    multiplies its brightness; lift is how strongly it shadows what lies below; folds is how deep its folds are.
+    multiplies its brightness; anchor is where its pattern begins; lift is how strongly it shadows what lies below; folds is how deep its folds are.
     """
 
     outline: Array
@@ -48,6 +48,7 @@ class Panel:
     shade: float = 1.0
     lift: float = 0.0
     folds: float = 1.0
+    anchor: tuple[float, float] = (-50.0, -50.0)
     strokes: tuple[Stroke, ...] = ()
     spots: tuple[Spot, ...] = ()
 
@@ -64,7 +65,10 @@ class Garment:
     """How many folds fall from the waist across the hem; 0 for none."""
     waist: float = 0.0
     """The y below which pleats fall."""
-    open_neck: bool = False
+    quilt: float = 0.0
+    """Height of a quilted row, 0 for no quilting."""
+    diamonds: float = 0.0
+    """Slope of crossing quilt lines, 0 for rows."""
 
     def mark(self, name: str, at: Array | tuple[float, float], v: int = 1) -> None:
         """State where a keypoint is."""

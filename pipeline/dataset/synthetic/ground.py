@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.dataset.synthetic.cloth import SIDE, cloth
+from pipeline.dataset.synthetic.curves import Array, spline
 from pipeline.dataset.synthetic.garment import Random, chance, pick
-from pipeline.dataset.synthetic.noise import Field, Pixels, sample, slope, smooth
+from pipeline.dataset.synthetic.noise import Field, Pixels, creases, sample, slope, smooth
 
 
 def _hsv(hue: float, saturation: float, value: float) -> Field:
@@ -73,6 +74,17 @@ def fabric(rng: Random, height: int, width: int) -> Field:
     return sample(stuff.pattern, u * per + 1000, v * per + 1000)
 
 
+def _wrinkles(rng: Random, height: int, width: int) -> list[Array]:
+    """Where a sheet is creased: curved lines in pixels, mostly along one direction."""
+    lay, lines = rng.uniform(0, np.pi), []
+    for _ in range(int(rng.integers(5, 60))):
+        start = rng.uniform(0, 1, 2) * (width, height)
+        angle, long = lay + rng.normal(0, 0.6), height * 0.05 * 10 ** rng.random()
+        end = start + long * np.array([np.cos(angle), np.sin(angle)])
+        lines.append(spline([start, (start + end) / 2 + rng.normal(0, 0.12, 2) * long, end], 4))
+    return lines
+
+
 def sheet(rng: Random, height: int, width: int) -> Field:
     """A bed sheet or spread: folds, sometimes quilted, plain or patterned."""
     if chance(rng, 0.4):
@@ -83,8 +95,7 @@ def sheet(rng: Random, height: int, width: int) -> Field:
         base = _hsv(hue + rng.normal(0, 0.02), saturation, rng.uniform(0.4, 0.8) if strong else rng.uniform(0.6, 0.95))
         field = np.broadcast_to(base, (height, width, 3)).astype(np.float32)
     folds = smooth(rng, height, width, rng.uniform(3, 7), rng.uniform(0.3, 3)) * 8
-    ridges = 1 - np.abs(smooth(rng, height, width, rng.uniform(3, 9)))
-    relief = folds * 0.6 + 4 * np.maximum(ridges, 0.6)
+    relief = folds * 0.6 + rng.uniform(1, 6) * creases(rng, height, width, _wrinkles(rng, height, width))
     if chance(rng, 0.25):
         u, v = _coordinates(rng, height, width, np.pi / 4 + rng.normal(0, 0.2))
         period = rng.uniform(0.1, 0.25)

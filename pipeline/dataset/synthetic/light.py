@@ -17,7 +17,7 @@ def illumination(rng: Random, height: int, width: int) -> Field:
         rng, height, width, 3
     )
     cx, cy = rng.uniform(-0.5, 0.5, 2)
-    field = field - rng.uniform(0, 0.22) * ((x - cx) ** 2 + (y - cy) ** 2)
+    field = field - rng.uniform(0, 0.13) * ((x - cx) ** 2 + (y - cy) ** 2)
     if chance(rng, 0.12):  # the shadow of whoever holds the phone
         edge = rng.uniform(0.1, 0.9) - (rng.normal(0, 0.3) * x + y)
         field = field - rng.uniform(0.1, 0.3) / (1 + np.exp(np.clip(edge * rng.uniform(8, 40), -30, 30)))
@@ -29,7 +29,7 @@ def photograph(rng: Random, scene: Field) -> Image.Image:
     height, width = scene.shape[:2]
     warmth = rng.normal(0, 0.05)
     tint = rng.normal(0, 0.015)
-    balance = np.array([1 + warmth, 1 + tint, 1 - warmth], np.float32) * rng.uniform(0.82, 1.16)
+    balance = np.array([1 + warmth, 1 + tint, 1 - warmth], np.float32) * rng.uniform(0.9, 1.25)
     scene = scene * balance + rng.uniform(-4, 10)
     contrast = rng.uniform(0.88, 1.15)
     scene = (scene - 120) * contrast + 120

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
+from pipeline.dataset.synthetic.curves import Array
 from pipeline.dataset.synthetic.garment import Random
 
 Field = npt.NDArray[np.float32]
@@ -44,6 +45,22 @@ def sample(pattern: Pixels, u: Field, v: Field) -> Field:
     flat = pattern.reshape(rows * columns, *pattern.shape[2:])
     index = np.mod(v.astype(np.int32), rows) * columns + np.mod(u.astype(np.int32), columns)
     return np.asarray(np.take(flat, index, axis=0), dtype=np.float32)
+
+
+def creases(rng: Random, height: int, width: int, lines: list[Array], strength: float = 1.0) -> Field:
+    """Soft ridges and grooves along lines (n, 2) of pixels: a height field of about -1..1. Half of the resolution is
+    enough for them."""
+    size = (width // 2, height // 2)
+    field = np.zeros(size[::-1], np.float32)
+    for sharp in (True, False):
+        image = Image.new("L", size, 128)
+        draw = ImageDraw.Draw(image)
+        for line in lines[0 if sharp else 1 :: 2]:
+            tone = 128 + int(strength * rng.uniform(30, 120) * rng.choice([-1, 1]))
+            draw.line([(float(x) / 2, float(y) / 2) for x, y in line], fill=tone, width=int(rng.integers(1, 4)))
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.7, 1.3) if sharp else rng.uniform(1.5, 3.5)))
+        field += (np.asarray(image, np.float32) - 128) / (128 if sharp else 60)
+    return resize(field, height, width)
 
 
 def slope(height: Field, direction: float) -> Field:

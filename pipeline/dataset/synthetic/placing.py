@@ -57,7 +57,7 @@ def place(rng: Random, garment: Garment, width: int, height: int, hung: bool) ->
     seen = first(outline)
     low, high = seen.min(axis=0), seen.max(axis=0)
     span = high - low
-    fill = rng.uniform(0.72, 0.97) if chance(rng, 0.85) else rng.uniform(0.5, 0.75)
+    fill = rng.uniform(0.8, 0.98) if chance(rng, 0.82) else rng.uniform(0.5, 0.8)
     if chance(rng, 0.07):
         fill = rng.uniform(1.0, 1.12)
     scale = fill * min(width / span[0], height / span[1])

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from pipeline.dataset.synthetic.cloth import SIDE, Cloth, cloth
 from pipeline.dataset.synthetic.curves import Array, points, shift, spline
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random, Stroke, chance
-from pipeline.dataset.synthetic.noise import Field, resize, sample, slope, smooth, tile
+from pipeline.dataset.synthetic.noise import Field, creases, sample, slope, smooth, tile
 from pipeline.dataset.synthetic.placing import Placing
 
 OVER = 2
@@ -87,34 +87,29 @@ def relief(rng: Random, garment: Garment, place: Placing, width: int, height: in
     """Folds and wrinkles as a height field (height, width), in pixels."""
     unit = place.scale
     cells = max(width, height) / unit
-    field = smooth(rng, height, width, cells * rng.uniform(0.8, 1.6), rng.uniform(1, 3) if hung else 1.0) * unit * 0.03
-    fine = smooth(rng, height, width, cells * rng.uniform(3, 6), rng.uniform(1, 4))
-    field = field + fine * unit * rng.uniform(0.002, 0.009) * (1.3 - stiff)
-    ridge = np.abs(smooth(rng, height, width, cells * rng.uniform(1.5, 4), rng.uniform(0.5, 2.5)))
-    field = field - np.minimum(ridge, 0.35) * unit * rng.uniform(0.0, 0.07) * (1.2 - stiff)
-    if garment.stress or chance(rng, 0.5):
-        field = field + _creases(rng, garment, place, width, height)
+    stretch = rng.uniform(1, 3) if hung else rng.uniform(0.6, 1.6)
+    field = smooth(rng, height, width, cells * rng.uniform(0.8, 1.6), stretch) * unit * rng.uniform(0.01, 0.035)
+    fine = smooth(rng, height, width, cells * rng.uniform(3, 7), stretch)
+    field = field + fine * unit * rng.uniform(0.001, 0.008) * (1.3 - stiff)
+    field = field + _creases(rng, garment, place, width, height, stiff, hung) * unit * rng.uniform(0.01, 0.04)
     return np.asarray(field, np.float32)
 
 
-def _creases(rng: Random, garment: Garment, place: Placing, width: int, height: int) -> Field:
-    """Creases that run from where the cloth is pulled, and some that lie anywhere."""
-    small = (width // 2, height // 2)
-    image = Image.new("L", small, 128)
-    draw = ImageDraw.Draw(image)
-    body = garment.panels[0].outline
+def _creases(rng: Random, garment: Garment, place: Placing, width: int, height: int, stiff: float, hung: bool) -> Field:
+    """Creases that run from where the cloth is pulled, and others that lie anywhere but mostly along one direction."""
+    body = garment.panels[-1].outline if len(garment.panels) == 1 else np.vstack([p.outline for p in garment.panels])
     low, high = body.min(axis=0), body.max(axis=0)
-    starts = [at for at in garment.stress for _ in range(int(rng.integers(1, 4)))]
-    starts += [(rng.uniform(low[0], high[0]), rng.uniform(low[1], high[1])) for _ in range(int(rng.integers(0, 7)))]
-    for x, y in starts:
-        angle, long = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 1.1)
-        end = (x + long * np.cos(angle), y + long * np.sin(angle))
-        middle = ((x + end[0]) / 2 + rng.normal(0, 0.06), (y + end[1]) / 2 + rng.normal(0, 0.06))
-        line = place(spline([(x, y), middle, end])) / 2
-        tone = 128 + int(rng.uniform(30, 120) * rng.choice([-1, 1]))
-        draw.line([(float(a), float(b)) for a, b in line], fill=tone, width=int(rng.integers(1, 5)))
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(1.0, 2.2)))
-    return resize((np.asarray(image, np.float32) - 128) / 128, height, width) * place.scale * 0.05
+    lay = np.pi / 2 if hung else rng.uniform(0, np.pi)
+    starts = [(x, y, rng.uniform(0, 2 * np.pi)) for x, y in garment.stress for _ in range(int(rng.integers(1, 4)))]
+    for _ in range(int(rng.integers(4, 50) * (1.4 - stiff))):
+        starts.append((rng.uniform(low[0], high[0]), rng.uniform(low[1], high[1]), lay + rng.normal(0, 0.5)))
+    lines = []
+    for x, y, angle in starts:
+        long = 0.12 * 9 ** rng.random()
+        end = np.array([x + long * np.cos(angle), y + long * np.sin(angle)])
+        middle = (end + (x, y)) / 2 + rng.normal(0, 0.12, 2) * long
+        lines.append(place(spline([(x, y), middle, end], 4)))
+    return creases(rng, height, width, lines)
 
 
 def _pleats(rng: Random, garment: Garment, place: Placing, u: Field, v: Field) -> Field:
@@ -147,7 +142,9 @@ class Canvas:
             "label": replace(other, pattern=np.full_like(main.pattern, rng.choice([25.0, 235.0]))),
         }
         self.sun = rng.uniform(0, 2 * np.pi)
-        self.depth = rng.uniform(0.5, 1.3)
+        self.depth = rng.uniform(0.5, 1.4)
+        self.edge = rng.uniform(0.03, 0.2)
+        self.lift = rng.uniform(0.4, 1.1)
         self.folds = relief(rng, garment, place, self.width, self.height, main.stiff, hung)
         self.turn = rng.normal(0, 0.06) if chance(rng, 0.9) else np.pi / 4
         inverse = np.linalg.inv(place.matrix)
@@ -155,6 +152,11 @@ class Canvas:
         w = inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2]
         self.u = np.asarray((inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]) / w, np.float32)
         self.v = np.asarray((inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]) / w, np.float32)
+        if garment.quilt:
+            rows = np.sqrt(np.abs(np.sin((self.v + garment.diamonds * self.u) * np.pi / garment.quilt)))
+            if garment.diamonds:
+                rows = rows + np.sqrt(np.abs(np.sin((self.v - garment.diamonds * self.u) * np.pi / garment.quilt)))
+            self.folds = self.folds + rows * (place.scale * garment.quilt * rng.uniform(0.06, 0.16))
         if garment.pleats:
             self.folds = self.folds + _pleats(rng, garment, place, self.u, self.v) * place.scale
         self.shading = slope(self.folds, self.sun)
@@ -182,7 +184,7 @@ class Canvas:
         image = Image.fromarray((mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(reach))
         dx, dy = -round(np.cos(self.sun) * reach), -round(np.sin(self.sun) * reach)
         moved = np.roll(np.asarray(image, np.float32) / 255, (dy, dx), (0, 1))
-        return moved * (0.28 + 0.25 * lift)
+        return moved * (0.28 + 0.25 * lift) * self.lift
 
     def _paint(self, panel: Panel, box: Box, mask: Field) -> Field:
         """Colours of a panel over its box: pattern, folds, the roundness of its edges, and what is sewn on it."""
@@ -191,8 +193,9 @@ class Canvas:
         cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
         u, v, folds = self.u[box.cut], self.v[box.cut], self.folds[box.cut] / unit
         per = SIDE / stuff.repeat
-        along = (cos * u + sin * v + 0.5 * folds + 50) * per
-        across = (-sin * u + cos * v + 0.5 * folds + 50) * per
+        u, v = u - panel.anchor[0], v - panel.anchor[1]
+        along = (cos * u + sin * v + 0.5 * folds) * per
+        across = (-sin * u + cos * v + 0.5 * folds) * per
         colours = sample(stuff.pattern, along, across)
         rough = sample(stuff.weave, along * 1.7, across * 1.7)
         raking = self.shading[box.cut] * (panel.folds * self.depth)
@@ -202,7 +205,7 @@ class Canvas:
             np.float32,
         )
         round_off = np.clip(inner / 255 * 2 - 1, 0, 1)
-        light = (1 + raking) * (0.8 + 0.2 * round_off) * panel.shade + self._sewn(panel, box)
+        light = (1 + raking) * (1 - self.edge + self.edge * round_off) * panel.shade + self._sewn(panel, box)
         return np.asarray(
             colours * np.clip(light, 0.15, 1.9)[..., None] + (rough * stuff.bump + shine)[..., None], np.float32
         )

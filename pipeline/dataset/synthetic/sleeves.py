@@ -71,6 +71,10 @@ def sew_sleeve(
         for i in (1, 2):
             straight = low + (under[4] - low) * (i / 4)
             under[i] = 0.5 * under[i] + 0.5 * straight if abs(bend) > 0.4 else 0.15 * under[i] + 0.85 * straight
+    if abs(bend) < 0.4:  # the upper edge runs on from the shoulder, without a puff
+        puff = rng.uniform(0.25, 0.6) if chance(rng, 0.85) else 1.0
+        for i in (1, 2, 3):
+            top[i] = puff * top[i] + (1 - puff) * (shoulder + (top[4] - shoulder) * (i / 4))
     start = 1 if cut.length > 1.1 else 2
     upper_line = spline([shoulder, *top[start:]])
     under_line = spline([low, *under[max(start, 2) :]])

@@ -43,7 +43,7 @@ def _body(rng: Random, category: str, strap: bool) -> Body:
     if category == "dress":
         waist_y = pit_y + rng.uniform(0.5, 1.0)
         length, flare = rng.uniform(3.2, 5.6), pick(rng, {"fitted": 0.25, "a": 0.45, "full": 0.3})
-        waist = rng.uniform(0.75, 0.98)
+        waist = rng.uniform(0.8, 1.0)
         hem = {"fitted": (0.9, 1.2), "a": (1.2, 1.7), "full": (1.5, 2.2)}[flare]
     else:
         waist_y = pit_y + rng.uniform(0.6, 1.0)
@@ -63,7 +63,9 @@ def _body(rng: Random, category: str, strap: bool) -> Body:
         middle = np.array([s * waist * rng.uniform(0.97, 1.03), waist_y + rng.normal(0, 0.03)])
         through = [pit[name], middle, corner]
         if category == "dress" and hem_half < 1.25:
-            through.insert(2, np.array([s * max(1.05, hem_half) * rng.uniform(0.97, 1.05), waist_y + 0.8]))
+            through.insert(
+                2, np.array([s * (0.5 * waist + 0.5 * max(1.05, hem_half)) * rng.uniform(1.0, 1.06), waist_y + 0.8])
+            )
         side[name] = spline(through)
     curve = lift * rng.uniform(0.7, 1.1) + rng.uniform(-0.03, 0.1)
     if category != "dress" and chance(rng, 0.15):
@@ -226,7 +228,6 @@ def strap_top(rng: Random, category: str) -> Garment:
         garment.mark(f"neckline_{name}", inner[name])
         garment.mark(f"shoulder_{name}", outer[name])
     garment.mark("center_front", middle)
-    garment.open_neck = True
     if category == "dress":
         _waist(rng, garment, body)
     return garment
@@ -323,7 +324,9 @@ def outwear(rng: Random) -> Garment:
         collars.shirt_collar(rng, garment, spline([left, closing, right], 16), large=1.3)
     elif style == "stand":
         collars.turtle_neck(rng, garment, spline([left, closing, right], 16))
-    garment.open_neck = style not in ("stand", "hood")
+    if chance(rng, 0.16):
+        garment.quilt = rng.uniform(0.14, 0.45)
+        garment.diamonds = float(rng.choice([0.0, 0.0, 1.0, 0.6]))
     return garment
 
 
