@@ -1,0 +1,195 @@
+"""The REST front: a WSGI application over a Lifecycle, with the paths, bodies and codes of the real server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf import json_format
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+
+from model_server import inference, json_tensors, metrics
+from model_server.errors import StatusError, from_exception, invalid_argument
+from model_server.introspection import SIGNATURE_FIELD, model_metadata, model_status
+from model_server.lifecycle import Lifecycle
+from model_server.predict import DEFAULT_SIGNATURE, output_aliases, run
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 256 << 20
+"""Of a request, before and after gunzip: some 25 float images as JSON."""
+
+_StartResponse = Callable[[str, "list[tuple[str, str]]"], Any]
+
+_VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_POST_PATH = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<verb>classify|regress|predict)", re.I | re.A)
+_GET_PATH = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<verb>metadata))?", re.I | re.A)
+
+_HTTP_CODES = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+_REASONS = {499: "Client Closed Request"}
+_CORS = [
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Allow-Headers", "Content-Type"),
+]
+
+
+class RestApplication:
+    """A WSGI application; `timeout` is in seconds, None for no limit. Set `draining` to turn new requests away."""
+
+    def __init__(
+        self, lifecycle: Lifecycle, *, timeout: float | None, cors: bool = False, metrics_path: str | None = None
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._timeout = timeout
+        self._cors = cors
+        self._metrics_path = metrics_path
+        self.draining = False
+
+    def __call__(self, environ: Mapping[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
+        path = environ["REQUEST_URI"].partition("?")[0]
+        if path == self._metrics_path:
+            return _respond(start_response, 200, metrics.page().encode(), [("Content-Type", "text/plain")])
+        if not path.lower().startswith("/v1/"):
+            return _respond(start_response, 404, b"", [])
+        headers = [("Content-Type", "application/json"), *(_CORS if self._cors else [])]
+        if self.draining:
+            headers.append(("Connection", "close"))
+        code, body = self._answer(environ, path)
+        return _respond(start_response, code, body, headers)
+
+    def _answer(self, environ: Mapping[str, Any], path: str) -> tuple[int, bytes]:
+        start = time.perf_counter()
+        method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS":
+            has_origin = re.search("https?://", environ.get("HTTP_ORIGIN", ""))
+            return (200 if has_origin else 400), b""
+        name = verb = ""
+        try:
+            if self.draining:
+                raise StatusError(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
+            pattern = {"POST": _POST_PATH, "GET": _GET_PATH}.get(method)
+            match = pattern.fullmatch(path) if pattern else None
+            if match is None:
+                raise invalid_argument(f"Malformed request: {method} {path}")
+            spec = _model_spec(match)
+            name, verb = spec.name, (match["verb"] or "").lower()
+            body = self._post(verb, spec, _body(environ)) if method == "POST" else self._get(verb, spec)
+            metrics.REQUEST_LATENCY.observe(time.perf_counter() - start, name, verb, "REST")
+            metrics.REQUEST_COUNT.increment(name, "OK")
+            return 200, body
+        except Exception as error:
+            status = from_exception(error)
+            if status is not error:
+                log.exception("%s %s failed in a way that it should not", method, path)
+            metrics.REQUEST_COUNT.increment(name, status.code.name)
+            text = json.dumps({"error": status.message}, ensure_ascii=False)
+            return _HTTP_CODES.get(status.code, 500), text.encode("utf-8", "surrogateescape")
+
+    def _get(self, verb: str, spec: model_pb2.ModelSpec) -> bytes:
+        if not spec.name:
+            raise invalid_argument("Missing model name in request.")
+        if verb == "metadata":
+            return self._metadata(spec)
+        status = model_status(self._lifecycle, get_model_status_pb2.GetModelStatusRequest(model_spec=spec))
+        return json.dumps(_as_dict(status), indent=1).encode()
+
+    def _metadata(self, spec: model_pb2.ModelSpec) -> bytes:
+        response = model_metadata(
+            self._lifecycle,
+            get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_FIELD]),
+        )
+        signatures = get_model_metadata_pb2.SignatureDefMap.FromString(response.metadata[SIGNATURE_FIELD].value)
+        document = {"model_spec": _as_dict(response.model_spec), "metadata": {SIGNATURE_FIELD: _as_dict(signatures)}}
+        return json.dumps(document, indent=1).encode()
+
+    def _post(self, verb: str, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        document = json_tensors.parse(body)
+        key = json_tensors.signature_name(document)
+        if verb == "predict":
+            return self._predict(spec, key or DEFAULT_SIGNATURE, document)
+        _check_examples(document)
+        with self._lifecycle.lease(spec) as (_, servable):
+            raise inference.refusal(servable.signatures, verb, key)
+
+    def _predict(self, spec: model_pb2.ModelSpec, key: str, document: Mapping[str, Any]) -> bytes:
+        with self._lifecycle.lease(spec) as (_, servable):
+            signature = servable.signatures.get(key)
+            if signature is None:
+                raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
+            if not signature.inputs:
+                raise invalid_argument(f"Failed to get input map for signature: {key}")
+            dtypes = {alias: signature.inputs[alias].dtype for alias in sorted(signature.inputs)}
+            tensors, as_rows = json_tensors.inputs(document, dtypes)
+            outputs = run(servable, spec.name, key, tensors, output_aliases(signature), self._timeout)
+        return json_tensors.answer(outputs, as_rows)
+
+
+def _check_examples(document: Mapping[str, Any]) -> None:
+    examples = document.get("examples")
+    if "examples" not in document:
+        raise invalid_argument("When method is classify, key 'examples' is expected and was not found")
+    if not isinstance(examples, list):
+        raise invalid_argument("Expecting 'examples' value to be an list/array")
+    if not examples:
+        raise invalid_argument("'examples' value is an empty array")
+
+
+def _model_spec(match: re.Match[str]) -> model_pb2.ModelSpec:
+    spec = model_pb2.ModelSpec(name=unquote(match["name"] or ""))
+    if match["version"]:
+        number = int(match["version"]) if len(match["version"]) < 20 else 1 << 63
+        if number >= 1 << 63:
+            raise invalid_argument(f"Failed to convert version: {match['version']} to numeric.")
+        spec.version.value = number
+    if match["label"]:
+        spec.version_label = unquote(match["label"])
+    return spec
+
+
+def _body(environ: Mapping[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read()
+    if "gzip" not in environ.get("HTTP_CONTENT_ENCODING", "").lower():
+        return body
+    gunzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = gunzip.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise invalid_argument(f"Failed to gunzip the request body: {error}") from error
+    if len(plain) > MAX_BODY_BYTES:
+        raise invalid_argument(f"The request body is larger than {MAX_BODY_BYTES} bytes after gunzip")
+    if not gunzip.eof:
+        raise invalid_argument("Failed to gunzip the request body: it ends too early")
+    return plain
+
+
+def _as_dict(message: Any) -> Any:
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, including_default_value_fields=True)
+
+
+def _respond(start_response: _StartResponse, code: int, body: bytes, headers: list[tuple[str, str]]) -> Iterable[bytes]:
+    reason = _REASONS.get(code) or HTTPStatus(code).phrase
+    start_response(f"{code} {reason}", [*headers, ("Content-Length", str(len(body)))])
+    return [body]
