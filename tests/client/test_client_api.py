@@ -1,0 +1,212 @@
+"""PredictClient and its asynchronous twin against a real server: every door, both transports, one answer."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from client_support import ROOT, Server, free_port
+from PIL import Image
+
+from client import AsyncPredictClient, PredictClient, VersionStatus, images
+from client.answers import Predictions
+from client.errors import CannotConnect, ClientError, DeadlineExceeded, InvalidInput, NotFound
+from client.images import Photo
+from client.transport import object_array
+from model.signature import BYTES, DEFAULT, METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, UINT8
+
+TRANSPORTS: tuple[Literal["grpc"], Literal["rest"]] = ("grpc", "rest")
+
+
+@pytest.fixture(params=TRANSPORTS)
+def client(request: pytest.FixtureRequest, server: Server) -> Iterator[PredictClient]:
+    """A client for the real server, over each transport in turn."""
+    with PredictClient(server.target(request.param), request.param) as opened:
+        yield opened
+
+
+def assert_same(answer: Predictions, expected: Predictions) -> None:
+    """Two answers within what two levels of 255 can make in the tiny model's means."""
+    np.testing.assert_allclose(answer.x_ratio, expected.x_ratio, atol=1e-3)
+    np.testing.assert_allclose(answer.y_ratio, expected.y_ratio, atol=1e-3)
+    np.testing.assert_array_equal(answer.visibility, expected.visibility)
+    assert list(answer.sizes) == list(expected.sizes)
+
+
+def test_every_door_over_both_transports_gives_one_answer(server: Server, photo: Path) -> None:
+    """The same photo as floats, as uint8 and as its file, over gRPC and REST: the same points."""
+    answers = []
+    for transport in TRANSPORTS:
+        with PredictClient(server.target(transport), transport) as client:
+            answers += [client.predict(photo, signature=key) for key in (*SIGNATURES, None)]
+    assert len({answer.visibility.tobytes() for answer in answers}) == 1
+    assert answers[0].x_ratio.std() > 0.1  # an answer about the picture, not a constant
+    for answer in answers:
+        assert_same(answer, answers[0])
+
+
+def test_pixels_are_measured_in_the_original_picture(client: PredictClient, photo: Path) -> None:
+    """Ratios become pixels of the 500x400 picture, and names go with them."""
+    found = client.predict(photo)
+    assert found.sizes == [(500, 400)]
+    np.testing.assert_allclose(found.pixels[0, :, 0], found.x_ratio[0] * 500, rtol=1e-6)
+    np.testing.assert_allclose(found.pixels[0, :, 1], found.y_ratio[0] * 400, rtol=1e-6)
+    there = np.flatnonzero(found[0].visibility)
+    assert [point.x for point in found[0].keypoints] == pytest.approx(found.pixels[0, there, 0].tolist())
+
+
+def test_batches_of_any_form_are_one_answer_each(client: PredictClient, picture: Image.Image, photo: Path) -> None:
+    """A list of mixed sources, a uint8 batch of the model's size or another, and a float batch."""
+    small, _ = images.pixels(picture)
+    expected = client.predict(small)
+    mixed: list[Photo] = [picture, small, photo, photo.read_bytes()]
+    many = client.predict(mixed)
+    assert len(many) == 4
+    np.testing.assert_allclose(many.x_ratio, np.repeat(expected.x_ratio, 4, 0), atol=0.01)
+    stacked = np.stack((small, small))
+    for batch in (stacked, stacked.astype(np.float32), stacked.astype(np.float64)):
+        assert_same(client.predict(batch[:1]), expected)
+        assert client.predict(batch).x_ratio.shape == (2, 24)
+    big = np.asarray(picture)[None]
+    np.testing.assert_array_equal(client.predict(big, signature=UINT8.key).x_ratio, expected.x_ratio)
+
+
+def test_metadata_is_the_contract(client: PredictClient) -> None:
+    """Both transports describe the three doors in the contract's own types."""
+    found = client.metadata()
+    for key, signature in SIGNATURES.items():
+        assert found[key].inputs == {signature.input.name: signature.input}
+        assert found[key].outputs == {spec.name: spec for spec in OUTPUTS}
+        assert found[key].method == METHOD
+
+
+def test_status_lists_typed_versions(client: PredictClient) -> None:
+    """The one version is there, AVAILABLE, with no error."""
+    assert client.status() == [VersionStatus(1, "AVAILABLE")]
+    assert client.status(version=1) == [VersionStatus(1, "AVAILABLE")]
+    assert client.wait_until_available(time.monotonic() + 5, version=1).version == 1
+
+
+def test_run_gives_raw_arrays_by_name(client: PredictClient, photo: Path) -> None:
+    """Below the typed answer: any signature with any arrays, outputs by name with the contract's dtypes."""
+    outputs = client.run({BYTES.input.name: object_array([photo.read_bytes()] * 2)}, signature=BYTES.key, version=1)
+    assert {name: (array.dtype.name, array.shape) for name, array in outputs.items()} == {
+        spec.name: (spec.dtype, (2, 24)) for spec in OUTPUTS
+    }
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "message"),
+    [
+        (lambda c, p: c.predict(p, version=9), NotFound, "Specific"),
+        (lambda c, p: c.predict(p, label="canary"), NotFound, "canary"),
+        (lambda c, p: c.run({"x": np.zeros(2, np.float32)}, signature="other"), NotFound, "other"),
+        (lambda c, p: c.status(version=9), NotFound, "9"),
+        (lambda c, p: c.run({"wrong": np.zeros((1, 2), np.float32)}), InvalidInput, DEFAULT.input.name),
+        (
+            lambda c, p: c.run({UINT8.input.name: np.zeros((1, 24, 24, 3), np.uint8)}, signature=UINT8.key),
+            InvalidInput,
+            "24,24,3",
+        ),
+        (lambda c, p: c.predict(p.read_bytes()[:900], signature=BYTES.key), InvalidInput, "refused"),
+        (lambda c, p: c.predict(p, version=1, label="x"), InvalidInput, "name one"),
+        (lambda c, p: c.predict(p, signature="other"), InvalidInput, "contract"),
+        (lambda c, p: c.predict([]), InvalidInput, "no picture"),
+        (lambda c, p: c.predict(np.zeros((1, 10, 10, 3), np.float32)), InvalidInput, "384"),
+        (lambda c, p: c.predict(np.zeros((1, 384, 384, 3), np.float32), signature=UINT8.key), InvalidInput, "round"),
+        (lambda c, p: c.predict(p, timeout=0.0005), DeadlineExceeded, "in time"),
+    ],
+)
+def test_the_same_mistake_is_the_same_error(
+    client: PredictClient, photo: Path, ask: Any, error: type[ClientError], message: str
+) -> None:
+    """Over gRPC and REST alike, with a short message."""
+    with pytest.raises(error, match=message) as caught:
+        ask(client, photo)
+    assert type(caught.value) is error
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_unknown_model_and_a_server_that_is_not_there(server: Server, photo: Path, transport: Any) -> None:
+    """Each says the target and what to look at."""
+    with PredictClient(server.target(transport), transport, model="foo") as client:
+        for ask in (client.metadata, client.status, lambda: client.predict(photo)):
+            with pytest.raises(NotFound, match="foo"):
+                ask()
+    target = f"127.0.0.1:{free_port()}"
+    with PredictClient(target, transport, retries=1) as client, pytest.raises(CannotConnect, match=target):
+        client.status()
+    with pytest.raises(CannotConnect):
+        client.predict(photo) if transport == "grpc" else client.status()
+
+
+def test_the_wrong_port_says_so(server: Server) -> None:
+    """gRPC to the REST port and REST to the gRPC port: an error of ours, naming the port."""
+    with PredictClient(server.rest, retries=0) as client, pytest.raises(ClientError, match="port"):
+        client.status()
+    with (
+        PredictClient(server.grpc, "rest", retries=0, timeout=5) as client,
+        pytest.raises(ClientError, match=server.grpc),
+    ):
+        client.status()
+
+
+def test_a_stream_keeps_order_and_reports_a_broken_photo(client: PredictClient, photo: Path) -> None:
+    """Of twelve photos in threes, two are broken, one only to the server's eye: ten answers."""
+    cut = photo.read_bytes()[:900]
+    sources: list[Photo] = [photo] * 12
+    sources[4], sources[7] = photo.with_name("missing.jpg"), cut
+    found = list(client.stream(iter(sources), signature=BYTES.key, batch=3, parallel=2))
+    assert [outcome.photo for outcome in found] == sources
+    assert [index for index, outcome in enumerate(found) if outcome.error] == [4, 7]
+    assert all(isinstance(outcome.error, InvalidInput) for outcome in (found[4], found[7]))
+    assert all(outcome.prediction is not None for index, outcome in enumerate(found) if index not in (4, 7))
+
+
+def test_the_asynchronous_twin_answers_alike(server: Server, photo: Path) -> None:
+    """Same answers, same errors, same order in a stream."""
+    with PredictClient(server.grpc) as blocking:
+        expected = blocking.predict(photo)
+        metadata = blocking.metadata()
+
+    async def ask() -> None:
+        async with AsyncPredictClient(server.grpc) as client:
+            await client.wait_until_available(time.monotonic() + 5)
+            for answer in await asyncio.gather(*(client.predict(photo, signature=key) for key in SIGNATURES)):
+                assert_same(answer, expected)
+            assert await client.metadata() == metadata
+            assert await client.status() == [VersionStatus(1, "AVAILABLE")]
+            with pytest.raises(NotFound):
+                await client.predict(photo, version=9)
+            sources: list[Photo] = [photo, b"broken", photo, photo, photo]
+            found = [outcome async for outcome in client.stream(sources, batch=2, parallel=2)]
+            assert [outcome.photo for outcome in found] == sources
+            assert [outcome.prediction is None for outcome in found] == [False, True, False, False, False]
+        with pytest.raises(CannotConnect):
+            await client.status()
+
+    asyncio.run(ask())
+
+
+def test_importing_the_library_reaches_neither_tensorflow_nor_docker() -> None:
+    """All of the client's modules together import nothing but what its install brings."""
+    script = (
+        "import sys, client.aio, client.predict, client.rest_transport, client.overlay, client.reports, client.finding\n"
+        "print([name for name in ('tensorflow', 'docker', 'tensorflow_serving', 'pipeline') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+def test_model_name_is_the_contracts(server: Server) -> None:
+    """A client without a name asks for the contract's model."""
+    with PredictClient(server.grpc) as default, PredictClient(server.grpc, model=MODEL_NAME) as named:
+        assert default.status() == named.status()

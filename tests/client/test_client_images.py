@@ -1,0 +1,201 @@
+"""Preprocessing: one definition, equal to the decoders in the graph, and short clear errors for what is no photo."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from client import images
+from client.errors import LONGEST_DETAIL, InvalidInput
+from client.images import Photo
+from model.signature import IMAGE_SIDE
+
+SQUARE = (IMAGE_SIDE, IMAGE_SIDE, 3)
+
+
+@pytest.fixture(scope="module")
+def tensorflow() -> Any:
+    """TensorFlow, whose import warns about deprecated things of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow
+
+    return tensorflow
+
+
+def saved(image: Image.Image, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def in_graph(tensorflow: Any, data: bytes) -> NDArray[np.uint8]:
+    """What the model does to a file: decode, stretch with antialiasing, round."""
+    if data.startswith(b"\xff\xd8"):
+        decoded = tensorflow.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    else:
+        decoded = tensorflow.io.decode_image(data, channels=3, expand_animations=False)
+    size = (IMAGE_SIDE, IMAGE_SIDE)
+    stretched = tensorflow.image.resize(tensorflow.cast(decoded, tensorflow.float32), size, antialias=True)
+    return np.asarray(tensorflow.round(stretched)).astype(np.uint8)
+
+
+def largest_difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+@pytest.mark.parametrize("size", [(500, 400), (1600, 1200), (200, 300), (384, 384), (37, 911)])
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_pixels_are_those_of_the_graph(tensorflow: Any, picture: Image.Image, form: str, size: tuple[int, int]) -> None:
+    """Enlarged or reduced, from PNG or JPEG: what we send as pixels is at most 2 of 255 levels from the graph's own."""
+    data = saved(picture.resize(size), form)
+    ours, original = images.pixels(data)
+    assert original == size
+    assert largest_difference(ours, in_graph(tensorflow, data)) <= (0 if size == (384, 384) and form == "PNG" else 2)
+
+
+def variants(picture: Image.Image) -> dict[str, bytes]:
+    """The same picture in the forms that photos come in."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be looked at after a quarter turn clockwise
+    alpha = picture.convert("RGBA")
+    alpha.putalpha(Image.linear_gradient("L").resize(picture.size))
+    grey16 = Image.fromarray((np.asarray(picture.convert("L")).astype(np.uint16) << 8) | 0x7F)
+    return {
+        "jpeg": saved(picture, "JPEG"),
+        "grey jpeg": saved(picture.convert("L"), "JPEG"),
+        "cmyk jpeg": saved(picture.convert("CMYK"), "JPEG"),
+        "turned jpeg": saved(picture, "JPEG", exif=exif),
+        "progressive jpeg": saved(picture, "JPEG", progressive=True),
+        "png": saved(picture, "PNG"),
+        "palette png": saved(picture.quantize(64), "PNG"),
+        "palette png with a transparent colour": saved(picture.quantize(64), "PNG", transparency=3),
+        "alpha png": saved(alpha, "PNG"),
+        "1-bit png": saved(picture.convert("1"), "PNG"),
+        "16-bit png": saved(grey16, "PNG"),
+        "gif": saved(picture, "GIF"),
+        "animated gif": saved(picture, "GIF", save_all=True, append_images=[Image.new("RGB", picture.size)]),
+        "animated png": saved(picture, "PNG", save_all=True, append_images=[Image.new("RGB", picture.size)]),
+        "webp": saved(picture, "WEBP"),
+        "tiff": saved(picture, "TIFF"),
+        "bmp": saved(picture, "BMP"),
+        "one pixel": saved(Image.new("RGB", (1, 1), "teal"), "PNG"),
+    }
+
+
+def test_every_form_of_a_photo_reaches_the_graph_as_the_same_pixels(tensorflow: Any, picture: Image.Image) -> None:
+    """What `encoded` sends, decoded by the graph, is within 2 levels of what `pixels` sends; so any door will do."""
+    for form, data in variants(picture).items():
+        square, size = images.pixels(data)
+        file, same_size = images.encoded(data)
+        assert square.shape == SQUARE, form
+        assert square.dtype == np.uint8, form
+        assert size == same_size, form
+        assert largest_difference(square, in_graph(tensorflow, file)) <= 2, form
+
+
+def test_files_that_the_graph_reads_as_we_do_are_sent_untouched(picture: Image.Image) -> None:
+    """A plain JPEG or PNG goes as it lies on disk; what the graph would read otherwise goes as a PNG of our pixels."""
+    untouched = {form for form, data in variants(picture).items() if images.encoded(data)[0] == data}
+    assert untouched == {"jpeg", "grey jpeg", "progressive jpeg", "png", "one pixel"}
+
+
+def test_exif_orientation_turns_the_picture(picture: Image.Image) -> None:
+    """A phone's photo is measured as it is looked at: sides swapped, pixels turned."""
+    turned, size = images.pixels(variants(picture)["turned jpeg"])
+    assert size == (400, 500)
+    upright, _ = images.pixels(picture.transpose(Image.Transpose.ROTATE_270))
+    assert np.abs(turned.astype(int) - upright.astype(int)).mean() < 3
+
+
+def test_transparency_is_laid_on_white() -> None:
+    """A cut-out garment stands on white and not on whatever colour hides under alpha 0."""
+    hidden = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    assert images.pixels(saved(hidden, "PNG"))[0].min() == 255
+
+
+def test_sixteen_bits_keep_their_brightness() -> None:
+    """A 16-bit grey picture is scaled to 8 bits, not clipped to white."""
+    grey = Image.fromarray(np.full((4, 4), 0x4000, np.uint16))
+    assert set(images.pixels(saved(grey, "PNG"))[0].flat) == {0x40}
+
+
+def test_any_source_gives_the_same_pixels(picture: Image.Image, tmp_path: Path) -> None:
+    """Path, string, bytes, open file, Pillow image and array are one photo."""
+    path = tmp_path / "picture.png"
+    picture.save(path)
+    with path.open("rb") as file:
+        sources: list[Photo] = [path, str(path), path.read_bytes(), file, picture, np.asarray(picture)]
+        made = [images.pixels(source)[0] for source in sources]
+    for pixels in made[1:]:
+        np.testing.assert_array_equal(pixels, made[0])
+
+
+def bomb(side: int) -> bytes:
+    """A PNG whose header says side x side pixels, in a hundred bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+BAD = {
+    "text": (b"This is no image. " * 100, "not an image"),
+    "html": (b"<html>" + b"x" * 1_000_000, "not an image"),
+    "nothing": (b"", "empty"),
+    "30000x30000": (bomb(30_000), "at most 64 million"),
+    "10000x10000": (bomb(10_000), "at most 64 million"),
+    "a header alone": (bomb(10), "broken image"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("prepare", [images.pixels, images.encoded])
+def test_what_is_no_photo_is_refused(prepare: Any, case: str, tmp_path: Path) -> None:
+    """Each in one short line that names the file; bombs by their header, before decoding."""
+    data, message = BAD[case]
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(data)
+    with pytest.raises(InvalidInput, match=message) as caught:
+        prepare(path)
+    assert "bad.jpg" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < LONGEST_DETAIL + len(str(path))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "TIFF", "WEBP"])
+def test_a_file_cut_anywhere_is_an_error_or_a_picture(picture: Image.Image, form: str) -> None:
+    """Truncated files raise InvalidInput and nothing else, wherever the cut is."""
+    data = saved(picture, form)
+    for part in range(1, 20):
+        try:
+            assert images.pixels(data[: len(data) * part // 20])[0].shape == SQUARE
+        except InvalidInput:
+            continue
+
+
+def test_paths_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    """A missing file and a folder are told apart."""
+    with pytest.raises(InvalidInput, match="No such file"):
+        images.pixels(tmp_path / "missing.jpg")
+    with pytest.raises(InvalidInput, match="Is a directory"):
+        images.pixels(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3), (2, 4, 4, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_arrays_of_another_shape_or_dtype_are_refused(shape: tuple[int, ...], dtype: Any) -> None:
+    """An image array is uint8 (H, W, 3) and nothing else."""
+    with pytest.raises(InvalidInput, match="uint8"):
+        images.pixels(np.zeros(shape, dtype))
