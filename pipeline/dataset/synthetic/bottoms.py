@@ -55,7 +55,9 @@ def skirt(rng: Random) -> Garment:
     hem_y, half = rng.uniform(*length), rng.uniform(*wide)
     hip = {"pencil": 1.3, "straight": 1.25, "a": 1.12, "flared": 1.1}[cut] * rng.uniform(0.94, 1.06)
     rise = 0.02 + 0.2 * max(0.0, half - 1.1) * rng.uniform(0.3, 1.4)
-    corners, waists, edges = {}, {}, {}
+    corners: dict[str, Array] = {}
+    waists: dict[str, Array] = {}
+    edges: dict[str, Array] = {}
     for name, s in SIDES:
         waists[name] = np.array([s * rng.uniform(0.96, 1.04), rng.normal(0, 0.025)])
         corners[name] = np.array([s * half * rng.uniform(0.94, 1.06), hem_y - rise + rng.normal(0, 0.05)])
@@ -153,6 +155,7 @@ def trousers(rng: Random) -> Garment:
     front, height = _waist(rng, garment, waists["left"], waists["right"])
     middle = front[len(front) // 2] + (front_fly, 0)
     pocket = pick(rng, {"slant": 0.4, "round": 0.35, "none": 0.25})
+    striped = rng.uniform(0.04, 0.12) if chance(rng, 0.1) else 0.0
     for name, s, outer_line, inner_line, angle in legs:
         top = front[len(front) // 2 :] if s > 0 else front[: len(front) // 2 + 1][::-1]
         hem = np.linspace(outer_line[-1], inner_line[0], 9)
@@ -172,6 +175,10 @@ def trousers(rng: Random) -> Garment:
             crease = spline([(s * 0.5, height + 0.1), shift(crotch, s * 0.5, 0.3), hem[4]])
             strokes.append(Stroke(crease, 0.02, 0.14))
         garment.panels.append(Panel(outline, grain=angle, strokes=tuple(strokes), lift=0.5 if name == "left" else 0.35))
+        if striped:
+            seam = outer_line[2:-1]
+            strip = np.vstack([offset(seam, s * 0.12), offset(seam, s * (0.12 + striped))[::-1]])
+            garment.panels.append(Panel(strip, "second", folds=0.9))
         if cut == "jogger" or chance(rng, 0.12):
             band = np.vstack([hem, (hem - up * rng.uniform(0.12, 0.3))[::-1]])
             garment.panels.append(Panel(band, "trim" if chance(rng, 0.4) else "main", shade=0.95, lift=0.2, folds=0.4))

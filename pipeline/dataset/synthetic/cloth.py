@@ -17,8 +17,12 @@ SIDE = 256
 
 @dataclass(frozen=True)
 class Cloth:
-    """pattern: (SIDE, SIDE, 3) colours 0..255; repeat: its size in garment units; bump: strength of the weave;
-    gloss: how much folds shine; stiff: 0 crumples finely, 1 bends broadly."""
+    """A cloth's looks.
+
+    pattern: (SIDE, SIDE, 3) colours 0..255; repeat: its size in garment units; bump: strength of the weave;
+    gloss: how much folds shine; stiff: 0 crumples finely, 1 bends broadly; fade: how much paler it is worn in the
+    middle; alpha: (SIDE, SIDE) 0..1 where it covers, None for everywhere.
+    """
 
     pattern: Field
     repeat: float
@@ -26,6 +30,8 @@ class Cloth:
     bump: float
     gloss: float
     stiff: float
+    fade: float = 0.0
+    alpha: Field | None = None
 
 
 def colour(rng: Random) -> Field:
@@ -129,7 +135,8 @@ def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float =
     repeat = rng.uniform(0.5, 1.6)
     roll = rng.random()
     if roll < denim:
-        return Cloth(_denim(rng), rng.uniform(1.2, 2.2), weave, rng.uniform(3, 7), 0.1, rng.uniform(0.5, 1))
+        worn = rng.uniform(20, 70) if chance(rng, 0.6) else 0.0
+        return Cloth(_denim(rng), rng.uniform(1.2, 2.2), weave, rng.uniform(3, 7), 0.1, rng.uniform(0.3, 0.9), worn)
     if roll < denim + leather:
         pattern = np.broadcast_to(base * 0.8, (SIDE, SIDE, 3)).astype(np.float32)
         return Cloth(pattern, 1.0, weave, 1.5, rng.uniform(0.8, 1.6), rng.uniform(0.3, 0.8))

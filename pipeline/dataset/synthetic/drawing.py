@@ -10,12 +10,14 @@ from PIL import Image
 
 from model.keypoints import CATEGORIES, INDEX, KEYPOINTS
 from pipeline.dataset.synthetic.bottoms import skirt, trousers
+from pipeline.dataset.synthetic.canvas import Canvas
 from pipeline.dataset.synthetic.garment import Random, chance
 from pipeline.dataset.synthetic.ground import ground
 from pipeline.dataset.synthetic.light import illumination, photograph
 from pipeline.dataset.synthetic.placing import place
-from pipeline.dataset.synthetic.scene import Canvas, hanger, hanger_cloth
+from pipeline.dataset.synthetic.props import hang, lay_over, tag
 from pipeline.dataset.synthetic.tops import blouse, dress, outwear
+from pipeline.dataset.synthetic.wardrobe import wardrobe
 
 TAILORS = {"blouse": blouse, "outwear": outwear, "dress": dress, "skirt": skirt, "trousers": trousers}
 
@@ -47,10 +49,13 @@ def draw(seed: int, index: int) -> Drawn:
     width, height = FORMATS[int(rng.choice(len(FORMATS), p=SHARES))]
     placing = place(rng, garment, width, height, hung)
     if hung and chance(rng, 0.85):
-        garment.panels[0:0] = hanger(rng, garment)
+        hang(rng, garment)
+    if chance(rng, 0.05):
+        tag(rng, garment)
+    if chance(rng, 0.06):
+        lay_over(rng, garment)
     field = ground(rng, height, width, hung)
-    canvas = Canvas(rng, field, garment, placing, hung)
-    canvas.cloths["hanger"] = hanger_cloth(rng)
+    canvas = Canvas(rng, field, garment, placing, wardrobe(rng, category), hung)
     for panel in garment.panels:
         canvas.lay(panel)
     image = photograph(rng, canvas.field * illumination(rng, height, width))

@@ -38,7 +38,5 @@ def photograph(rng: Random, scene: Field) -> Image.Image:
     if blur > 0.25:
         picture = picture.filter(ImageFilter.GaussianBlur(blur))
     level = abs(rng.normal(0, 2.5))
-    noise = rng.standard_normal((height, width, 1), dtype=np.float32) * level
-    if chance(rng, 0.3):
-        noise = noise + rng.standard_normal((height, width, 3), dtype=np.float32) * (level * 0.7)
+    noise = rng.standard_normal((height, width, 1), dtype=np.float32) * np.float32(level)
     return Image.fromarray(np.clip(np.asarray(picture, np.float32) + noise, 0, 255).astype(np.uint8))

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.dataset.synthetic import collars
 from pipeline.dataset.synthetic.curves import Array, points, shift, spline
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random, Spot, Stroke, chance, pick
+from pipeline.dataset.synthetic.props import front_print
 from pipeline.dataset.synthetic.sleeves import cover, sew_sleeve, sleeve_cut
 
 SIDES = (("left", -1.0), ("right", 1.0))
@@ -159,6 +160,8 @@ def blouse(rng: Random) -> Garment:
         spots += list(buttons)
     outline = _outline(rng, body, front, sleeved)
     garment.panels.append(Panel(outline, strokes=tuple(strokes), spots=tuple(spots), lift=0.5))
+    if style in ("crew", "scoop", "v", "boat") and chance(rng, 0.33):
+        garment.panels.append(front_print(rng, float(middle[1]) + 0.15, hem_y))
     _mark(garment, body, "top_hem")
     garment.mark("center_front", middle)
     if chance(rng, 0.12):
@@ -278,6 +281,8 @@ def dress(rng: Random) -> Garment:
         spots += list(buttons)
     outline = _outline(rng, body, front, kind != "bare")
     garment.panels.append(Panel(outline, strokes=tuple(strokes), spots=tuple(spots), lift=0.5))
+    if chance(rng, 0.08):
+        garment.panels.append(front_print(rng, float(middle[1]) + 0.15, body.waist_y + 0.5))
     _mark(garment, body, "hemline")
     garment.mark("center_front", middle)
     _waist(rng, garment, body)
@@ -356,6 +361,8 @@ def _fronts(
             pouch = [(-0.62, y), (-0.6, y - 0.5), (-0.38, y - 0.95), (0.38, y - 0.95), (0.6, y - 0.5), (0.62, y)]
             strokes.append(Stroke(points(*pouch), 0.025, -0.28))
         garment.panels.append(Panel(outline, strokes=tuple(strokes), lift=0.5))
+        if chance(rng, 0.5):
+            garment.panels.append(front_print(rng, float(closing[1]) + 0.1, float(hem_mid[1]) - 0.6))
         return
     for name, s in (("right", 1.0), ("left", -1.0)):
         lap = 0.06 if name == "left" and not zipped else 0.0

@@ -1,0 +1,91 @@
+"""Draw shapes with smooth edges: at twice the size, then averaged down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from pipeline.dataset.synthetic.curves import Array
+from pipeline.dataset.synthetic.noise import Field
+
+OVER = 2
+"""Shapes are drawn this many times larger."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of the picture, in pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+    @property
+    def cut(self) -> tuple[slice, slice]:
+        """Index of this part in an array of rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def box_around(xy: Array, width: int, height: int, margin: int) -> Box | None:
+    """The box of some pixels with a margin, cut off at the picture's edges; None if nothing of it is in the picture."""
+    low = np.floor(xy.min(axis=0)).astype(int) - margin
+    high = np.ceil(xy.max(axis=0)).astype(int) + margin
+    box = Box(max(0, int(low[0])), max(0, int(low[1])), min(width, int(high[0])), min(height, int(high[1])))
+    return box if box.right - box.left > 1 and box.bottom - box.top > 1 else None
+
+
+class Brush:
+    """Draws into a box; points are in continuous coordinates of the whole picture, strength is 0 to 1."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        width, height = box.size
+        self.image = Image.new("L", (width * OVER, height * OVER))
+        self.draw = ImageDraw.Draw(self.image)
+
+    def _at(self, xy: Array) -> list[tuple[float, float]]:
+        # Pillow puts whole numbers at pixel centres.
+        moved = (xy - (self.box.left, self.box.top)) * OVER - 0.5
+        return [(float(x), float(y)) for x, y in moved]
+
+    def polygon(self, xy: Array) -> None:
+        """Fill the inside of an outline (n, 2)."""
+        self.draw.polygon(self._at(xy), fill=255)
+
+    def line(self, xy: Array, width: float, dash: float = 0.0, strength: float = 1.0) -> None:
+        """A line of this width through (n, 2), in dashes this long or unbroken."""
+        thick, fill = max(1, round(width * OVER)), int(255 * strength)
+        if dash <= 0:
+            self.draw.line(self._at(xy), fill=fill, width=thick, joint="curve")
+            return
+        steps = np.linalg.norm(np.diff(xy, axis=0), axis=1)
+        along = np.concatenate([[0], np.cumsum(steps)])
+        at = np.arange(0, along[-1], max(dash, 1.0))
+        dense = np.stack([np.interp(at, along, xy[:, 0]), np.interp(at, along, xy[:, 1])], axis=1)
+        for i in range(0, len(dense) - 1, 2):
+            self.draw.line(self._at(dense[i : i + 2]), fill=fill, width=thick)
+
+    def disc(self, centre: Array, radius: float, strength: float = 1.0) -> None:
+        """A filled circle."""
+        (x, y), r = self._at(centre[None])[0], radius * OVER
+        self.draw.ellipse([x - r, y - r, x + r, y + r], fill=int(255 * strength))
+
+    def coverage(self) -> Field:
+        """What was drawn, 0..1 over the box."""
+        return np.asarray(self.image.reduce(OVER), np.float32) / 255
+
+
+def blurred(mask: Field, radius: float) -> Field:
+    """A mask of 0..1, softened by about a Gaussian of this standard deviation in pixels."""
+    image = Image.fromarray((mask * 255).astype(np.uint8))
+    # Two passes of a box are near a Gaussian, at a third of its time.
+    box = ImageFilter.BoxBlur(radius * 1.2)
+    return np.asarray(image.filter(box).filter(box), np.float32) / 255

@@ -1,0 +1,103 @@
+"""Lay panels of cloth on a ground: pattern, folds, shadow, and what is sewn on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from pipeline.dataset.synthetic.brush import Box, Brush, blurred, box_around
+from pipeline.dataset.synthetic.cloth import SIDE, Cloth
+from pipeline.dataset.synthetic.curves import points
+from pipeline.dataset.synthetic.folds import relief
+from pipeline.dataset.synthetic.garment import Garment, Panel, Random
+from pipeline.dataset.synthetic.noise import Field, sample, slope
+from pipeline.dataset.synthetic.placing import Placing
+
+
+class Canvas:
+    """The picture while panels are laid on it: `field` (height, width, 3) 0..255, changed in place."""
+
+    def __init__(
+        self, rng: Random, field: Field, garment: Garment, place: Placing, cloths: Mapping[str, Cloth], hung: bool
+    ) -> None:
+        self.field, self.place, self.cloths = field, place, cloths
+        self.height, self.width = field.shape[:2]
+        self.sun = rng.uniform(0, 2 * np.pi)
+        self.depth = rng.uniform(0.5, 1.4)
+        self.edge = rng.uniform(0.02, 0.2)
+        self.dark = rng.uniform(0.3, 1.1)
+        self.turn = rng.normal(0, 0.06) if rng.random() < 0.9 else np.pi / 4
+        self.u, self.v = self._garment_coordinates()
+        self.folds = relief(rng, garment, place, self.u, self.v, cloths["main"].stiff, hung)
+        self.shading = slope(self.folds, self.sun) * self.depth
+        self.folds /= place.scale
+
+    def _garment_coordinates(self) -> tuple[Field, Field]:
+        """Each pixel's place in the garment, but for the slight waves that only outlines follow."""
+        inverse = np.linalg.inv(self.place.matrix).astype(np.float32)
+        x = np.arange(0.5, self.width, dtype=np.float32)[None, :]
+        y = np.arange(0.5, self.height, dtype=np.float32)[:, None]
+        a, b, w = (inverse[i, 0] * x + inverse[i, 1] * y + inverse[i, 2] for i in range(3))
+        return np.asarray(a / w, np.float32), np.asarray(b / w, np.float32)
+
+    def lay(self, panel: Panel) -> None:
+        """Draw one panel over all before it."""
+        outline = self.place(panel.outline)
+        box = box_around(outline, self.width, self.height, round(0.1 * self.place.scale) + 2)
+        if box is None:
+            return
+        brush = Brush(box)
+        brush.polygon(outline)
+        mask = brush.coverage()
+        here = self.field[box.cut]
+        if panel.lift:
+            here *= 1 - self._shadow(mask, panel.lift)[..., None]
+        paint, mask = self._paint(panel, box, mask)
+        here += (paint - here) * mask[..., None]
+
+    def _shadow(self, mask: Field, lift: float) -> Field:
+        reach = max(1.0, 0.035 * self.place.scale * lift)
+        dx, dy = -round(np.cos(self.sun) * reach), -round(np.sin(self.sun) * reach)
+        return np.roll(blurred(mask, reach), (dy, dx), (0, 1)) * np.float32((0.28 + 0.25 * lift) * self.dark)
+
+    def _paint(self, panel: Panel, box: Box, mask: Field) -> tuple[Field, Field]:
+        """Colours of a panel over its box, and where it covers."""
+        stuff, unit = self.cloths[panel.cloth], self.place.scale
+        printed = stuff.alpha is not None
+        turn = panel.grain + (0.0 if printed else self.turn)
+        cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        folds = 0.5 * self.folds[box.cut]
+        u, v = self.u[box.cut] - np.float32(panel.anchor[0]), self.v[box.cut] - np.float32(panel.anchor[1])
+        per = np.float32(SIDE / (np.ptp(panel.outline[:, 0]) if printed else stuff.repeat))
+        along, across = (cos * u + sin * v + folds) * per, (cos * v - sin * u + folds) * per
+        colours = sample(stuff.pattern, along, across)
+        rough = sample(stuff.weave, along * np.float32(1.7), across * np.float32(1.7))
+        raking = self.shading[box.cut] * np.float32(panel.folds)
+        shine = np.maximum(raking, 0) ** 2 * np.float32(stuff.gloss * 220)
+        light = 1 + raking
+        if not printed:
+            rounded = np.clip(blurred(mask, max(1.0, 0.03 * unit)) * 2 - 1, 0, 1)
+            light *= np.float32(panel.shade) * np.float32(1 - self.edge) + np.float32(self.edge) * rounded
+        add = rough * np.float32(stuff.bump) + shine
+        if stuff.fade:
+            add += (blurred(mask, 0.22 * unit) - np.float32(0.6)) * np.float32(stuff.fade)
+        if panel.strokes or panel.spots:
+            dark, bright = self._sewn(panel, box)
+            light -= dark
+            add += 100 * bright
+        painted = colours * np.clip(light, 0.12, 1.9)[..., None] + add[..., None]
+        if stuff.alpha is not None:
+            mask = mask * sample(stuff.alpha, along, across)
+        return painted, mask
+
+    def _sewn(self, panel: Panel, box: Box) -> tuple[Field, Field]:
+        """How much strokes and spots darken and how much they lighten a panel."""
+        dark, bright, unit = Brush(box), Brush(box), self.place.scale
+        for stroke in panel.strokes:
+            brush = dark if stroke.tone < 0 else bright
+            brush.line(self.place(stroke.line), stroke.width * unit, stroke.dash * unit, abs(stroke.tone))
+        for spot in panel.spots:
+            brush = dark if spot.tone < 0 else bright
+            brush.disc(self.place(points(spot.centre))[0], spot.radius * unit, abs(spot.tone))
+        return dark.coverage(), bright.coverage()

@@ -1,0 +1,74 @@
+"""Choose the cloths that one garment is made of, and those of the things around it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.dataset.synthetic.cloth import SIDE, Cloth, beside, cloth, colour
+from pipeline.dataset.synthetic.garment import Random, chance, pick
+from pipeline.dataset.synthetic.noise import tile
+
+HANGERS = ((25, 25, 28), (235, 235, 235), (170, 125, 75), (150, 155, 165))
+"""Plastic, wood and wire."""
+
+
+def _uniform(stuff: Cloth, rgb: tuple[int, int, int]) -> Cloth:
+    """The same cloth in one colour, without a pattern."""
+    pattern = np.broadcast_to(np.asarray(rgb, np.float32), (SIDE, SIDE, 3)).astype(np.float32)
+    return replace(stuff, pattern=pattern, fade=0.0)
+
+
+def wardrobe(rng: Random, category: str) -> dict[str, Cloth]:
+    """Cloths by the names that panels use."""
+    denim = {"trousers": 0.3, "skirt": 0.2, "outwear": 0.12}.get(category, 0.02)
+    leather = {"outwear": 0.1, "skirt": 0.06}.get(category, 0.0)
+    plain = category in ("outwear", "trousers") and chance(rng, 0.6)
+    main, second = cloth(rng, plain=plain, denim=denim, leather=leather), cloth(rng, plain=chance(rng, 0.7))
+    paper = (25, 25, 25) if chance(rng, 0.4) else (235, 232, 228)
+    return {
+        "main": main,
+        "trim": second if chance(rng, 0.3) else main,
+        "second": second,
+        "lining": main if chance(rng, 0.55) else cloth(rng, plain=chance(rng, 0.8)),
+        "label": _uniform(second, paper),
+        "hanger": replace(_uniform(second, HANGERS[int(rng.integers(0, 4))]), bump=1.0),
+        "other": cloth(rng),
+        "print": _print(rng, main),
+    }
+
+
+def _print(rng: Random, ground: Cloth) -> Cloth:
+    """A picture or lettering to be put on a cloth once, transparent where nothing is printed."""
+    inks = [beside(rng, ground.pattern[0, 0]), colour(rng), colour(rng)]
+    image = Image.new("RGBA", (SIDE, SIDE))
+    draw = ImageDraw.Draw(image)
+    fills = [(*(int(c) for c in ink), 255) for ink in inks]
+    kind = pick(rng, {"letters": 0.4, "shape": 0.3, "picture": 0.15, "both": 0.15})
+    if kind == "picture":
+        low, high = int(rng.integers(10, 50)), int(rng.integers(200, 240))
+        level = tile(rng, SIDE, 8) + 0.5 * tile(rng, SIDE, 32)
+        scene = np.where(level[..., None] > 0, inks[0], inks[1]) + 25 * tile(rng, SIDE, 64)[..., None]
+        image.paste(Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)).crop((0, 0, 216, high - low)), (20, low))
+    if kind in ("shape", "both"):
+        count = int(rng.integers(5, 12))
+        radius = rng.uniform(30, 105, count) * (1 if kind == "shape" else 0.6)
+        turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
+        corners = [*zip(128 + radius * np.cos(turn), 128 + radius * np.sin(turn))]
+        draw.polygon(corners, fill=fills[0])
+        for _ in range(int(rng.integers(0, 6))):
+            x, y, r = rng.uniform(60, 190), rng.uniform(60, 190), rng.uniform(5, 34)
+            draw.ellipse([x - r, y - r, x + r, y + r], fill=fills[int(rng.integers(0, 3))])
+    if kind in ("letters", "both"):
+        rows = int(rng.integers(1, 4))
+        y = rng.uniform(10, 60)
+        for _ in range(rows):
+            word = "".join(rng.choice([*"AABCDEEFGHIKLMNOPRSTUVYZ019"], int(rng.integers(3, 9))))
+            size = float(np.clip(340 / len(word), 30, 84))
+            draw.text((18 + rng.uniform(0, 12), y), word, fill=fills[0], font=ImageFont.load_default(size))
+            y += size * 1.05
+    pixels = np.asarray(image, np.float32)
+    worn = rng.uniform(0.75, 1.0)
+    return replace(ground, pattern=pixels[..., :3].copy(), alpha=pixels[..., 3] / 255 * np.float32(worn), fade=0.0)
