@@ -1,6 +1,6 @@
 """How good the points are. Each metric is a weighted mean, so that it can be summed up over batches.
 
-The same definition serves `Estimator.evaluate` (`metric_ops`) and the evaluation of a SavedModel (`Metrics.of`).
+The same definition serves `Estimator.evaluate` (`metric_ops`) and the evaluation of a SavedModel (`evaluate`).
 
 NE, the normalised error (FashionAI, Tianchi 2018), in percent: over all visible points, the mean of the distance to
 the truth in the original picture's pixels, divided by the garment's own true distance between two of its points
@@ -9,7 +9,7 @@ the truth in the original picture's pixels, divided by the garment's own true di
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -20,6 +20,9 @@ from model.signature import ABSENT, KEYPOINT_COUNT, VISIBILITY_NAMES, VISIBLE
 Labels = Mapping[str, Any]
 """`xy` (N, 24, 2) float32 fractions, `v` (N, 24) int64 classes, `size` (N, 2) float32 width and height of the original
 in pixels, `category` (N,) int64 index into `CATEGORIES`."""
+
+Batches = Iterator[tuple[tf.Tensor, tf.Tensor, Labels]]
+"""Predicted xy (N, 24, 2), predicted v (N, 24) and the labels."""
 
 NE = "ne"
 BALANCED_RECALL = "visibility_recall"
@@ -75,7 +78,7 @@ def metric_ops(xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> dict[str, Any]:
     return ops
 
 
-def evaluate(batches: Iterable[tuple[tf.Tensor, tf.Tensor, Labels]]) -> dict[str, float]:
+def evaluate(batches: Batches) -> dict[str, float]:
     """The same metrics, eagerly, over batches of predicted xy, predicted v and labels.
 
     A metric that no point counts for is left out.

@@ -107,7 +107,7 @@ def learning_rate(step: tf.Tensor, config: OptimiserConfig) -> tf.Tensor:
     return config.learning_rate * warmup * 0.5 * (1 + tf.cos(3.141592653589793 * progress))
 
 
-def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwork) -> v1.train.Scaffold:
+def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwork) -> tf.compat.v1.train.Scaffold:
     """Restores each weight from its moving average in the checkpoint."""
     restore = {average.average_name(variable): variable for variable in network.variables}
     restore[v1.GraphKeys.GLOBAL_STEP] = v1.train.get_global_step()

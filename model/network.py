@@ -14,8 +14,6 @@ import tensorflow as tf
 
 from model.signature import KEYPOINT_COUNT, VISIBILITY_NAMES
 
-keras = tf.keras
-
 WINDOW = 3
 """At inference a point is the centre of mass of its map within this many cells of the peak."""
 
@@ -54,7 +52,7 @@ class Heads(NamedTuple):
     """(N, K, 3) float32, in the order of `signature.VISIBILITY_NAMES`."""
 
 
-class ConvNorm(keras.layers.Layer):  # type: ignore[misc]
+class ConvNorm(tf.keras.layers.Layer):
     """3x3 (or 1x1) convolution and batch normalisation, then ReLU if asked."""
 
     def __init__(
@@ -68,10 +66,10 @@ class ConvNorm(keras.layers.Layer):  # type: ignore[misc]
         gamma: str = "ones",
     ) -> None:
         super().__init__()
-        self.conv = keras.layers.Conv2D(
+        self.conv = tf.keras.layers.Conv2D(
             width, kernel, stride, padding="same", use_bias=False, kernel_initializer="he_normal"
         )
-        self.norm = keras.layers.BatchNormalization(momentum=config.batch_norm_momentum, gamma_initializer=gamma)
+        self.norm = tf.keras.layers.BatchNormalization(momentum=config.batch_norm_momentum, gamma_initializer=gamma)
         self.relu = relu
 
     def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
@@ -79,7 +77,7 @@ class ConvNorm(keras.layers.Layer):  # type: ignore[misc]
         return tf.nn.relu(x) if self.relu else x
 
 
-class Residual(keras.layers.Layer):  # type: ignore[misc]
+class Residual(tf.keras.layers.Layer):
     """Two convolutions beside a shortcut (He et al., 2016). The last gamma starts at zero, so it begins as identity."""
 
     def __init__(self, width: int, config: NetworkConfig, *, stride: int, project: bool) -> None:
@@ -93,7 +91,7 @@ class Residual(keras.layers.Layer):  # type: ignore[misc]
         return tf.nn.relu(shortcut + self.second(self.first(x, training=training), training=training))
 
 
-class KeypointNetwork(keras.Model):  # type: ignore[misc]
+class KeypointNetwork(tf.keras.Model):
     """Images (N, 384, 384, 3) float32 in 0..255 -> `Heads`. Takes any side that is a multiple of 32."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -106,13 +104,13 @@ class KeypointNetwork(keras.Model):  # type: ignore[misc]
             ]
             for level, width in enumerate(config.widths)
         ]
-        self.context = keras.layers.Dense(config.neck, activation="relu")
-        self.laterals = [keras.layers.Conv2D(config.neck, 1) for _ in config.widths]
+        self.context = tf.keras.layers.Dense(config.neck, activation="relu")
+        self.laterals = [tf.keras.layers.Conv2D(config.neck, 1) for _ in config.widths]
         self.smooth = [ConvNorm(config.neck, config) for _ in config.widths]
-        self.maps = keras.layers.Conv2D(KEYPOINT_COUNT, 1)
-        self.visibility_hidden = keras.layers.Dense(config.neck, activation="relu")
+        self.maps = tf.keras.layers.Conv2D(KEYPOINT_COUNT, 1)
+        self.visibility_hidden = tf.keras.layers.Dense(config.neck, activation="relu")
         # One linear classifier a keypoint: being hidden means another thing for an armpit than for a hem.
-        self.visibility = keras.layers.EinsumDense(
+        self.visibility = tf.keras.layers.EinsumDense(
             "nkc,kcv->nkv", output_shape=(KEYPOINT_COUNT, len(VISIBILITY_NAMES)), bias_axes="kv"
         )
 
@@ -158,7 +156,7 @@ def _upsample(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 
 
 def _mean(probability: tf.Tensor) -> tf.Tensor:
-    """(..., G) probabilities over cells -> (...) mean position as a fraction; cell i has its centre at (i + 0.5) / G."""
+    """(..., G) probabilities over cells -> (...) mean position as a fraction; cell i is centred at (i + 0.5) / G."""
     grid = tf.shape(probability)[-1]
     centres = (tf.range(tf.cast(grid, tf.float32)) + 0.5) / tf.cast(grid, tf.float32)
     return tf.reduce_sum(probability * centres, axis=-1)

@@ -43,7 +43,7 @@ class Preset:
 
 
 def tiny() -> Preset:
-    """`make train PRESET=tiny`: half a minute on two cores, and a model that knows nothing. For trying the machinery."""
+    """`make train PRESET=tiny`: seconds on two cores, and a model that knows nothing. For trying the machinery."""
     return Preset(
         name="tiny",
         model=ModelConfig(OptimiserConfig(steps=6, warmup_steps=2), NetworkConfig(widths=(16, 32), blocks=1, neck=16)),

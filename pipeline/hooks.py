@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -43,7 +43,7 @@ class Interrupted(TrainingError):
     exit_code = 130
 
 
-class BestCheckpoint(v1.estimator.Exporter):  # type: ignore[misc]
+class BestCheckpoint(tf.compat.v1.estimator.Exporter):
     """Keeps the checkpoint with the lowest NE in `<run>/best`, on disk, so that a restart does not forget it.
 
     `best.json` is written last, by a rename: it never names weights that are not there.
@@ -92,7 +92,7 @@ class BestCheckpoint(v1.estimator.Exporter):  # type: ignore[misc]
                 path.unlink()
 
 
-class Stop(v1.train.SessionRunHook):  # type: ignore[misc]
+class Stop(tf.compat.v1.train.SessionRunHook):
     """Ends training after the step in which `request` was called. Estimator saves a checkpoint then."""
 
     requested = False
@@ -108,7 +108,7 @@ class Stop(v1.train.SessionRunHook):  # type: ignore[misc]
             run_context.request_stop()
 
 
-class StopBeforeEvaluation(v1.train.SessionRunHook):  # type: ignore[misc]
+class StopBeforeEvaluation(tf.compat.v1.train.SessionRunHook):
     """The checkpoint is on disk when its evaluation begins: the moment to leave."""
 
     def __init__(self, stop: Stop) -> None:
@@ -131,7 +131,7 @@ def stop_on_signal() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-class TrainingLine(v1.train.SessionRunHook):  # type: ignore[misc]
+class TrainingLine(tf.compat.v1.train.SessionRunHook):
     """Tells the progress line: step, loss, NE, images per second."""
 
     def __init__(self, steps: int, batch_size: int, best: BestCheckpoint, on_progress: OnProgress) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import tensorflow as tf
@@ -20,11 +18,6 @@ from pipeline.errors import TrainingError
 from pipeline.hooks import BestCheckpoint, Checkpoint, Stop, StopBeforeEvaluation, TrainingLine, stop_on_signal
 
 v1 = tf.compat.v1
-
-
-def run_folder(runs: Path, dataset: Dataset, preset: Preset) -> Path:
-    """One folder for each data set and preset, whatever they are called: other data or settings start another run."""
-    return runs / f"{dataset.folder.name}-{preset.name}-{dataset.fingerprint[:4]}{preset.fingerprint[:4]}"
 
 
 def train(dataset: Dataset, preset: Preset, folder: Path) -> Checkpoint:
@@ -62,8 +55,6 @@ def _train(dataset: Dataset, preset: Preset, folder: Path, stop: Stop) -> Checkp
     else:
         if start:
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
-        about = {"dataset": str(dataset.folder), "fingerprint": dataset.fingerprint, "preset": asdict(preset)}
-        (folder / "run.json").write_text(json.dumps(about, indent=1))
         with progress("Training") as on_progress:
             v1.estimator.train_and_evaluate(
                 estimators.build(folder, preset.model, seed=preset.seed, checkpoint_every=preset.evaluate_every),

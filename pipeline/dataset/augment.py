@@ -70,7 +70,7 @@ def _affine(size: tf.Tensor, draws: _Draws, config: Augmentation) -> tuple[tf.Te
     It turns the garment as it is, not as the stretch to a square shows it: hence the picture's aspect on either side.
     """
     angle = draws.uniform(-config.rotate, config.rotate) * (math.pi / 180)
-    scale = tf.exp(draws.uniform(*map(math.log, config.scale)))
+    scale = tf.exp(draws.uniform(math.log(config.scale[0]), math.log(config.scale[1])))
     flipped = draws.chance(config.flip)
     cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
     mirror = tf.where(flipped, -1.0, 1.0)

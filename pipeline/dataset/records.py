@@ -71,10 +71,8 @@ def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool
     sources = find_sources(source)
     stamp = _stamp(sources)
     existing = load(folder) if (folder / "dataset.json").is_file() else None
-    if existing and existing.stamp == stamp:
-        dataset = existing
-    else:
-        dataset = _write(sources, folder, stamp, on_progress)
+    current = existing and existing.stamp == stamp
+    dataset = existing if existing and current else _write(sources, folder, stamp, on_progress)
     if strict and dataset.refusals:
         raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, dataset.refusals)))
     return dataset
@@ -142,7 +140,7 @@ def _write(sources: list[Source], folder: Path, stamp: str, on_progress: OnProgr
             if not counts:
                 reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
                 raise DataError(
-                    f"{sources[0].folder}: no photo for {split} among {len(rows)} rows; add photos or mend these.{reasons}"
+                    f"{sources[0].folder}: no photo for {split} in {len(rows)} rows; add photos or mend these.{reasons}"
                 )
         dataset = Dataset(folder, digest.hexdigest(), stamp, categories, tuple(refusals))
         raw = asdict(dataset)

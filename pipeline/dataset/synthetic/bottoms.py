@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.dataset.synthetic.curves import Array, offset, points, shift, spline
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random, Spot, Stroke, chance, pick
@@ -68,8 +69,12 @@ def skirt(rng: Random) -> Garment:
         garment.mark(f"waistband_{name}", waists[name])
         garment.mark(f"hemline_{name}", corners[name])
     front, height = _waist(rng, garment, waists["left"], waists["right"])
-    bottom = [corners["right"], (half * 0.5, hem_y + rng.normal(0, 0.04)), (0, hem_y + rng.normal(0.03, 0.05))]
-    hem = spline([*bottom, (-half * 0.5, hem_y + rng.normal(0, 0.04)), corners["left"]])
+    low: list[npt.ArrayLike] = [
+        corners["right"],
+        (half * 0.5, hem_y + rng.normal(0, 0.04)),
+        (0, hem_y + rng.normal(0.03, 0.05)),
+    ]
+    hem = spline([*low, (-half * 0.5, hem_y + rng.normal(0, 0.04)), corners["left"]])
     if cut in ("a", "flared"):
         garment.pleats = float(rng.integers(4, 26)) if chance(rng, 0.75) else 0.0
         if garment.pleats and cut == "flared":
@@ -145,9 +150,9 @@ def trousers(rng: Random) -> Garment:
         knee_w = cuff + (hip - cuff) * 0.42 if cut != "flared" else 0.6 * hip
         knee = crotch + down * own * 0.55 + across * (knee_w + 0.03)
         hips = waists[name] + np.array([s * (hip - 1) * 0.8, crotch_y * 0.55])
-        outer_line = [waists[name], hips, thigh, knee, outer] if kind == "long" else [waists[name], hips, outer]
+        outer_through = [waists[name], hips, thigh, knee, outer] if kind == "long" else [waists[name], hips, outer]
         inner_mid = crotch + down * own * 0.5 + across * rng.uniform(-0.02, 0.06)
-        legs.append((name, s, spline(outer_line), spline([inner, inner_mid, crotch]), angle))
+        legs.append((name, s, spline(outer_through), spline([inner, inner_mid, crotch]), angle))
         garment.mark(f"waistband_{name}", waists[name])
         garment.mark(f"bottom_{name}_in", inner)
         garment.mark(f"bottom_{name}_out", outer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -44,7 +45,7 @@ def colour(rng: Random) -> Field:
         "grey": (rng.uniform(0.5, 0.7), rng.uniform(0.0, 0.14), rng.uniform(0.35, 0.7)),
         "white": (rng.uniform(0.02, 0.18), rng.uniform(0.0, 0.1), rng.uniform(0.8, 0.97)),
         "beige": (rng.uniform(0.04, 0.13), rng.uniform(0.14, 0.42), rng.uniform(0.45, 0.85)),
-        "bright": (hue, rng.uniform(0.35, 0.95), rng.uniform(0.35, 0.95)),
+        "bright": (hue, rng.uniform(0.3, 0.9), rng.uniform(0.3, 0.92)),
     }[kind]
     return np.asarray(colorsys.hsv_to_rgb(*hsv), np.float32) * 255
 
@@ -101,9 +102,10 @@ def _motifs(rng: Random, image: Image.Image, colours: list[Field], kind: str) ->
                         draw.ellipse([px - r, py - r, px + r, py + r], fill=fill)
                     draw.ellipse([cx - radius / 3, cy - radius / 3, cx + radius / 3, cy + radius / 3], fill=heart)
                 elif kind == "leaves":
-                    a = np.array([turn, turn + 0.4, turn + 3.14, turn - 0.4])
-                    r = radius * np.array([1.4, 0.6, 1.2, 0.6])
-                    draw.polygon([*zip(cx + r * np.cos(a), cy + r * np.sin(a))], fill=fill)
+                    tips = ((turn, 1.4), (turn + 0.4, 0.6), (turn + 3.14, 1.2), (turn - 0.4, 0.6))
+                    draw.polygon(
+                        [(cx + radius * far * np.cos(a), cy + radius * far * np.sin(a)) for a, far in tips], fill=fill
+                    )
                 else:
                     draw.ellipse([cx - radius, cy - radius, cx + radius, cy + radius], fill=fill)
 
@@ -124,13 +126,20 @@ def _denim(rng: Random) -> Field:
     value = rng.uniform(0.16, 0.72)
     base = 255 * np.asarray(colorsys.hsv_to_rgb(hue, rng.uniform(0.2, 0.6), value), np.float32)
     fade = 0.5 * tile(rng, SIDE, 4) + 0.3 * tile(rng, SIDE, 8) + 0.35 * tile(rng, SIDE, 128, 2)
-    return np.clip(base + rng.uniform(6, 16) * fade[..., None] * (0.9, 0.95, 1.0), 0, 255).astype(np.float32)
+    return np.asarray(np.clip(base + np.float32(rng.uniform(6, 16)) * fade[..., None], 0, 255), np.float32)
+
+
+@lru_cache(maxsize=None)
+def _weave(number: int) -> Field:
+    """One of a few kinds of fine grain, the same in every process."""
+    rng = np.random.default_rng(number)
+    return tile(rng, SIDE, 128) + np.float32(0.2 * number) * tile(rng, SIDE, 64)
 
 
 def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float = 0.0) -> Cloth:
     """A cloth; plain forbids prints; denim and leather are the shares of these two."""
     base = colour(rng)
-    weave = tile(rng, SIDE, 128) + 0.5 * tile(rng, SIDE, 64)
+    weave = _weave(int(rng.integers(0, 6)))
     bump, gloss, stiff = rng.uniform(0.5, 3.0), rng.uniform(0, 0.25), rng.uniform(0, 1)
     repeat = rng.uniform(0.5, 1.6)
     roll = rng.random()

@@ -21,9 +21,9 @@ from pipeline.dataset.synthetic.wardrobe import wardrobe
 
 TAILORS = {"blouse": blouse, "outwear": outwear, "dress": dress, "skirt": skirt, "trousers": trousers}
 
-FORMATS = ((400, 533), (400, 711), (533, 400), (400, 400), (711, 400))
-"""Width and height in pixels, and below how often: as phones take them."""
-SHARES = (0.68, 0.1, 0.1, 0.07, 0.05)
+UPRIGHT = ((400, 533), (400, 533), (400, 533), (400, 533), (400, 711), (400, 400))
+"""Width and height of pictures in pixels, as phones take them."""
+LYING = ((533, 400), (533, 400), (711, 400))
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ def draw(seed: int, index: int) -> Drawn:
     category = CATEGORIES[index % len(CATEGORIES)]
     garment = TAILORS[category](rng)
     hung = chance(rng, 0.35)
-    width, height = FORMATS[int(rng.choice(len(FORMATS), p=SHARES))]
+    wide = 0.22 if category in ("blouse", "outwear", "skirt") else 0.08
+    formats = LYING if chance(rng, wide) else UPRIGHT
+    width, height = formats[int(rng.integers(0, len(formats)))]
     placing = place(rng, garment, width, height, hung)
     if hung and chance(rng, 0.85):
         hang(rng, garment)

@@ -38,8 +38,9 @@ class Spot:
 class Panel:
     """A piece of cloth, drawn over those before it.
 
-    cloth names which of the garment's cloths it is cut from; grain is the angle of its weave in radians; shade
-    multiplies its brightness; anchor is where its pattern begins; lift is how strongly it shadows what lies below; folds is how deep its folds are.
+    cloth names which of the garment's cloths it is cut from; grain is the angle of its weave in radians and anchor where
+    its pattern begins; shade multiplies its brightness; lift is how strongly it shadows what lies below; folds is how
+    deep its folds are.
     """
 
     outline: Array

@@ -48,7 +48,7 @@ def wood(rng: Random, height: int, width: int) -> Field:
     gap_u, gap_v = np.abs(u / wide - row - 0.5), np.abs(along - np.floor(along) - 0.5)
     edge = 0.5 - rng.uniform(0.008, 0.02)
     seam = (gap_u > edge) | (gap_v > 0.5 - 0.004)
-    light = 1 + rng.uniform(0.02, 0.12) * tone + rng.uniform(0.03, 0.09) * lines - rng.uniform(0.1, 0.4) * seam
+    light = 1 + rng.uniform(0.02, 0.1) * tone + rng.uniform(0.02, 0.08) * lines - rng.uniform(0.1, 0.4) * seam
     return np.asarray(base * light[..., None], np.float32)
 
 
@@ -172,7 +172,7 @@ def clutter(rng: Random, field: Field) -> None:
         distance = (a - slant * b, b - slant * a, 1 - a - slant * b, 1 - b - slant * a)[edge]
         strip: Pixels = distance < thick
         texture = 1 + 0.08 * smooth(rng, height, width, 20)
-        field[strip] = (tone * texture[..., None])[strip]
+        field[strip] = tone * texture[strip][:, None]
 
 
 def ground(rng: Random, height: int, width: int, hung: bool) -> Field:

@@ -11,7 +11,7 @@ from pipeline.dataset.synthetic.noise import Field, smooth
 
 def illumination(rng: Random, height: int, width: int) -> Field:
     """Brightness of the light across the picture, (height, width, 1): a gradient, a pool of light, soft shadows."""
-    y, x = np.ogrid[-1 : 1 : complex(height), -1 : 1 : complex(width)]
+    y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]
     angle = rng.uniform(0, 2 * np.pi)
     field = rng.uniform(0, 0.22) * (np.cos(angle) * x + np.sin(angle) * y) + rng.uniform(0, 0.07) * smooth(
         rng, height, width, 3
@@ -26,17 +26,17 @@ def illumination(rng: Random, height: int, width: int) -> Field:
 
 def photograph(rng: Random, scene: Field) -> Image.Image:
     """Expose a scene of 0..255: white balance, contrast, lens blur, sensor noise."""
-    height, width = scene.shape[:2]
-    warmth = rng.normal(0, 0.05)
-    tint = rng.normal(0, 0.015)
-    balance = np.array([1 + warmth, 1 + tint, 1 - warmth], np.float32) * rng.uniform(0.9, 1.25)
-    scene = scene * balance + rng.uniform(-4, 10)
-    contrast = rng.uniform(0.88, 1.15)
-    scene = (scene - 120) * contrast + 120
-    picture = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
+    warmth, tint, contrast = rng.normal(0, 0.05), rng.normal(0, 0.015), rng.uniform(0.88, 1.15)
+    balance = np.array([1 + warmth, 1 + tint, 1 - warmth]) * rng.uniform(0.9, 1.25)
+    exposed = scene * (balance * contrast).astype(np.float32)
+    exposed += np.float32((rng.uniform(-4, 10) - 120) * contrast + 120)
     blur = abs(rng.normal(0, 0.55))
+    noise = rng.standard_normal((*scene.shape[:2], 1), dtype=np.float32)
     if blur > 0.25:
-        picture = picture.filter(ImageFilter.GaussianBlur(blur))
-    level = abs(rng.normal(0, 2.5))
-    noise = rng.standard_normal((height, width, 1), dtype=np.float32) * np.float32(level)
-    return Image.fromarray(np.clip(np.asarray(picture, np.float32) + noise, 0, 255).astype(np.uint8))
+        soft = _bytes(exposed).filter(ImageFilter.GaussianBlur(blur))
+        exposed = np.asarray(soft, np.float32)
+    return _bytes(exposed + noise * np.float32(abs(rng.normal(0, 2.5))))
+
+
+def _bytes(pixels: Field) -> Image.Image:
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

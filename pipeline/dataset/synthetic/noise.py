@@ -47,7 +47,7 @@ def sample(pattern: Pixels, u: Field, v: Field) -> Field:
     return np.asarray(np.take(flat, index, axis=0), dtype=np.float32)
 
 
-def creases(rng: Random, height: int, width: int, lines: list[Array], strength: float = 1.0) -> Field:
+def creases(rng: Random, height: int, width: int, lines: list[Array]) -> Field:
     """Soft ridges and grooves along lines (n, 2) of pixels: a height field of about -1..1. Half of the resolution is
     enough for them."""
     size = (width // 2, height // 2)
@@ -56,10 +56,14 @@ def creases(rng: Random, height: int, width: int, lines: list[Array], strength: 
         image = Image.new("L", size, 128)
         draw = ImageDraw.Draw(image)
         for line in lines[0 if sharp else 1 :: 2]:
-            tone = 128 + int(strength * rng.uniform(30, 120) * rng.choice([-1, 1]))
-            draw.line([(float(x) / 2, float(y) / 2) for x, y in line], fill=tone, width=int(rng.integers(1, 4)))
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.7, 1.3) if sharp else rng.uniform(1.5, 3.5)))
-        field += (np.asarray(image, np.float32) - 128) / (128 if sharp else 60)
+            height_there, thick = rng.uniform(25, 120) * rng.choice([-1, 1]), int(rng.integers(1, 4 if sharp else 6))
+            xy = [(float(x) / 2, float(y) / 2) for x, y in line]
+            for i in range(len(xy) - 1):  # fades out at both ends
+                tone = 128 + int(height_there * np.sin(np.pi * (i + 0.5) / (len(xy) - 1)))
+                draw.line(xy[i : i + 2], fill=tone, width=thick)
+        soften = ImageFilter.BoxBlur(rng.uniform(0.6, 1.3) if sharp else rng.uniform(1.5, 3.5))
+        image = image.filter(soften).filter(soften)
+        field += (np.asarray(image, np.float32) - 128) / (128 if sharp else 70)
     return resize(field, height, width)
 
 

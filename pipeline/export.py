@@ -1,0 +1,128 @@
+"""Export: a checkpoint to a candidate, a SavedModel with everything that travels along. It is not yet published."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from model.receivers import decode_image, raw_serving_input_fn
+from model.signature import DEFAULT, MODEL_NAME, OUTPUTS, SIGNATURES
+from pipeline import estimator as estimators
+from pipeline.config import Preset
+from pipeline.dataset.records import Dataset, parse
+from pipeline.errors import ExportError
+from pipeline.golden import Golden
+from pipeline.hooks import Checkpoint
+from pipeline.store import write_checksums
+
+GOLDEN_COUNT = 5
+CARD = "assets.extra/model_card.json"
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+"""tensorflow/serving runs these through a version before it lets traffic in."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version in the making. `folder` is named by a number, so that a server can be pointed at its parent."""
+
+    folder: Path
+    metrics: dict[str, float]
+
+
+def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
+    """Writes the SavedModel, golden requests, warm-up requests, model card and checksums below `staging`."""
+    estimator = estimators.build(checkpoint.run, preset.model, seed=preset.seed)
+    try:
+        written = estimator.export_savedmodel(
+            str(staging), raw_serving_input_fn, strip_default_attrs=True, checkpoint_path=checkpoint.prefix
+        )
+    except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
+        raise ExportError(f"{checkpoint.prefix}: cannot be exported: {str(error).splitlines()[0]}") from error
+    folder = Path(written.decode())
+    _rename_signatures(folder / "saved_model.pb")
+    golden = _golden(estimator, checkpoint, dataset)
+    golden.save(folder)
+    _write_warmup(folder / WARMUP, golden)
+    (folder / CARD).write_text(json.dumps(_card(checkpoint, preset, dataset), indent=1))
+    write_checksums(folder)
+    return Candidate(folder, checkpoint.metrics)
+
+
+def _rename_signatures(path: Path) -> None:
+    """Estimator calls the other doors `<key>:serving_default`; the contract calls them `<key>`."""
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for graph in saved_model.meta_graphs:
+        for key in [key for key in graph.signature_def if key not in SIGNATURES]:
+            graph.signature_def[key.split(":")[0]].CopyFrom(graph.signature_def.pop(key))
+    path.write_bytes(saved_model.SerializeToString(deterministic=True))
+
+
+def _golden(estimator: Any, checkpoint: Checkpoint, dataset: Dataset) -> Golden:
+    """A picture of each category where there is one, and what the Estimator predicts for it."""
+    examples = [parse(record) for record in tf.data.TFRecordDataset(dataset.shards("eval"))]
+    examples.sort(key=lambda example: example["image_id"].numpy())
+    by_category = {int(example["category"]): example for example in reversed(examples)}
+    chosen = [*by_category.values(), *examples][:GOLDEN_COUNT]
+    files = [example["image"].numpy() for example in chosen]
+    pixels = np.stack([decode_image(file).numpy() for file in files])
+
+    def input_fn() -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors({"images": pixels})
+
+    predicted = list(itertools.islice(estimator.predict(input_fn, checkpoint_path=checkpoint.prefix), len(files)))
+    return Golden(
+        tuple(files), pixels, {spec.name: np.stack([answer[spec.name] for answer in predicted]) for spec in OUTPUTS}
+    )
+
+
+def _write_warmup(path: Path, golden: Golden) -> None:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in golden.requests():
+            for count in (1, len(golden.files)):
+                request = predict_pb2.PredictRequest()
+                request.model_spec.name = MODEL_NAME
+                request.model_spec.signature_name = signature.key
+                for name, values in inputs.items():
+                    request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:count]))
+                log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+                writer.write(log.SerializeToString())
+
+
+def _card(checkpoint: Checkpoint, preset: Preset, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "model": MODEL_NAME,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "preset": preset.name,
+        "step": checkpoint.step,
+        "dataset": {
+            "name": dataset.folder.name,
+            "fingerprint": dataset.fingerprint,
+            "images": dataset.categories,
+        },
+        "metrics": checkpoint.metrics,
+        "default_signature": DEFAULT.key,
+        "tensorflow": tf.__version__,
+        "code": _code_version(),
+    }
+
+
+def _code_version() -> str:
+    """The commit, with `-dirty` where the code was changed since; `unknown` outside of a git checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,31 @@
+"""The data stage: photos from a folder, or drawn garments where there are none, to a data set of TFRecords."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.config import PRESETS
+from pipeline.console import console, progress
+from pipeline.dataset import records
+from pipeline.dataset.synthetic import write_dataset
+
+SEED = 1
+
+
+def prepare(source: Path | None, preset: str, folder: Path, *, strict: bool = False) -> records.Dataset:
+    """The data set below `folder`, made unless it is there already and its source has not changed.
+
+    Raises DataError for photos or annotations that cannot be used.
+    """
+    source = source or _drawn(PRESETS[preset]().drawn, folder)
+    with progress("Checking photos") as on_progress:
+        return records.prepare(source, folder / "records" / source.resolve().name, on_progress, strict=strict)
+
+
+def _drawn(count: int, folder: Path) -> Path:
+    photos = folder / "drawn" / f"drawn-{count}"
+    if not photos.is_dir():
+        console.print(f"No photos given: drawing {count} garments into {photos}")
+        with progress("Drawing") as on_progress:
+            write_dataset(photos, count, SEED, on_progress=on_progress)
+    return photos

@@ -1,0 +1,50 @@
+"""The folder of a training run: what it was made from, and which one is the latest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import PRESETS, Preset
+from pipeline.dataset.records import Dataset, load
+from pipeline.errors import PipelineError
+from pipeline.store import write_atomically
+
+_RECORD = "run.json"
+_LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A data set and a preset, and the folder where training on them happens."""
+
+    folder: Path
+    dataset: Dataset
+    preset: Preset
+
+
+def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:
+    """The run of this data set and preset. Other data or other settings are another run, in a folder of its own."""
+    identity = f"{dataset.fingerprint[:4]}{preset.fingerprint[:4]}"
+    folder = runs / f"{dataset.folder.name}-{preset.name}-{identity}"
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"dataset": str(dataset.folder.resolve()), "preset": preset.name, "settings": preset.fingerprint}
+    write_atomically(folder / _RECORD, json.dumps(record, indent=1))
+    write_atomically(runs / _LATEST, folder.name)
+    return Run(folder, dataset, preset)
+
+
+def latest_run(runs: Path) -> Run:
+    """The run that was opened last. Raises PipelineError when there is none or it cannot be continued."""
+    try:
+        folder = runs / (runs / _LATEST).read_text().strip()
+        record = json.loads((folder / _RECORD).read_text())
+        preset = PRESETS[record["preset"]]()
+    except (OSError, ValueError, KeyError) as error:
+        raise PipelineError(f"{runs}: no training run found. `make train` makes one.") from error
+    if preset.fingerprint != record["settings"]:
+        raise PipelineError(
+            f"{folder}: preset {preset.name} was changed since this run; `make train` starts a new one."
+        )
+    return Run(folder, load(Path(record["dataset"])), preset)

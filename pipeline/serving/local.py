@@ -1,0 +1,77 @@
+"""The background server of the local runtime: start it, end it, say how it is."""
+
+from __future__ import annotations
+
+import time
+
+from client.api import PredictClient
+from client.errors import ClientError
+from model.signature import BYTES, MODEL_NAME
+from pipeline.config import Settings
+from pipeline.console import console
+from pipeline.errors import ServingError
+from pipeline.golden import sample
+from pipeline.serving import process
+from pipeline.serving.server import wait_until_available
+from pipeline.store import ModelStore
+
+START_SECONDS = 120.0
+
+
+def serve(settings: Settings) -> None:
+    """Raises ServingError when nothing is published, a port is taken, or the model does not become available."""
+    store = ModelStore(settings.models, MODEL_NAME)
+    latest = store.latest()
+    if latest is None:
+        raise ServingError(f"{store.folder}: no version is published. `make export` publishes one.")
+    server = process.running(settings.server)
+    if server:
+        console.print(f"Already running, process {server.pid}")
+    else:
+        log = settings.server / "server.log"
+        server = process.start(store.folder, MODEL_NAME, log, settings.grpc_port, settings.rest_port)
+        process.remember(server, settings.server)
+        console.print(f"Started model_server, process {server.pid}, log in {log}")
+    try:
+        version = wait_until_available(server, MODEL_NAME, START_SECONDS)
+    except ServingError:
+        server.stop()
+        raise
+    url = f"http://{server.rest_target}/v1/models/{MODEL_NAME}"
+    photo = sample(latest.folder)
+    console.print(
+        f"\nVersion {version} of {MODEL_NAME} is AVAILABLE\n"
+        f"  gRPC  {server.grpc_target}\n"
+        f"  REST  {url}\n"
+        "\nAsk it about a photo:\n"
+        f"  .venv/bin/python client/predict.py {photo}\n"
+        f"""  echo '{{"signature_name": "{BYTES.key}", "instances": [{{"b64": "'"""
+        f"""$(base64 < {photo} | tr -d '\\n')'"}}]}}' | curl -d @- {url}:predict""",
+        markup=False,
+    )
+
+
+def stop(settings: Settings) -> None:
+    """Ends the server that was started from here; it is no error when there is none."""
+    server = process.running(settings.server)
+    if server is None:
+        console.print("No server runs.")
+        return
+    server.stop()
+    console.print(f"Stopped process {server.pid}")
+
+
+def status(settings: Settings) -> None:
+    """Raises ServingError when no server runs or it does not answer."""
+    server = process.running(settings.server)
+    if server is None:
+        raise ServingError("No server runs. `make serve` starts one.")
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(server.created))
+    console.print(f"model_server, process {server.pid}, since {since}")
+    console.print(f"  gRPC  {server.grpc_target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
+    try:
+        with PredictClient(server.grpc_target, timeout=5.0, retries=0) as client:
+            for version in client.status():
+                console.print(f"  version {version.version} is {version.state} {version.error}".rstrip())
+    except ClientError as error:
+        raise ServingError(f"{error}\n{server.log_tail()}") from error

@@ -1,0 +1,156 @@
+"""`model_server` as a process of this machine, where there is no Docker: for a while, or in the background."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+from pipeline.errors import ServingError
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOPBACK = "127.0.0.1"
+STOP_SECONDS = 15.0
+LOG_LINES = 15
+_STATE = "server.json"
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A `model_server` that runs, or ran. As a context manager it is stopped at the end."""
+
+    pid: int
+    created: float
+    """When the process began, in seconds since 1970: a number that is used again belongs to another process."""
+    grpc_port: int
+    rest_port: int
+    log: str
+
+    @property
+    def grpc_target(self) -> str:
+        return f"{LOOPBACK}:{self.grpc_port}"
+
+    @property
+    def rest_target(self) -> str:
+        return f"{LOOPBACK}:{self.rest_port}"
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def ended(self) -> str | None:
+        return None if self._process() else f"process {self.pid} is gone"
+
+    def log_tail(self) -> str:
+        lines = Path(self.log).read_text(errors="replace").splitlines()[-LOG_LINES:]
+        return "\n".join([f"Last lines of {self.log}:", *lines])
+
+    def stop(self) -> None:
+        """Lets it finish the requests in flight, then ends it."""
+        process = self._process()
+        if process is None:
+            return
+        try:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            process.kill()
+        except psutil.NoSuchProcess:
+            pass
+
+    def _process(self) -> psutil.Process | None:
+        try:
+            process = psutil.Process(self.pid)
+            alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.created) < 1
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
+
+
+def start(
+    base: Path, model: str, log: Path, grpc_port: int, rest_port: int, flags: tuple[str, ...] = ()
+) -> ServerProcess:
+    """Starts a server over `base`, with the official binary's own flags. It lives on when this process ends.
+
+    Raises ServingError when a port is taken.
+    """
+    for port, variable in ((grpc_port, "SEAMLINE_GRPC_PORT"), (rest_port, "SEAMLINE_REST_PORT")):
+        _check_free(port, variable)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        *(sys.executable, "-m", "model_server"),
+        f"--port={grpc_port}",
+        f"--rest_api_port={rest_port}",
+        f"--model_name={model}",
+        f"--model_base_path={base.resolve()}",
+        *flags,
+    ]
+    with log.open("w") as file:
+        child = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    return ServerProcess(child.pid, psutil.Process(child.pid).create_time(), grpc_port, rest_port, str(log))
+
+
+@contextmanager
+def throw_away(base: Path, model: str, log: Path) -> Iterator[ServerProcess]:
+    """A server on free ports, stopped at the end. It gives up on a broken model at once."""
+    with start(base, model, log, _free_port(), _free_port(), ("--max_num_load_retries=0",)) as server:
+        yield server
+
+
+def remember(server: ServerProcess, folder: Path) -> None:
+    """Notes the background server, for `running`."""
+    (folder / _STATE).write_text(json.dumps(asdict(server)))
+
+
+def running(folder: Path) -> ServerProcess | None:
+    """The background server, where one was started from here and still runs."""
+    try:
+        server = ServerProcess(**json.loads((folder / _STATE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return None if server.ended() else server
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _check_free(port: int, variable: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise ServingError(
+                f"Port {port} cannot be used ({error.strerror}): {_owner(port)}. "
+                f"End that, or set {variable} to a free port."
+            ) from error
+
+
+def _owner(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                if connection.pid is None:
+                    break
+                command = " ".join(psutil.Process(connection.pid).cmdline())[:120]
+                return f"process {connection.pid} ({command}) listens there"
+    except psutil.Error:
+        pass
+    return "a process that cannot be seen from here listens there"

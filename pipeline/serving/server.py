@@ -1,0 +1,55 @@
+"""What every server is to the pipeline, and how to wait for one."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from client.api import PredictClient
+from client.errors import CannotConnect, ClientError, DeadlineExceeded, NotFound
+from pipeline.errors import ServingError
+
+LOOK_SECONDS = 1.0
+"""How often to look whether the server's process is still there."""
+
+
+class Server(Protocol):
+    """A server of one model store. Targets are `host:port`."""
+
+    @property
+    def grpc_target(self) -> str: ...
+
+    @property
+    def rest_target(self) -> str: ...
+
+    def ended(self) -> str | None:
+        """Why the server no longer runs; None while it does."""
+
+    def log_tail(self) -> str:
+        """The last lines that the server itself wrote."""
+
+
+def wait_until_available(server: Server, model: str, seconds: float, *, version: int | None = None) -> int:
+    """The version that answers, as soon as one does (`version`, where it is given).
+
+    Raises ServingError, with the server's own last words, when it ends, when loading fails, or after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    # REST, whose refused connections cost nothing: a gRPC channel waits longer after each.
+    with PredictClient(server.rest_target, "rest", model=model, timeout=5.0, retries=0) as client:
+        while True:
+            ended = server.ended()
+            if ended:
+                raise ServingError(f"The server ended before the model was available: {ended}\n{server.log_tail()}")
+            try:
+                return client.wait_until_available(
+                    min(deadline, time.monotonic() + LOOK_SECONDS), version=version
+                ).version
+            except (CannotConnect, DeadlineExceeded, NotFound) as error:
+                if time.monotonic() >= deadline:
+                    raise ServingError(
+                        f"{server.rest_target}: model {model} was not available within {seconds:.0f} s: {error}\n"
+                        f"{server.log_tail()}"
+                    ) from error
+            except ClientError as error:
+                raise ServingError(f"{error}\n{server.log_tail()}") from error

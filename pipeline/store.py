@@ -1,0 +1,165 @@
+"""The model store: what a server looks at, and the staging beside it where it does not.
+
+    <base>/<name>/<version>/          published versions, what tensorflow/serving polls
+    <base>/.staging/<id>/<number>/    candidates; the same file system, so that publishing is one rename
+    <base>/.last_version              the highest number ever given: none is used twice
+
+Standard library only. A version is whole or absent: it is checked, then renamed into its place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ExportError
+
+CHECKSUMS = "assets.extra/SHA256SUMS"
+"""Of every other file of a version, in the format of sha256sum."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version."""
+
+    number: int
+    folder: Path
+
+
+class ModelStore:
+    """The versions of one model below a base folder."""
+
+    def __init__(self, base: Path, name: str) -> None:
+        self.base = base
+        self.folder = base / name
+        self._staging = base / ".staging"
+        self._last = base / ".last_version"
+
+    def versions(self) -> list[Version]:
+        """Published versions, oldest first. Anything whose name is not a number is not one."""
+        if not self.folder.is_dir():
+            return []
+        numbers = sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+        return [Version(number, self.folder / str(number)) for number in numbers]
+
+    def latest(self) -> Version | None:
+        versions = self.versions()
+        return versions[-1] if versions else None
+
+    @contextmanager
+    def stage(self) -> Iterator[Path]:
+        """An empty folder on the store's file system for a candidate; removed at the end, with what is left in it.
+
+        What a process that was killed left behind is removed first: a living one holds the lock of its folder.
+        """
+        self._staging.mkdir(parents=True, exist_ok=True)
+        with self._locked(wait=True):
+            self._sweep()
+            folder = Path(tempfile.mkdtemp(dir=self._staging))
+            lock = (folder / "lock").open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.close()
+
+    def publish(self, candidate: Path) -> Version:
+        """Makes a candidate visible under the next version number, if its files match its checksums.
+
+        Raises ExportError when they do not, or when another process is publishing.
+        """
+        verify_checksums(candidate)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._locked(wait=False):
+            number = self._next()
+            version = Version(number, self.folder / str(number))
+            # The number is taken before it is used: a crash between the two skips one rather than use it twice.
+            write_atomically(self._last, str(number))
+            candidate.rename(version.folder)
+            _sync(self.folder)
+        return version
+
+    def _sweep(self) -> None:
+        for folder in self._staging.iterdir():
+            try:
+                with (folder / "lock").open() as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            except FileNotFoundError:
+                pass
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _locked(self, *, wait: bool) -> Iterator[None]:
+        with (self.base / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ExportError(f"{self.base}: another process is publishing; try again when it is done") from error
+            yield
+
+    def _next(self) -> int:
+        given = int(self._last.read_text()) if self._last.is_file() else 0
+        latest = self.latest()
+        return max(given, latest.number if latest else 0) + 1
+
+
+def write_checksums(folder: Path) -> None:
+    """Writes `CHECKSUMS` below a candidate's folder, for `sha256sum --check` and `verify_checksums`."""
+    lines = [f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in _files(folder)]
+    write_atomically(folder / CHECKSUMS, "".join(lines))
+
+
+def verify_checksums(folder: Path) -> None:
+    """Raises ExportError naming the first file that is missing, changed, or not listed."""
+    listed: dict[str, str] = {}
+    try:
+        for line in (folder / CHECKSUMS).read_text().splitlines():
+            digest, _, name = line.partition("  ")
+            listed[name] = digest
+    except OSError as error:
+        raise ExportError(f"{folder}: has no {CHECKSUMS}: {error}") from error
+    found = {str(path.relative_to(folder)): path for path in _files(folder)}
+    for name in sorted(listed.keys() | found.keys()):
+        if name not in found:
+            raise ExportError(f"{folder / name}: missing, though {CHECKSUMS} lists it")
+        if name not in listed:
+            raise ExportError(f"{folder / name}: not listed in {CHECKSUMS}")
+        if _sha256(found[name]) != listed[name]:
+            raise ExportError(f"{folder / name}: changed since {CHECKSUMS} was written")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The file has its old content or the new one, never a part of it."""
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUMS)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Puts a rename on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

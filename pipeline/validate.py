@@ -1,0 +1,108 @@
+"""Validation: proof that a candidate is the contract and that a real server answers with it what was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from client.api import PredictClient
+from model.metrics import NE
+from model.signature import METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, TAG, TensorSpec
+from pipeline.dataset.records import Dataset
+from pipeline.errors import ExportError
+from pipeline.evaluate import evaluate
+from pipeline.export import Candidate
+from pipeline.golden import Golden, replay
+from pipeline.serving.process import throw_away
+from pipeline.serving.server import wait_until_available
+from pipeline.store import Version
+
+LOAD_SECONDS = 120.0
+NE_TOLERANCE = 0.5
+"""How much worse than the published version, in percentage points of NE, a candidate may score."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One thing that was proven of a candidate, in words for people."""
+
+    what: str
+    how: str
+
+
+def validate(candidate: Candidate, published: Version | None, dataset: Dataset, *, force: bool = False) -> list[Proof]:
+    """Checks a candidate, against the version published before too, and returns what was proven.
+
+    Raises ExportError when something is not as it must be; with `force` a worse score is let through.
+    """
+    folder = candidate.folder
+    check_signatures(folder)
+    proofs = [Proof("signatures", f"{', '.join(SIGNATURES)} are the contract, read back from the SavedModel")]
+    proofs.append(_compare(evaluate(folder, dataset)[NE], published, dataset, force=force))
+    golden = Golden.load(folder)
+    with throw_away(folder.parent, MODEL_NAME, folder.parent / "server.log") as server:
+        wait_until_available(server, MODEL_NAME, LOAD_SECONDS, version=int(folder.name))
+        proofs.append(Proof("server", "a server loaded it, warm-up requests included"))
+        for transport, target in (("grpc", server.grpc_target), ("rest", server.rest_target)):
+            with PredictClient(target, transport) as client:  # type: ignore[arg-type]
+                largest = replay(golden, client)
+            how = (
+                f"{len(golden.files)} pictures through {len(SIGNATURES)} signatures, differences at most {largest:.1g}"
+            )
+            proofs.append(Proof(f"golden requests, {transport}", how))
+    return proofs
+
+
+def _compare(ne: float, published: Version | None, dataset: Dataset, *, force: bool) -> Proof:
+    if published is None:
+        return Proof("score", f"NE {ne:.2f} % on {dataset.count('eval')} photos; no version before it")
+    before = evaluate(published.folder, dataset)[NE]
+    compared = f"NE {ne:.2f} % on {dataset.count('eval')} photos, version {published.number} has {before:.2f} %"
+    # Written so that NaN is worse than anything.
+    if not (ne <= before + NE_TOLERANCE or force):
+        raise ExportError(
+            f"The candidate is worse: {compared}; at most {NE_TOLERANCE} more is allowed (--force overrules)"
+        )
+    return Proof("score", compared)
+
+
+def check_signatures(folder: Path) -> None:
+    """Raises ExportError, naming the first difference, when a SavedModel's signatures are not the contract."""
+    path = folder / "saved_model.pb"
+    try:
+        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{path}: cannot be read: {error}") from error
+    graphs = [graph for graph in saved_model.meta_graphs if list(graph.meta_info_def.tags) == [TAG]]
+    if len(graphs) != 1:
+        raise ExportError(f"{path}: expected one graph with the tag set '{TAG}', found {len(graphs)}")
+    signatures = graphs[0].signature_def
+    if set(signatures) != set(SIGNATURES):
+        raise ExportError(f"{path}: has the signatures {sorted(signatures)}, expected {sorted(SIGNATURES)}")
+    for key, contract in SIGNATURES.items():
+        found, where = signatures[key], f"{path}: signature {key}"
+        if found.method_name != METHOD:
+            raise ExportError(f"{where}: method is {found.method_name!r}, expected {METHOD!r}")
+        _check_tensors(found.inputs, (contract.input,), f"{where}: inputs")
+        _check_tensors(found.outputs, OUTPUTS, f"{where}: outputs")
+        tensor = found.inputs[contract.input.name].name
+        if tensor != contract.tensor:
+            raise ExportError(f"{where}: input tensor is {tensor}, expected {contract.tensor}")
+
+
+def _check_tensors(found: dict[str, meta_graph_pb2.TensorInfo], expected: tuple[TensorSpec, ...], where: str) -> None:
+    names = {spec.name for spec in expected}
+    if set(found) != names:
+        raise ExportError(f"{where} are {sorted(found)}, expected {sorted(names)}")
+    for spec in expected:
+        info = found[spec.name]
+        shape = tuple(dimension.size for dimension in info.tensor_shape.dim)
+        dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
+        if (_DTYPES.get(dtype, dtype), shape) != (spec.dtype, spec.shape):
+            raise ExportError(f"{where}: {spec.name} is {dtype} {shape}, expected {spec.dtype} {spec.shape}")
+
+
+_DTYPES = {"float": "float32"}
