@@ -51,8 +51,8 @@ def skirt(rng: Random) -> Garment:
     """A skirt: pencil, straight, A-line, flared or pleated, short to long."""
     garment = Garment("skirt")
     cut = pick(rng, {"pencil": 0.25, "straight": 0.25, "a": 0.3, "flared": 0.2})
-    length = {"pencil": (1.8, 3.0), "straight": (1.1, 2.6), "a": (1.1, 2.8), "flared": (1.1, 3.2)}[cut]
-    wide = {"pencil": (1.0, 1.25), "straight": (1.1, 1.4), "a": (1.35, 1.85), "flared": (1.7, 2.5)}[cut]
+    length = {"pencil": (2.0, 3.7), "straight": (1.3, 3.1), "a": (1.3, 3.4), "flared": (1.3, 3.7)}[cut]
+    wide = {"pencil": (1.05, 1.4), "straight": (1.15, 1.5), "a": (1.4, 2.0), "flared": (1.75, 2.7)}[cut]
     hem_y, half = rng.uniform(*length), rng.uniform(*wide)
     hip = {"pencil": 1.3, "straight": 1.25, "a": 1.12, "flared": 1.1}[cut] * rng.uniform(0.94, 1.06)
     rise = 0.02 + 0.2 * max(0.0, half - 1.1) * rng.uniform(0.3, 1.4)
@@ -122,9 +122,10 @@ def trousers(rng: Random) -> Garment:
     """Trousers: shorts, three-quarter or long; skinny, straight, flared, wide or gathered at the ankle."""
     garment = Garment("trousers")
     kind = pick(rng, {"shorts": 0.36, "knee": 0.17, "long": 0.47})
-    crotch_y = rng.uniform(0.95, 1.5)
+    full = rng.uniform(1.0, 1.45)  # how much wider the hips are than the waist, which may be gathered
+    crotch_y = rng.uniform(1.0, 1.45) * full
     leg = {"shorts": (0.1, 0.75), "knee": (0.8, 1.5), "long": (2.1, 3.7)}[kind]
-    inseam = rng.uniform(*leg)
+    inseam = rng.uniform(*leg) * full
     cut = pick(rng, {"slim": 0.3, "straight": 0.35, "flared": 0.15, "wide": 0.12, "jogger": 0.08})
     if kind == "long":
         cuff = {"slim": 0.42, "straight": 0.58, "flared": 0.8, "wide": 1.0, "jogger": 0.38}[cut] * rng.uniform(
@@ -132,7 +133,8 @@ def trousers(rng: Random) -> Garment:
         )
     else:
         cuff = rng.uniform(0.78, 1.15) if kind == "shorts" else rng.uniform(0.65, 0.95)
-    hip = rng.uniform(1.02, 1.2)
+    cuff *= full
+    hip = rng.uniform(1.02, 1.12) * full
     crotch = np.array([rng.normal(0, 0.04), crotch_y])
     lean = rng.uniform(0.02, 0.22) if kind == "long" else rng.uniform(0.1, 0.6)
     front_fly = rng.normal(0, 0.02)
@@ -149,7 +151,7 @@ def trousers(rng: Random) -> Garment:
         thigh = crotch + down * 0.1 + across * rng.uniform(0.94, 1.02) * hip * 0.97
         knee_w = cuff + (hip - cuff) * 0.42 if cut != "flared" else 0.6 * hip
         knee = crotch + down * own * 0.55 + across * (knee_w + 0.03)
-        hips = waists[name] + np.array([s * (hip - 1) * 0.8, crotch_y * 0.55])
+        hips = waists[name] + np.array([s * (hip - 1) * 0.7, crotch_y * 0.5])
         outer_through = [waists[name], hips, thigh, knee, outer] if kind == "long" else [waists[name], hips, outer]
         inner_mid = crotch + down * own * 0.5 + across * rng.uniform(-0.02, 0.06)
         legs.append((name, s, spline(outer_through), spline([inner, inner_mid, crotch]), angle))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from pipeline.dataset.synthetic.curves import Array
-from pipeline.dataset.synthetic.noise import Field
+from pipeline.dataset.synthetic.noise import Field, soften
 
 OVER = 2
 """Shapes are drawn this many times larger."""
@@ -84,8 +84,5 @@ class Brush:
 
 
 def blurred(mask: Field, radius: float) -> Field:
-    """A mask of 0..1, softened by about a Gaussian of this standard deviation in pixels."""
-    image = Image.fromarray((mask * 255).astype(np.uint8))
-    # Two passes of a box are near a Gaussian, at a third of its time.
-    box = ImageFilter.BoxBlur(radius * 1.2)
-    return np.asarray(image.filter(box).filter(box), np.float32) / 255
+    """A mask of 0..1, softened."""
+    return np.asarray(soften(Image.fromarray((mask * 255).astype(np.uint8)), radius), np.float32) / 255

@@ -11,7 +11,7 @@ from pipeline.dataset.synthetic.cloth import SIDE, Cloth
 from pipeline.dataset.synthetic.curves import points
 from pipeline.dataset.synthetic.folds import relief
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random
-from pipeline.dataset.synthetic.noise import Field, sample, slope
+from pipeline.dataset.synthetic.noise import Field, Pixels, sample, slope
 from pipeline.dataset.synthetic.placing import Placing
 
 
@@ -50,46 +50,60 @@ class Canvas:
         brush = Brush(box)
         brush.polygon(outline)
         mask = brush.coverage()
-        here = self.field[box.cut]
+        soft = blurred(mask, max(1.0, 0.03 * self.place.scale))
         if panel.lift:
-            here *= 1 - self._shadow(mask, panel.lift)[..., None]
-        paint, mask = self._paint(panel, box, mask)
-        here += (paint - here) * mask[..., None]
+            self.field[box.cut] *= 1 - self._shadow(soft, panel.lift)[..., None]
+        within = np.flatnonzero(mask)  # only these pixels are worked on
+        if not within.size:
+            return
+        rows, columns = np.divmod(within, box.size[0])
+        at = (rows + box.top) * self.width + (columns + box.left)
+        paint, cover = self._paint(panel, box, at, within, mask, soft)
+        flat = self.field.reshape(-1, 3)
+        below = flat[at]
+        flat[at] = below + (paint - below) * cover[:, None]
 
-    def _shadow(self, mask: Field, lift: float) -> Field:
+    def _shadow(self, soft: Field, lift: float) -> Field:
+        """How much a panel darkens what lies below: its softened mask, away from the light."""
         reach = max(1.0, 0.035 * self.place.scale * lift)
         dx, dy = -round(np.cos(self.sun) * reach), -round(np.sin(self.sun) * reach)
-        return np.roll(blurred(mask, reach), (dy, dx), (0, 1)) * np.float32((0.28 + 0.25 * lift) * self.dark)
+        return np.roll(soft, (dy, dx), (0, 1)) * np.float32((0.28 + 0.25 * lift) * self.dark)
 
-    def _paint(self, panel: Panel, box: Box, mask: Field) -> tuple[Field, Field]:
-        """Colours of a panel over its box, and where it covers."""
+    def _paint(
+        self, panel: Panel, box: Box, at: Pixels, within: Pixels, mask: Field, soft: Field
+    ) -> tuple[Field, Field]:
+        """Colours (n, 3) of a panel at n pixels, and how much it covers each (n,).
+
+        at: their places in the picture, within: in the box, both counted row by row.
+        """
         stuff, unit = self.cloths[panel.cloth], self.place.scale
         printed = stuff.alpha is not None
         turn = panel.grain + (0.0 if printed else self.turn)
         cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-        folds = 0.5 * self.folds[box.cut]
-        u, v = self.u[box.cut] - np.float32(panel.anchor[0]), self.v[box.cut] - np.float32(panel.anchor[1])
+        folds = 0.5 * self.folds.ravel()[at]
+        u, v = self.u.ravel()[at] - np.float32(panel.anchor[0]), self.v.ravel()[at] - np.float32(panel.anchor[1])
         per = np.float32(SIDE / (np.ptp(panel.outline[:, 0]) if printed else stuff.repeat))
         along, across = (cos * u + sin * v + folds) * per, (cos * v - sin * u + folds) * per
         colours = sample(stuff.pattern, along, across)
         rough = sample(stuff.weave, along * np.float32(1.7), across * np.float32(1.7))
-        raking = self.shading[box.cut] * np.float32(panel.folds)
+        raking = self.shading.ravel()[at] * np.float32(panel.folds)
         shine = np.maximum(raking, 0) ** 2 * np.float32(stuff.gloss * 220)
         light = 1 + raking
         if not printed:
-            rounded = np.clip(blurred(mask, max(1.0, 0.03 * unit)) * 2 - 1, 0, 1)
+            rounded = np.clip(soft.ravel()[within] * 2 - 1, 0, 1)
             light *= np.float32(panel.shade) * np.float32(1 - self.edge) + np.float32(self.edge) * rounded
         add = rough * np.float32(stuff.bump) + shine
         if stuff.fade:
-            add += (blurred(mask, 0.22 * unit) - np.float32(0.6)) * np.float32(stuff.fade)
+            middle = blurred(mask, 0.22 * unit).ravel()[within]
+            add += (middle - np.float32(0.6)) * np.float32(stuff.fade)
         if panel.strokes or panel.spots:
             dark, bright = self._sewn(panel, box)
-            light -= dark
-            add += 100 * bright
-        painted = colours * np.clip(light, 0.12, 1.9)[..., None] + add[..., None]
+            light -= dark.ravel()[within]
+            add += 100 * bright.ravel()[within]
+        cover = mask.ravel()[within]
         if stuff.alpha is not None:
-            mask = mask * sample(stuff.alpha, along, across)
-        return painted, mask
+            cover = cover * sample(stuff.alpha, along, across)
+        return colours * np.clip(light, 0.12, 1.9)[:, None] + add[:, None], cover
 
     def _sewn(self, panel: Panel, box: Box) -> tuple[Field, Field]:
         """How much strokes and spots darken and how much they lighten a panel."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -129,7 +129,7 @@ def _denim(rng: Random) -> Field:
     return np.asarray(np.clip(base + np.float32(rng.uniform(6, 16)) * fade[..., None], 0, 255), np.float32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _weave(number: int) -> Field:
     """One of a few kinds of fine grain, the same in every process."""
     rng = np.random.default_rng(number)

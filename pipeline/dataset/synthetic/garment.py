@@ -38,7 +38,7 @@ class Spot:
 class Panel:
     """A piece of cloth, drawn over those before it.
 
-    cloth names which of the garment's cloths it is cut from; grain is the angle of its weave in radians and anchor where
+    cloth names which of the garment's cloths it is cut from; grain is the angle of its weave in radians, anchor where
     its pattern begins; shade multiplies its brightness; lift is how strongly it shadows what lies below; folds is how
     deep its folds are.
     """

@@ -57,7 +57,7 @@ def carpet(rng: Random, height: int, width: int) -> Field:
     if chance(rng, 0.3):
         field = fabric(rng, height, width)
     else:
-        base = _hsv(rng.choice([0.08, 0.1, 0.6, rng.random()]), rng.uniform(0.02, 0.5), rng.uniform(0.2, 0.85))
+        base = _hsv(rng.choice([0.08, 0.1, 0.6, rng.random()]), rng.uniform(0.02, 0.4), rng.uniform(0.2, 0.85))
         field = np.broadcast_to(base, (height, width, 3)).astype(np.float32)
     grain = rng.standard_normal((height, width), dtype=np.float32)
     coarse = smooth(rng, height, width, rng.uniform(60, 180))

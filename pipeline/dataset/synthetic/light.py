@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from pipeline.dataset.synthetic.garment import Random, chance
-from pipeline.dataset.synthetic.noise import Field, smooth
+from pipeline.dataset.synthetic.noise import Field, smooth, soften
 
 
 def illumination(rng: Random, height: int, width: int) -> Field:
@@ -33,8 +33,7 @@ def photograph(rng: Random, scene: Field) -> Image.Image:
     blur = abs(rng.normal(0, 0.55))
     noise = rng.standard_normal((*scene.shape[:2], 1), dtype=np.float32)
     if blur > 0.25:
-        soft = _bytes(exposed).filter(ImageFilter.GaussianBlur(blur))
-        exposed = np.asarray(soft, np.float32)
+        exposed = np.asarray(soften(_bytes(exposed), blur), np.float32)
     return _bytes(exposed + noise * np.float32(abs(rng.normal(0, 2.5))))
 
 

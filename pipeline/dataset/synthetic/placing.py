@@ -63,6 +63,6 @@ def place(rng: Random, garment: Garment, width: int, height: int, hung: bool) ->
         fill = rng.uniform(1.0, 1.12)
     scale = fill * min(width / span[0], height / span[1])
     room = np.array([width, height]) - scale * span
-    at = np.abs(room) * np.clip(rng.normal(0.5, 0.15, 2), 0.02, 0.98) + np.minimum(room, 0)
+    at = np.abs(room) * np.clip(rng.normal(0.5, (0.13, 0.09)), 0.02, 0.98) + np.minimum(room, 0)
     fit = np.array([[scale, 0, at[0] - scale * low[0]], [0, scale, at[1] - scale * low[1]], [0, 0, 1.0]])
     return Placing(waves, fit @ first.matrix, float(scale))

@@ -31,7 +31,7 @@ def hang(rng: Random, garment: Garment) -> None:
     top = y - rng.uniform(0.35, 0.6)
     hook = spline([(0, y), (0, y - 0.15), (0.1, top + 0.1), (0.02, top), (-0.1, top + 0.06)])
     garment.panels[0:0] = [_rod(bar, rng.uniform(0.02, 0.07)), _rod(hook, 0.02, upright=True)]
-    if bottom and chance(rng, 0.5):
+    if bottom and chance(rng, 0.3):
         for side, end in (("left", left), ("right", right)):
             x, w, h = end[0] * rng.uniform(0.84, 1.0), rng.uniform(0.04, 0.1), rng.uniform(0.1, 0.22)
             clip = points((x - w, y), (x + w, y), (x + w, end[1] + h), (x - w, end[1] + h))
@@ -69,7 +69,7 @@ def lay_over(rng: Random, garment: Garment) -> None:
     low, high = cut.min(axis=0), cut.max(axis=0)
     corner = np.where(rng.random(2) < 0.5, low, high)
     inwards = np.sign((low + high) / 2 - corner)
-    a = corner + inwards * rng.uniform(0.05, 0.5, 2) * (1, 1)
+    a = corner + inwards * rng.uniform(0.05, 0.5, 2)
     along = rng.uniform(0.4, 1.2, 2)
     b, c = a + inwards * (along[0], -3 * along[1]), a + inwards * (-3 * along[0], along[1])
     far = corner - inwards * 3

@@ -22,6 +22,7 @@ class SleeveCut:
     ribbed: float
     """Height of the cuff's band, 0 for none."""
     raglan: bool
+    bulky: bool
     cloth: str
 
 
@@ -37,7 +38,7 @@ def sleeve_cut(rng: Random, kind: str, bulky: bool) -> SleeveCut:
         spread = rng.uniform(0.12, 0.3) if chance(rng, 0.5) else rng.uniform(0.25, 0.75)
     ribbed = rng.uniform(0.12, 0.34) if kind == "long" and chance(rng, 0.6) else 0.0
     cloth = "second" if chance(rng, 0.06) else "main"
-    return SleeveCut(length, upper, cuff, spread, ribbed, chance(rng, 0.08), cloth)
+    return SleeveCut(length, upper, cuff, spread, ribbed, chance(rng, 0.08), bulky, cloth)
 
 
 def sew_sleeve(
@@ -52,7 +53,7 @@ def sew_sleeve(
         bend = rng.uniform(-1.5, -0.5) if angle > 0.2 else rng.uniform(0.2, 0.7)
     if cut.length > 1.9 and pose > 0.94:
         bend = -rng.uniform(1.6, 2.2)
-    hides = angle < 0.3 and chance(rng, 0.8)
+    hides = angle < (0.45 if cut.bulky else 0.3) and chance(rng, 0.8)
     tuck = rng.uniform(0.06, 0.3) if hides else 0.0
     low = pit + np.array([-s * tuck, tuck * 0.4])
     step = cut.length / 2

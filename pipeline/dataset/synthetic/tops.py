@@ -37,10 +37,12 @@ def _hem(rng: Random, left: Array, right: Array, curve: float) -> Array:
 
 def _body(rng: Random, category: str, strap: bool) -> Body:
     """The proportions of one top."""
-    neck_half = rng.uniform(0.3, 0.55)
-    shoulder_half = rng.uniform(max(0.72, neck_half + 0.28), 1.0)
+    low, high = {"blouse": (0.33, 0.6), "dress": (0.38, 0.72), "outwear": (0.42, 0.7)}[category]
+    neck_half = rng.uniform(low, high)
+    widest = 1.02 if category == "blouse" else 1.12
+    shoulder_half = rng.uniform(max(0.76, neck_half + 0.2), widest)
     drop = rng.uniform(0.06, 0.34)
-    pit_y = drop + rng.uniform(0.6, 1.0)
+    pit_y = drop + rng.uniform(0.65, 1.15)
     if category == "dress":
         waist_y = pit_y + rng.uniform(0.5, 1.0)
         length, flare = rng.uniform(3.2, 5.6), pick(rng, {"fitted": 0.25, "a": 0.45, "full": 0.3})
@@ -138,7 +140,7 @@ def _decor(rng: Random, body: Body, collar_y: float) -> tuple[list[Stroke], list
 
 def blouse(rng: Random) -> Garment:
     """A T-shirt, polo, shirt, knit or sleeveless top."""
-    kind = pick(rng, {"short": 0.42, "long": 0.26, "elbow": 0.1, "bare": 0.12, "strap": 0.1})
+    kind = pick(rng, {"short": 0.42, "long": 0.26, "elbow": 0.1, "bare": 0.16, "strap": 0.12})
     if kind == "strap":
         return strap_top(rng, "blouse")
     garment = Garment("blouse")
@@ -241,7 +243,7 @@ def _waist(rng: Random, garment: Garment, body: Body) -> None:
     ends = {name: body.side[name][8] for name, _ in SIDES}
     half = abs(float(ends["right"][0]))
     hem_half = abs(float(body.side["right"][-1][0]))
-    if half > 0.9 and chance(rng, 0.75):
+    if half > 0.9 and chance(rng, 0.6):
         return
     for name, _ in SIDES:
         garment.mark(f"waistline_{name}", ends[name])
@@ -329,7 +331,7 @@ def outwear(rng: Random) -> Garment:
         collars.shirt_collar(rng, garment, spline([left, closing, right], 16), large=1.3)
     elif style == "stand":
         collars.turtle_neck(rng, garment, spline([left, closing, right], 16))
-    if chance(rng, 0.16):
+    if chance(rng, 0.11):
         garment.quilt = rng.uniform(0.14, 0.45)
         garment.diamonds = float(rng.choice([0.0, 0.0, 1.0, 0.6]))
     return garment
