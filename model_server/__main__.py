@@ -6,6 +6,7 @@ Exit codes: 0 stopped by SIGTERM or SIGINT, 2 wrong flags, 255 could not start (
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -33,4 +34,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # a request that outlived the drain must not keep the process alive

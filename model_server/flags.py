@@ -80,6 +80,10 @@ def _boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
 
 
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, and keeps the two lines of --version apart."""
+
+
 class _Refuse(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         parser.error(f"--{self.dest} is a flag of tensorflow_model_server that this stand-in leaves out")
@@ -91,7 +95,8 @@ def parse(arguments: Sequence[str]) -> Flags:
         prog="model_server",
         description="Serves SavedModels over gRPC and REST with the flags of tensorflow_model_server.",
         allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        usage="python -m model_server --flag=value ... (--help lists the flags)",
+        formatter_class=_Formatter,
     )
     for field in fields(Flags):
         default = field.default

@@ -1,0 +1,65 @@
+"""Fixtures of the model_server tests: SavedModels made once, and one server of each kind that many tests only ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from model_server_support import Server, available_servers, publish, running, save_half_plus, save_zoo
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Paths of SavedModels. `half[n]` computes x / 2 + n."""
+
+    half: dict[int, Path]
+    zoo: Path
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    directory = tmp_path_factory.mktemp("saved")
+    half = {number: save_half_plus(directory / f"half{number}", float(number)) for number in (1, 2, 3)}
+    return Saved(half, save_zoo(directory / "zoo"))
+
+
+@pytest.fixture(scope="session", params=available_servers())
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of server that this machine has, the stand-in first."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def server(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of `zoo` (version 1) and `half` (versions 1 stable, 2, 3 canary), with everything switched on."""
+    directory = tmp_path_factory.mktemp(f"server-{kind}")
+    publish(saved.zoo, directory / "zoo", 1)
+    for number, path in saved.half.items():
+        publish(path, directory / "half", number)
+    (directory / "models.config").write_text(
+        f"""model_config_list {{
+          config {{ name: "zoo" base_path: "{directory}/zoo" model_platform: "tensorflow" }}
+          config {{
+            name: "half" base_path: "{directory}/half" model_platform: "tensorflow"
+            model_version_policy {{ all {{}} }}
+            version_labels {{ key: "stable" value: 1 }}
+            version_labels {{ key: "canary" value: 3 }}
+            version_labels {{ key: "gone" value: 9 }}
+          }}
+        }}"""
+    )
+    (directory / "monitoring.config").write_text('prometheus_config { enable: true path: "/metrics" }')
+    flags = {
+        "model_config_file": directory / "models.config",
+        "allow_version_labels_for_unavailable_models": True,
+        "monitoring_config_file": directory / "monitoring.config",
+        "rest_api_enable_cors_support": True,
+        "enable_grpc_healthcheck_service": True,
+        "grpc_socket_path": directory / "grpc.sock",
+    }
+    with running(kind, directory, **flags) as server:
+        server.wait_available("zoo")
+        server.wait_available("half", 3)
+        yield server

@@ -1,0 +1,305 @@
+"""The gRPC answers of every server that this machine has. Codes and texts are those of the official 2.15.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from model_server_support import Server, predict_request
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+CODE = grpc.StatusCode
+FLOATS = np.array([1, 2, 5], np.float32)
+
+
+def answers(server: Server, *arguments: Any, **options: Any) -> dict[str, Any]:
+    response = server.predict(*arguments, **options)
+    return {alias: tf.make_ndarray(proto).tolist() for alias, proto in response.outputs.items()}
+
+
+def refused(server: Server, service: str, method: str, request: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        server.call(service, method, request)
+    return caught.value.code(), caught.value.details()
+
+
+def test_default_signature_and_model_spec(server: Server) -> None:
+    """Without a signature name it is serving_default; the answer says what answered, and uses float_val."""
+    response = server.predict("zoo", {"x": FLOATS})
+    assert text_format.MessageToString(response.model_spec, as_one_line=True) == (
+        'name: "zoo" version { value: 1 } signature_name: "serving_default"'
+    )
+    assert list(response.outputs["y"].float_val) == [2.5, 3.0, 4.5]
+    assert not response.outputs["y"].tensor_content
+    assert [dim.size for dim in response.outputs["y"].tensor_shape.dim] == [3]
+
+
+@pytest.mark.parametrize(
+    ("spec", "offset"), [({}, 3), ({"version": 2}, 2), ({"label": "stable"}, 1), ({"label": "canary"}, 3)]
+)
+def test_versions_and_labels(server: Server, spec: dict[str, Any], offset: int) -> None:
+    """A number or a label chooses the version that answers; without one it is the highest that is loaded."""
+    response = server.predict("half", {"x": FLOATS}, **spec)
+    assert list(response.outputs["y"].float_val) == [0.5 + offset, 1 + offset, 2.5 + offset]
+    assert response.model_spec.version.value == offset
+
+
+def test_output_filter(server: Server) -> None:
+    """Only the outputs of the filter are computed and sent."""
+    inputs = {"a": np.ones((2, 2), np.float32), "b": np.array([3, 4])}
+    assert answers(server, "zoo", inputs, "two") == {"sum": [[4, 4], [5, 5]], "b2": [6, 8]}
+    assert answers(server, "zoo", inputs, "two", ["b2"]) == {"b2": [6, 8]}
+
+
+@pytest.mark.parametrize("name", ["float16", "float64", "int8", "uint8", "int32", "int64", "uint32", "uint64"])
+def test_numbers_of_every_dtype(server: Server, name: str) -> None:
+    """Each dtype comes back bit for bit, whether it was sent in tensor_content or in the typed field."""
+    dtype = tf.dtypes.as_dtype(name)
+    extremes = [dtype.min, dtype.max] if dtype.is_integer else [-0.5, 1e4]
+    sent = np.array([*extremes, 1], dtype.as_numpy_dtype)
+    raw = tf.make_tensor_proto(sent)
+    typed = TensorProto(dtype=raw.dtype, tensor_shape=raw.tensor_shape)
+    bits = sent.view(np.uint16) if name == "float16" else sent
+    field = {"float16": "half", "float64": "double", "int8": "int", "uint8": "int", "int32": "int"}.get(name, name)
+    getattr(typed, f"{field}_val").extend(bits.tolist())
+    for proto in (raw, typed):
+        answer = tf.make_ndarray(server.predict("zoo", {"x": proto}, name).outputs["y"])
+        assert answer.dtype == sent.dtype
+        assert answer.tolist() == sent.tolist()
+
+
+def test_strings_booleans_scalars_and_matrices(server: Server) -> None:
+    """Bytes that are no text, booleans, a scalar and any rank go in and come out."""
+    words = [b"\xff\x00", b"", "é".encode()]
+    outputs = answers(server, "zoo", {"image_bytes": words}, "strings")
+    assert outputs == {"length": [2, 0, 2], "echo_bytes": words, "echo": words}
+    assert answers(server, "zoo", {"flags": [True, False]}, "booleans") == {"inverse": [False, True]}
+    assert answers(server, "zoo", {"x": np.float32(1)}, "scalar") == {"y": 2}
+    assert answers(server, "zoo", {"x": np.zeros((1, 2, 1), np.float32)}, "any_shape") == {"y": [[[1], [1]]]}
+
+
+def test_empty_batch(server: Server) -> None:
+    """No rows are answered with no rows."""
+    assert answers(server, "zoo", {"x": np.zeros(0, np.float32)}) == {"y": []}
+
+
+def test_short_typed_field_is_filled(server: Server) -> None:
+    """A typed field shorter than the shape repeats its last value; an empty one means zeros."""
+    three = tf.TensorShape([3]).as_proto()
+    for sent, expected in (([4.0, 6.0], [4, 5, 5]), ([], [2, 2, 2])):
+        proto = TensorProto(dtype=tf.float32.as_datatype_enum, tensor_shape=three, float_val=sent)
+        assert answers(server, "zoo", {"x": proto}) == {"y": expected}
+
+
+def test_messages_larger_than_grpc_default(server: Server) -> None:
+    """A tensor of 16 MB goes both ways: the server has no 4 MB limit."""
+    sent = np.arange(4_000_000, dtype=np.float32)
+    answer = tf.make_ndarray(server.predict("zoo", {"x": sent}).outputs["y"])
+    np.testing.assert_array_equal(answer, sent / 2 + 2)
+
+
+REFUSALS: dict[str, tuple[predict_pb2.PredictRequest, grpc.StatusCode, str]] = {
+    "no spec": (predict_pb2.PredictRequest(), CODE.INVALID_ARGUMENT, "Missing ModelSpec"),
+    "no name": (predict_request("", {"x": FLOATS}), CODE.INVALID_ARGUMENT, "ModelSpec has no name specified."),
+    "unknown model": (
+        predict_request("foo", {"x": FLOATS}),
+        CODE.NOT_FOUND,
+        "Servable not found for request: Latest(foo)",
+    ),
+    "unknown version": (
+        predict_request("half", {"x": FLOATS}, version=9),
+        CODE.NOT_FOUND,
+        "Servable not found for request: Specific(half, 9)",
+    ),
+    "unknown label": (
+        predict_request("half", {"x": FLOATS}, label="x"),
+        CODE.INVALID_ARGUMENT,
+        "Unrecognized servable version label: x",
+    ),
+    "label of no version": (
+        predict_request("half", {"x": FLOATS}, label="gone"),
+        CODE.NOT_FOUND,
+        "Servable not found for request: Specific(half, 9)",
+    ),
+    "unknown signature": (
+        predict_request("zoo", {"x": FLOATS}, "x"),
+        CODE.FAILED_PRECONDITION,
+        'Serving signature key "x" not found.',
+    ),
+    "missing input": (
+        predict_request("zoo", {}),
+        CODE.INVALID_ARGUMENT,
+        "input size does not match signature: 0!=1 len({}) != len({x}). Sent extra: {}. Missing but required: {x}.",
+    ),
+    "extra input": (
+        predict_request("zoo", {"x": FLOATS, "z": FLOATS}),
+        CODE.INVALID_ARGUMENT,
+        "input size does not match signature: 2!=1 len({x,z}) != len({x}). Sent extra: {z}. Missing but required: {}.",
+    ),
+    "wrong dtype": (
+        predict_request("zoo", {"x": np.zeros(1, np.uint8)}),
+        CODE.INVALID_ARGUMENT,
+        "Type mismatch: actual uint8 vs. expect float",
+    ),
+    "unknown output": (
+        predict_request("zoo", {"x": FLOATS}, "", ["nope"]),
+        CODE.INVALID_ARGUMENT,
+        "output tensor alias not found in signature: nope Outputs expected to be in the set {y}.",
+    ),
+    "output named twice": (
+        predict_request("zoo", {"x": FLOATS}, "", ["y", "y"]),
+        CODE.INVALID_ARGUMENT,
+        "duplicate output tensor alias: y",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_predict_refusals(server: Server, case: str) -> None:
+    """A request that does not fit is refused with the code and the text of the official server."""
+    request, code, text = REFUSALS[case]
+    actual_code, actual_text = refused(server, "PredictionService", "Predict", request)
+    assert (actual_code, actual_text[: len(text)]) == (code, text)
+
+
+def _tensor(dtype: int = 1, shape: tuple[int, ...] = (2,), **values: Any) -> TensorProto:
+    dims = [{"size": size} for size in shape]
+    return TensorProto(dtype=dtype, tensor_shape={"dim": dims}, **values)
+
+
+BROKEN: Mapping[str, TensorProto] = {
+    "no dtype": _tensor(0),
+    "unknown dtype": _tensor(99),
+    "short content": _tensor(tensor_content=b"1234567"),
+    "long content": _tensor(tensor_content=b"123456789"),
+    "negative shape": _tensor(shape=(-2,), float_val=[1]),
+    "huge shape": _tensor(shape=(1 << 40, 1 << 40), float_val=[1]),
+    "unknown rank": TensorProto(dtype=1, tensor_shape={"unknown_rank": True}, float_val=[1]),
+    "resource": _tensor(20),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_tensors(server: Server, case: str) -> None:
+    """A tensor that contradicts itself is a parsing error that names the input."""
+    request = predict_request("zoo", {"x": BROKEN[case]})
+    code, text = refused(server, "PredictionService", "Predict", request)
+    assert (code, text) == (CODE.INVALID_ARGUMENT, "tensor parsing error: x")
+
+
+def test_only_the_graph_guards_shapes(server: Server) -> None:
+    """The server does not check shapes against the signature; ensure_shape in the graph does, with its own text."""
+    assert answers(server, "zoo", {"x": np.ones((1, 2), np.float32)}, "guarded") == {"y": [[2, 2]]}
+    request = predict_request("zoo", {"x": np.ones((1, 3), np.float32)}, "guarded")
+    code, text = refused(server, "PredictionService", "Predict", request)
+    assert code is CODE.INVALID_ARGUMENT
+    assert "is not compatible with expected shape [?,2]" in text
+
+
+def test_deadline_ends_a_long_run(server: Server) -> None:
+    """The client's deadline ends the call, and the server answers the next request."""
+    request = predict_request("zoo", {"rounds": np.array([30_000], np.int32)}, "slow")
+    with pytest.raises(grpc.RpcError) as caught:
+        server.call("PredictionService", "Predict", request, timeout=0.2)
+    assert caught.value.code() is CODE.DEADLINE_EXCEEDED
+    assert answers(server, "zoo", {"x": FLOATS}) == {"y": [2.5, 3.0, 4.5]}
+
+
+def metadata_request(name: str, *fields: str) -> get_model_metadata_pb2.GetModelMetadataRequest:
+    return get_model_metadata_pb2.GetModelMetadataRequest(model_spec={"name": name}, metadata_field=fields)
+
+
+def test_metadata(server: Server) -> None:
+    """GetModelMetadata packs the SignatureDefs of the version that would answer."""
+    response = server.call("PredictionService", "GetModelMetadata", metadata_request("half", "signature_def"))
+    assert (response.model_spec.name, response.model_spec.version.value) == ("half", 3)
+    packed = response.metadata["signature_def"]
+    assert packed.type_url == "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+    signature = get_model_metadata_pb2.SignatureDefMap.FromString(packed.value).signature_def["serving_default"]
+    assert (signature.method_name, signature.inputs["x"].name) == ("tensorflow/serving/predict", "x:0")
+
+
+def test_metadata_refusals(server: Server) -> None:
+    """Metadata must be asked for by a field that exists, of a model that does."""
+    cases = {
+        (): (CODE.INVALID_ARGUMENT, "GetModelMetadataRequest must specify at least one metadata_field"),
+        ("x",): (CODE.INVALID_ARGUMENT, "Metadata field x is not supported"),
+    }
+    for fields, expected in cases.items():
+        assert refused(server, "PredictionService", "GetModelMetadata", metadata_request("half", *fields)) == expected
+    expected = (CODE.NOT_FOUND, "Servable not found for request: Latest(foo)")
+    request = metadata_request("foo", "signature_def")
+    assert refused(server, "PredictionService", "GetModelMetadata", request) == expected
+
+
+def test_status(server: Server) -> None:
+    """GetModelStatus tells all versions, newest first, or the one asked for."""
+    request = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "half"})
+    response = server.call("ModelService", "GetModelStatus", request)
+    assert [(status.version, status.state) for status in response.model_version_status] == [(3, 30), (2, 30), (1, 30)]
+    assert {status.status.error_code for status in response.model_version_status} == {0}
+    request.model_spec.version.value = 2
+    response = server.call("ModelService", "GetModelStatus", request)
+    assert [status.version for status in response.model_version_status] == [2]
+
+
+def test_status_refusals(server: Server) -> None:
+    """The status of what was never seen is NOT_FOUND."""
+    unknown = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "foo"})
+    expected = (CODE.NOT_FOUND, "Could not find any versions of model foo")
+    assert refused(server, "ModelService", "GetModelStatus", unknown) == expected
+    unknown.model_spec.name = "half"
+    unknown.model_spec.version.value = 9
+    expected = (CODE.NOT_FOUND, "Could not find version 9 of model half")
+    assert refused(server, "ModelService", "GetModelStatus", unknown) == expected
+    missing = get_model_status_pb2.GetModelStatusRequest()
+    assert refused(server, "ModelService", "GetModelStatus", missing) == (CODE.INVALID_ARGUMENT, "Missing ModelSpec")
+
+
+def test_classify_regress_and_multi_inference_are_refused(server: Server) -> None:
+    """A model without signatures of that kind refuses these calls as the official server does."""
+    spec = {"name": "zoo", "signature_name": "two"}
+    classify = classification_pb2.ClassificationRequest(model_spec=spec)
+    regress = regression_pb2.RegressionRequest(model_spec=spec)
+    expected = (CODE.INVALID_ARGUMENT, "Expected one input Tensor.")
+    assert refused(server, "PredictionService", "Classify", classify) == expected
+    assert refused(server, "PredictionService", "Regress", regress) == expected
+    spec["signature_name"] = "x"
+    task = {"model_spec": spec, "method_name": "tensorflow/serving/classify"}
+    multi = inference_pb2.MultiInferenceRequest(tasks=[task])
+    expected = (CODE.INVALID_ARGUMENT, "Requested signature not found in model graph: x")
+    assert refused(server, "PredictionService", "MultiInference", multi) == expected
+
+
+def test_health_service(server: Server) -> None:
+    """With --enable_grpc_healthcheck_service the standard health service says SERVING."""
+    with server.channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "ModelService", "PredictionService"):
+            assert stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10).status == 1
+
+
+def test_unix_socket(server: Server) -> None:
+    """--grpc_socket_path serves the same over a UNIX socket."""
+    address = f"unix:{server.log.parent / 'grpc.sock'}"
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_unary(
+            "/tensorflow.serving.PredictionService/Predict",
+            request_serializer=predict_pb2.PredictRequest.SerializeToString,
+            response_deserializer=predict_pb2.PredictResponse.FromString,
+        )
+        assert list(call(predict_request("zoo", {"x": FLOATS}), timeout=10).outputs["y"].float_val) == [2.5, 3.0, 4.5]
