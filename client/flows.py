@@ -80,17 +80,20 @@ def wait_until_available(question: Question, deadline: float) -> Flow[VersionSta
     `deadline` is an instant of time.monotonic(). Raises ServerFailed as soon as the server says that loading ended,
     DeadlineExceeded with the last thing heard otherwise.
     """
-    model, heard = question.model, "nothing was asked: the deadline (an instant of time.monotonic()) has passed"
+    model, heard = question.model, ""
     while True:
         left = deadline - time.monotonic()
         if left <= 0:
             named = model.name if model.version is None else f"{model.name} version {model.version}"
+            heard = heard or "nothing, the deadline (an instant of time.monotonic()) came first"
             raise DeadlineExceeded(f"{question.target}: {named} did not become AVAILABLE in time; last heard: {heard}")
         timeout = min(left, STATUS_TIMEOUT)
         try:
             versions: list[VersionStatus] = yield methodcaller("status", model, timeout)
-        except (CannotConnect, NotFound, DeadlineExceeded, ServerBusy) as error:
+        except (CannotConnect, NotFound, ServerBusy) as error:
             heard = str(error)  # a server that starts: its ports open when its first version is there
+        except DeadlineExceeded as error:
+            heard = heard or str(error)  # of the last call, cut short by our own deadline, there is nothing to tell
         else:
             available = next((each for each in versions if each.state == "AVAILABLE"), None)
             if available is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -38,8 +39,9 @@ def draw(photo: Photo, prediction: Prediction) -> Image.Image:
     font = ImageFont.load_default(max(8, round(13 * unit)))
     for point in points.values():
         _mark(pen, point, 5 * unit)
+    taken: list[tuple[float, float, float, float]] = []
     for point in points.values():  # after all marks, which would cover them
-        _write(pen, point, 8 * unit, font, width)
+        taken.append(_write(pen, point, 8 * unit, font, width, taken))
     return canvas
 
 
@@ -55,13 +57,23 @@ def _write(
     gap: float,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     width: int,
-) -> None:
-    """The name stands outwards of the garment, left of a left point, as far as the picture has room for it."""
+    taken: Sequence[tuple[float, float, float, float]],
+) -> tuple[float, float, float, float]:
+    """The name stands outwards of the garment, left of a left point, as far as the picture has room for it.
+
+    It moves down past names that stand there already. Returns the box that it takes.
+    """
     length = pen.textlength(point.name, font)
     x = point.x - gap - length if "left" in point.name else point.x + gap
     x = min(max(x, 0.0), max(width - length, 0.0))
     height = font.getbbox(point.name)[3]
-    pen.text((x, point.y - height / 2), point.name, fill=TEXT, font=font, stroke_width=2, stroke_fill=SHADOW)
+    y = point.y - height / 2
+    while any(
+        x < right and left < x + length and y < bottom and top < y + height for left, top, right, bottom in taken
+    ):
+        y += height / 4
+    pen.text((x, y), point.name, fill=TEXT, font=font, stroke_width=2, stroke_fill=SHADOW)
+    return x, y, x + length, y + height
 
 
 class Folder:

@@ -168,18 +168,18 @@ class RestTransport:
             ) from error
         except requests.exceptions.InvalidURL as error:
             raise InvalidInput(f"{self._root}: not an address: {error}") from error
-        except OSError as error:
-            # requests' errors are OSErrors; others are those of a certificate file that is not there.
-            if isinstance(error, requests.exceptions.RequestException):
-                if time.monotonic() >= _deadline.get():
-                    raise self._late(timeout) from error
-                raise from_status("UNAVAILABLE", str(error), self._root) from error
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            if time.monotonic() >= _deadline.get():
+                raise self._late(timeout) from error
+            raise from_status("UNAVAILABLE", _cause(error), self._root) from error
+        except OSError as error:  # a certificate file that is not there
             raise InvalidInput(f"{self._root}: {error}") from error
 
     def _body(self, response: requests.Response, timeout: float) -> bytes:
         """The whole body; a server that trickles it does not outlive the deadline."""
         chunks = []
-        for chunk in response.iter_content(64 * 1024):
+        # read1 gives what is there; requests' own iter_content waits until a chunk is full.
+        while chunk := response.raw.read1(64 * 1024, decode_content=True):
             chunks.append(chunk)
             if time.monotonic() > _deadline.get():
                 raise self._late(timeout)
@@ -206,6 +206,12 @@ class RestTransport:
             f"{self._root}: status {response.status_code} without TensorFlow Serving's JSON "
             f"(is this its REST port?): {said}"
         )
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong on the wire, out of the layers that urllib3 and requests wrap around it."""
+    inner: Any = error.args[0] if error.args else error
+    return str(getattr(inner, "reason", None) or inner).rpartition(">: ")[2]
 
 
 def _path(model: ModelSpec) -> str:

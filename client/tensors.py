@@ -38,30 +38,19 @@ def dtype_name(number: int) -> str:
     return pb.DataType.Name(number) if number in pb.DataType.values() else f"DataType {number}"
 
 
-def header(array: NDArray[Any]) -> pb.TensorProto:
-    """A TensorProto with dtype and shape and no values yet; raises InvalidInput for a dtype that has no tensor."""
-    shape = pb.TensorShapeProto(dim=[pb.TensorShapeProto.Dim(size=size) for size in array.shape])
-    if array.dtype == object:
-        return pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape)
-    if array.dtype.name not in _NUMBERS:
-        raise InvalidInput(f"an array of {array.dtype} cannot be sent; there are {', '.join(_NUMBERS)} and bytes")
-    return pb.TensorProto(dtype=_NUMBERS[array.dtype.name], tensor_shape=shape)
-
-
-def content(array: NDArray[Any]) -> NDArray[Any]:
-    """The array as it lies in `tensor_content`: C order, little endian. No copy where it is so already."""
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-
-
 def encode(array: NDArray[Any]) -> pb.TensorProto:
     """A TensorProto of any shape; dtype object holds bytes. Raises InvalidInput for what cannot be a tensor."""
-    tensor = header(array)
+    tensor = pb.TensorProto(tensor_shape={"dim": [{"size": size} for size in array.shape]})
     if array.dtype == object:
         if not all(isinstance(value, bytes) for value in array.flat):
             raise InvalidInput("an array of dtype object must hold bytes and nothing else")
+        tensor.dtype = pb.DT_STRING
         tensor.string_val.extend(array.flat)
+    elif array.dtype.name in _NUMBERS:
+        tensor.dtype = _NUMBERS[array.dtype.name]
+        tensor.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
     else:
-        tensor.tensor_content = content(array).tobytes()
+        raise InvalidInput(f"an array of {array.dtype} cannot be sent; there are {', '.join(_NUMBERS)} and bytes")
     return tensor
 
 

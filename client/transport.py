@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
     """Tensors by name; a string tensor is an array of dtype object that holds bytes."""
 
+MOST_RETRIES = 4
+"""gRPC makes at most five attempts, whatever it is told."""
+
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -55,6 +58,12 @@ class Connection:
     tls: Tls | None = None
     token: str | None = field(default=None, repr=False)
     metadata: Sequence[tuple[str, str]] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.retries <= MOST_RETRIES:
+            raise InvalidInput(f"retries={self.retries}: 0 to {MOST_RETRIES}")
+        if not self.timeout > 0:
+            raise InvalidInput(f"timeout={self.timeout:g}: more than 0 seconds")
 
     @property
     def loopback(self) -> bool:

@@ -1,10 +1,19 @@
-"""What the client's tests share: where the repository is, free ports, a server's addresses."""
+"""What the tests of the client share: the repository, free ports, and servers that answer as a test tells them to."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+
+import grpc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,3 +33,78 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+class FakeGrpc:
+    """A gRPC server that answers every method with `reply(request, context)`; `seen` holds each call's metadata."""
+
+    def __init__(self, reply: Callable[[bytes, Any], bytes], credentials: grpc.ServerCredentials | None = None) -> None:
+        self.seen: list[dict[str, str]] = []
+
+        def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+            self.seen.append(dict(context.invocation_metadata()))
+            return reply(request, context)
+
+        class Any_(grpc.GenericRpcHandler):
+            def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+                return grpc.unary_unary_rpc_method_handler(answer)
+
+        self._pool = ThreadPoolExecutor(16)
+        self._server = grpc.server(self._pool, [Any_()], options=[("grpc.max_receive_message_length", -1)])
+        address = "127.0.0.1:0"
+        add = self._server.add_insecure_port
+        port = self._server.add_secure_port(address, credentials) if credentials else add(address)
+        self.target = f"127.0.0.1:{port}"
+
+    def __enter__(self) -> FakeGrpc:
+        self._server.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.stop(0).wait(5)
+        self._pool.shutdown()
+
+
+class FakeHttp:
+    """An HTTP server that answers with `reply(handler)`, a status and a body; `seen` holds the headers of each call.
+
+    A status of 0 says that the reply was sent already.
+    """
+
+    def __init__(
+        self, reply: Callable[[Any], tuple[int, bytes]], port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.seen: list[dict[str, str]] = []
+        seen = self.seen
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                seen.append({name.lower(): value for name, value in self.headers.items()})
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    status, body = reply(self)
+                    if status:
+                        self.send_response(status)
+                        self.send_header("Content-Length", str(len(body)))
+                        self.end_headers()
+                        self.wfile.write(body)
+
+            do_GET = do_POST = answer
+
+            def log_message(self, *_: object) -> None:
+                """Nothing: the test says what it expects."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self.target = f"127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> FakeHttp:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.shutdown()
+        self._thread.join(5)
+        self._server.server_close()
