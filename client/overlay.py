@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -76,22 +77,30 @@ def _write(
     return x, y, x + length, y + height
 
 
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
 class Folder:
     """Where drawn photos go. No photo is written over another of this run, nor over the one it was drawn from."""
 
     def __init__(self, out: Path) -> None:
+        """Make the folder; raises InvalidInput where that cannot be, before any photo has been asked about."""
+        with _reported(out):
+            out.mkdir(parents=True, exist_ok=True)
         self._out = out
         self._taken: set[str] = set()
 
     def save(self, photo: Photo, name: str, prediction: Prediction) -> Path:
         """Draw and write; the path that was written. Raises InvalidInput where it cannot be."""
         picture = draw(photo, prediction)
-        try:
-            self._out.mkdir(parents=True, exist_ok=True)
-            path = self._out / self._free(Path(name).stem)
+        path = self._out / self._free(Path(name).stem)
+        with _reported(path):
             picture.save(path, quality=90)
-        except OSError as error:
-            raise InvalidInput(f"{self._out}: cannot be written ({error.strerror or error})") from error
         return path
 
     def _free(self, stem: str) -> str:

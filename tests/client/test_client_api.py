@@ -199,7 +199,7 @@ def test_the_asynchronous_twin_answers_alike(server: Server, photo: Path) -> Non
 def test_importing_the_library_reaches_neither_tensorflow_nor_docker() -> None:
     """All of the client's modules together import nothing but what its install brings."""
     script = (
-        "import sys, client.aio, client.predict, client.rest_transport, client.overlay, client.reports, client.finding\n"
+        "import sys, client.aio, client.predict, client.rest_transport, client.overlay, client.reports\n"
         "print([name for name in ('tensorflow', 'docker', 'tensorflow_serving', 'pipeline') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)

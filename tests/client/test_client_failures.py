@@ -243,12 +243,12 @@ def test_a_server_that_is_silent_is_left_at_the_deadline(transport: Any) -> None
         time.sleep(1)
         return (200, b"{}") if transport == "rest" else b""
 
-    with FakeHttp(slow) if transport == "rest" else FakeGrpc(slow) as server:
-        with PredictClient(server.target, transport, timeout=0.3) as client:
-            start = time.monotonic()
-            with pytest.raises(DeadlineExceeded, match="in time"):
-                client.predict(IMAGE)
-            assert time.monotonic() - start < 0.8
+    server: Any = FakeHttp(slow) if transport == "rest" else FakeGrpc(slow)
+    with server, PredictClient(server.target, transport, timeout=0.3) as client:
+        start = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match="in time"):
+            client.predict(IMAGE)
+        assert time.monotonic() - start < 0.8
 
 
 def statuses(*versions: tuple[int, str, str, str]) -> bytes:
