@@ -11,12 +11,13 @@ from PIL import Image
 from model.keypoints import CATEGORIES, INDEX, KEYPOINTS
 from pipeline.dataset.synthetic.bottoms import skirt, trousers
 from pipeline.dataset.synthetic.canvas import Canvas
-from pipeline.dataset.synthetic.garment import Random, chance
+from pipeline.dataset.synthetic.garment import Garment, Random, chance
 from pipeline.dataset.synthetic.ground import ground
 from pipeline.dataset.synthetic.light import illumination, photograph
-from pipeline.dataset.synthetic.placing import place
+from pipeline.dataset.synthetic.outwear import outwear
+from pipeline.dataset.synthetic.placing import Placing, place
 from pipeline.dataset.synthetic.props import hang, lay_over, tag
-from pipeline.dataset.synthetic.tops import blouse, dress, outwear
+from pipeline.dataset.synthetic.tops import blouse, dress
 from pipeline.dataset.synthetic.wardrobe import wardrobe
 
 TAILORS = {"blouse": blouse, "outwear": outwear, "dress": dress, "skirt": skirt, "trousers": trousers}
@@ -40,6 +41,16 @@ class Drawn:
     v: npt.NDArray[np.int8]
 
 
+def _placed(rng: Random, garment: Garment, width: int, height: int, hung: bool) -> Placing:
+    """A placing that leaves at least half of the keypoints in the picture."""
+    xy = np.array([(x, y) for x, y, _ in garment.points.values()])
+    while True:
+        placing = place(rng, garment, width, height, hung)
+        at = placing(xy)
+        if 2 * np.count_nonzero(((at >= 0) & (at < (width, height))).all(axis=1)) >= len(at):
+            return placing
+
+
 def draw(seed: int, index: int) -> Drawn:
     """Picture number index of the set that seed names. Categories take turns."""
     rng: Random = np.random.default_rng([seed, index])
@@ -49,7 +60,7 @@ def draw(seed: int, index: int) -> Drawn:
     wide = 0.22 if category in ("blouse", "outwear", "skirt") else 0.08
     formats = LYING if chance(rng, wide) else UPRIGHT
     width, height = formats[int(rng.integers(0, len(formats)))]
-    placing = place(rng, garment, width, height, hung)
+    placing = _placed(rng, garment, width, height, hung)
     if hung and chance(rng, 0.85):
         hang(rng, garment)
     if chance(rng, 0.05):

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable
 
-from model.keypoints import KEYPOINTS
+from model.keypoints import CATEGORIES, KEYPOINTS
 from pipeline.dataset.synthetic.drawing import Drawn, draw
 
 CHUNK = 20
@@ -21,12 +21,8 @@ CHUNK = 20
 
 
 def _cells(drawn: Drawn) -> list[str]:
-    cells = []
-    width, height = drawn.image.size
-    for (x, y), v in zip(drawn.points, drawn.v):
-        px, py = (min(int(x), width - 1), min(int(y), height - 1)) if v >= 0 else (-1, -1)
-        cells.append(f"{px}_{py}_{v}")
-    return cells
+    """x_y_v, rounded and not cut off, since readers take them as continuous coordinates (which may equal the side)."""
+    return [f"{round(float(x))}_{round(float(y))}_{v}" for (x, y), v in zip(drawn.points, drawn.v)]
 
 
 def _write(folder: Path, seed: int, indices: range) -> list[list[str]]:
@@ -90,8 +86,6 @@ def write_dataset(
 def _fill(
     staging: Path, name: str, count: int, seed: int, processes: int, on_progress: Callable[[int, int], None] | None
 ) -> None:
-    from model.keypoints import CATEGORIES
-
     for category in CATEGORIES:
         (staging / "Images" / category).mkdir(parents=True)
     rows: list[list[str]] = []

@@ -43,8 +43,8 @@ def sleeve_cut(rng: Random, kind: str, bulky: bool) -> SleeveCut:
 
 def sew_sleeve(
     rng: Random, garment: Garment, cut: SleeveCut, name: str, neck: Array, shoulder: Array, pit: Array
-) -> bool:
-    """Add the sleeve of one side and mark its cuff. Whether it hides the armpit. Drawn over the body, or behind it."""
+) -> None:
+    """Add the sleeve of one side, mark its cuff, and call occluded what it hides or what hides it."""
     s = -1.0 if name == "left" else 1.0
     angle = float(np.clip(cut.spread + rng.normal(0, 0.1), 0.06, 1.5))
     bend = rng.normal(0, 0.18)
@@ -99,13 +99,21 @@ def sew_sleeve(
         lines = [Stroke(np.vstack([p, p - along * height]), 0.015, -0.12) for p in end[1:-1]]
         pieces.append(Panel(band, "trim", grain=grain, folds=0.2, strokes=tuple(lines)))
     if behind:
+        body = [panel.outline for panel in garment.panels]
         garment.panels[0:0] = pieces
     else:
+        body = []
         garment.panels += pieces
-    garment.mark(f"cuff_{name}_in", cuff_in)
-    garment.mark(f"cuff_{name}_out", cuff_out)
+        for other in set(garment.points) - {f"shoulder_{name}", f"armpit_{name}"}:
+            cover(garment, other, outline)
+        # The armpit is on the sleeve's own edge: it shows if a gap opens below it.
+        if inside(shift(pit, -s * 0.02, 0.03), outline):
+            garment.mark(f"armpit_{name}", pit, 0)
+    for end_name, at in (("in", cuff_in), ("out", cuff_out)):
+        garment.mark(f"cuff_{name}_{end_name}", at)
+        for panel in body:
+            cover(garment, f"cuff_{name}_{end_name}", panel)
     garment.stress += [(float(pit[0]), float(pit[1])), (float(bones[2][0]), float(bones[2][1]))]
-    return not behind and inside(shift(pit, -s * 0.02, 0.03), outline)
 
 
 def cover(garment: Garment, name: str, outline: Array) -> None:
