@@ -16,7 +16,7 @@ from client.errors import CannotConnect, ClientError
 from client.flows import Flow, Outcome, Question, Step
 from client.images import Photo
 from client.preparing import Images
-from client.transport import Connection, ModelSpec, Tls, default_target
+from client.transport import Connection, ModelSpec, Tls, full_target
 from model.signature import DEFAULT, MODEL_NAME, UINT8
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class AsyncPredictClient:
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._model = model
-        self._connection = Connection(target or default_target("grpc"), timeout, retries, tls, token, metadata)
+        self._connection = Connection(full_target(target, "grpc"), timeout, retries, tls, token, metadata)
         self._transport = _AsyncGrpcTransport(self._connection)
 
     async def __aenter__(self) -> AsyncPredictClient:

@@ -19,7 +19,7 @@ from client.errors import ClientError, InvalidInput
 from client.flows import Flow, Outcome, Question
 from client.images import Photo
 from client.preparing import Images
-from client.transport import Connection, ModelSpec, Tls, Transport, default_target
+from client.transport import Connection, ModelSpec, Tls, Transport, full_target
 from model.signature import BYTES, DEFAULT, MODEL_NAME, UINT8
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ exactly what was trained on. Over REST the file itself: pixels written as JSON c
 class PredictClient:
     """A connection to one model on one server; a context manager, safe to use from several threads.
 
-    `target` is "host:port" (None: this machine, at the contract's port), for REST also a URL with a path before /v1.
+    `target` is "host:port" or "host" (None: this machine), for REST also a URL with a path before /v1.
     `timeout` is in seconds per call, `retries` how often an unreachable server is tried again within it, `token` goes
     along as a bearer token, `metadata` as gRPC metadata or HTTP headers. All methods raise `client.errors`.
     """
@@ -56,7 +56,7 @@ class PredictClient:
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._model = model
-        self._connection = Connection(target or default_target(transport), timeout, retries, tls, token, metadata)
+        self._connection = Connection(full_target(target, transport), timeout, retries, tls, token, metadata)
         self._preferred = PREFERRED[transport]
         self._transport = _transport(transport, self._connection)
 

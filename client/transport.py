@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +70,7 @@ class Connection:
     def loopback(self) -> bool:
         """Whether the target is this machine: a proxy from the environment is then passed by."""
         authority = self.target.split("//")[-1].split("/")[0]
-        return authority.rpartition(":")[0] in LOOPBACK
+        return re.sub(r":\d+$", "", authority) in LOOPBACK
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -97,13 +98,18 @@ class Transport(Protocol):
         """Give the connections back."""
 
 
-def default_target(transport: str) -> str:
-    """This machine at the contract's port, which SEAMLINE_GRPC_PORT or SEAMLINE_REST_PORT moves."""
+def full_target(target: str | None, transport: str) -> str:
+    """The target with a port: this machine where there is none, the default port where only a host is named.
+
+    The default port is the contract's, moved by SEAMLINE_GRPC_PORT or SEAMLINE_REST_PORT. Raises InvalidInput.
+    """
+    if target and (re.search(r":\d+$", target) or "/" in target or target.startswith("unix:")):
+        return target
     variable, port = ("SEAMLINE_REST_PORT", REST_PORT) if transport == "rest" else ("SEAMLINE_GRPC_PORT", GRPC_PORT)
     text = os.environ.get(variable) or str(port)
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise InvalidInput(f"{variable}={text}: a port is a number from 1 to 65535")
-    return f"127.0.0.1:{text}"
+    return f"{target or '127.0.0.1'}:{text}"
 
 
 def object_array(values: Sequence[bytes]) -> NDArray[np.object_]:

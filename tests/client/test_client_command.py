@@ -169,7 +169,7 @@ def test_watch_answers_new_photos_until_ctrl_c(server: Server, photo: Path, tmp_
         "--target",
         server.grpc,
         "--watch",
-        folder,
+        str(folder),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

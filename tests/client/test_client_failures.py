@@ -375,5 +375,7 @@ def test_ports_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SEAMLINE_REST_PORT", "none")
     with PredictClient() as client, PredictClient("127.0.0.1:8500") as other:
         assert (client.target, other.target) == ("127.0.0.1:1234", "127.0.0.1:8500")
+    with PredictClient("somewhere") as client:
+        assert client.target == "somewhere:1234"
     with pytest.raises(InvalidInput, match="SEAMLINE_REST_PORT"):
         PredictClient(transport="rest")
