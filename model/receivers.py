@@ -15,6 +15,7 @@ MAX_PIXELS = 64_000_000
 """Larger images are refused by their header, before they cost memory (3 bytes a pixel)."""
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER = 24
 _SHAPE = DEFAULT.input.shape[1:]
 
 
@@ -56,6 +57,8 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
     """
     is_jpeg = tf.equal(tf.strings.substr(image_bytes, 0, len(_JPEG)), _JPEG)
     is_png = tf.equal(tf.strings.substr(image_bytes, 0, len(_PNG)), _PNG)
+    # Long enough for its header: otherwise an op below would complain with the picture's own bytes in its message.
+    is_png &= tf.strings.length(image_bytes) >= _PNG_HEADER
     known = tf.debugging.Assert(is_jpeg | is_png, ["Unknown image file format. One of JPEG, PNG required."])
     with tf.control_dependencies([known] if known is not None else []):
         height, width = tf.unstack(

@@ -1,0 +1,58 @@
+# Everything a person does, by name. The logic is in the programs that these call.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.10 python3.9 python3,$(shell command -v $(name))) python3)
+RUNTIME ?= auto
+LAUNCH = @$(PYTHON) -m pipeline.launch --runtime $(RUNTIME)
+VENV = .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help train export serve predict status stop clean test lint format lock
+
+help: ## Print this help.
+	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@echo
+	@echo "Variables:  DATA=<folder of annotated photos>  PRESET=demo|photos|tiny  IMAGE=<photo>"
+	@echo "            RUNTIME=auto|docker|local  PYTHON=<a Python 3.9 to 3.11>"
+
+train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
+	$(LAUNCH) train $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET))
+
+export: ## Export the best checkpoint, prove it, publish it as a new version.
+	$(LAUNCH) export
+
+serve: ## Serve the newest version in the background.
+	$(LAUNCH) serve
+
+predict: ## Ask the running server about IMAGE.
+	$(LAUNCH) predict $(if $(IMAGE),"$(IMAGE)")
+
+status: ## Say what runs, which version, since when.
+	$(LAUNCH) status
+
+stop: ## End the background server.
+	$(LAUNCH) stop
+
+clean: ## End the server and remove everything that was made: data, runs, models, .venv.
+	$(LAUNCH) clean
+
+test: ## Run the tests.
+	@$(PYTHON) -m pipeline.venv
+	$(VENV)/pytest $(ARGS)
+
+lint: ## Check style, types and who imports whom.
+	@$(PYTHON) -m pipeline.venv
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+format: ## Rewrite the code in the project's style.
+	@$(PYTHON) -m pipeline.venv
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+lock: ## Resolve pyproject.toml into requirements.lock anew (needs uv).
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.9 \
+		--generate-hashes --no-header --no-annotate --upgrade -o requirements.lock

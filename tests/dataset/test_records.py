@@ -1,0 +1,119 @@
+"""Data sets on disk: checked, whole or absent, made again only when the source has changed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from model.keypoints import CATEGORIES, KEYPOINTS
+from pipeline.dataset import records
+from pipeline.dataset.annotations import HEADER
+from pipeline.dataset.synthetic import write_dataset
+from pipeline.errors import DataError
+
+
+def silent(done: int, total: int, note: str = "") -> None:
+    """No progress is shown."""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "photos"
+    write_dataset(folder, 40, 1, processes=1)
+    return folder
+
+
+@pytest.fixture
+def photos(drawn: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(drawn, tmp_path / "photos"))
+
+
+def prepare(photos: Path, tmp_path: Path, *, strict: bool = False) -> records.Dataset:
+    return records.prepare(photos, tmp_path / "out" / "set", silent, strict=strict)
+
+
+def test_records_keep_the_photos_bytes_and_ratios(photos: Path, tmp_path: Path) -> None:
+    """What is read back is the file on disk, and its points as fractions of its size."""
+    dataset = prepare(photos, tmp_path)
+    assert dataset.count("train") + dataset.count("eval") == 40
+    example = records.parse(next(iter(tf.data.TFRecordDataset(dataset.shards("train")))))
+    file = photos / example["image_id"].numpy().decode()
+    assert example["image"].numpy() == file.read_bytes()
+    with Image.open(file) as image:
+        assert tuple(example["size"].numpy()) == image.size
+    row = next(
+        line for line in next(photos.glob("Annotations/*.csv")).read_text().splitlines() if str(file.name) in line
+    )
+    cells = row.split(",")
+    assert CATEGORIES[int(example["category"])] == cells[1]
+    for k in range(len(KEYPOINTS)):
+        x, y, v = map(float, cells[2 + k].split("_"))
+        assert int(example["v"][k]) == v + 1
+        if v >= 0:
+            assert example["xy"][k].numpy() * example["size"].numpy() == pytest.approx([x, y], abs=1e-3)
+
+
+def test_a_data_set_is_made_again_only_when_its_source_changes(photos: Path, tmp_path: Path) -> None:
+    """The same photos: the same fingerprint, and nothing is written. One more row missing: another fingerprint."""
+    first = prepare(photos, tmp_path)
+    written = [Path(shard).stat().st_mtime_ns for shard in first.shards("train")]
+    again = prepare(photos, tmp_path)
+    assert again == first
+    assert [Path(shard).stat().st_mtime_ns for shard in again.shards("train")] == written
+    csv = next(photos.glob("Annotations/*.csv"))
+    csv.write_text("".join(csv.read_text().splitlines(keepends=True)[:-1]))
+    assert prepare(photos, tmp_path).fingerprint != first.fingerprint
+
+
+def test_broken_photos_are_refused_and_the_rest_is_used(photos: Path, tmp_path: Path) -> None:
+    """Missing, cut short, not an image, a point outside: each refusal names the file and the reason."""
+    images = sorted(photos.glob("Images/*/*.jpg"))
+    images[0].unlink()
+    images[1].write_bytes(images[1].read_bytes()[:3000])
+    images[2].write_bytes(b"not an image")
+    Image.new("RGB", (10, 10)).save(images[3])
+    dataset = prepare(photos, tmp_path)
+    reasons = {refusal.reason for refusal in dataset.refusals}
+    assert len(reasons) == 4
+    for image, reason in zip(images, ("no such file", "cannot be used", "cannot be used", "lies outside")):
+        assert any(reason in found and (str(image) in found or "outside" in reason) for found in reasons)
+    assert dataset.count("train") + dataset.count("eval") == 36
+    with pytest.raises(DataError, match="--strict"):
+        prepare(photos, tmp_path, strict=True)
+
+
+def test_a_photo_that_lies_on_its_side_is_turned_upright(photos: Path, tmp_path: Path) -> None:
+    """Annotations are made on what people see: EXIF orientation applied."""
+    file = sorted(photos.glob("Images/*/*.jpg"))[0]
+    with Image.open(file) as image:
+        exif = image.getexif()
+        exif[0x0112] = 6
+        lying = image.transpose(Image.Transpose.ROTATE_90)
+        lying.save(file, exif=exif, quality=95)
+        size = image.size
+    dataset = prepare(photos, tmp_path)
+    examples = [records.parse(r) for split in ("train", "eval") for r in tf.data.TFRecordDataset(dataset.shards(split))]
+    (turned,) = [e for e in examples if e["image_id"].numpy().decode().endswith(file.name)]
+    assert tuple(turned["size"].numpy()) == size
+    assert tuple(tf.io.decode_jpeg(turned["image"]).shape[:2]) == size[::-1]
+
+
+def test_nothing_is_left_behind_when_no_photo_can_be_used(tmp_path: Path) -> None:
+    """The error says how many rows there were; no half-written data set remains."""
+    (tmp_path / "photos" / "Annotations").mkdir(parents=True)
+    (tmp_path / "photos" / "Annotations" / "a.csv").write_text(",".join(HEADER) + "\n")
+    with pytest.raises(DataError, match="no photo for train in 0 rows"):
+        prepare(tmp_path / "photos", tmp_path)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_split_depends_on_the_name_alone() -> None:
+    """About one photo in ten is for evaluation, and always the same ones."""
+    share = sum(records.split_of(f"Images/skirt/{i}.jpg") == "eval" for i in range(5000)) / 5000
+    assert 0.08 < share < 0.12
+    assert records.split_of("Images/skirt/1.jpg") == records.split_of("Images/skirt/1.jpg")

@@ -1,0 +1,37 @@
+"""The loss: lowest at the truth, blind to absent points."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from model.losses import LossConfig, position_loss
+from model.network import Heads
+from model.signature import ABSENT, KEYPOINT_COUNT, VISIBLE
+
+GRID = 48
+
+
+def heads_at(x: float) -> Heads:
+    """What a network says that is sure of every point at column and row `x`."""
+    cells = (np.arange(GRID) + 0.5) / GRID
+    logits = np.broadcast_to(-((cells - x) ** 2) * GRID**2 / 2, (1, KEYPOINT_COUNT, GRID)).astype(np.float32)
+    xy = np.full((1, KEYPOINT_COUNT, 2), x, np.float32)
+    return Heads(*map(tf.constant, (xy, xy, logits, logits, np.zeros((1, KEYPOINT_COUNT, 3), np.float32))))
+
+
+def loss(x: float, truth: float, v: int) -> float:
+    xy = tf.fill([1, KEYPOINT_COUNT, 2], truth)
+    return float(position_loss(heads_at(x), xy, tf.fill([1, KEYPOINT_COUNT], v), LossConfig()))
+
+
+def test_position_loss_is_lowest_at_the_truth() -> None:
+    """It grows with the distance from the truth."""
+    losses = [loss(x, 0.5, VISIBLE) for x in (0.5, 0.52, 0.6, 0.9)]
+    assert losses == sorted(losses)
+    assert losses[0] < losses[1]
+
+
+def test_absent_points_have_no_position_to_learn() -> None:
+    """The loss of a picture without any point is zero, not NaN, wherever the network looks."""
+    assert loss(0.9, -1.0, ABSENT) == 0.0

@@ -1,0 +1,94 @@
+"""What goes wrong for people: one line that names the thing and the way out, an exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_main_job import PREDICT, Seamline
+
+from model.keypoints import KEYPOINTS
+
+
+@pytest.fixture
+def seamline(tmp_path: Path) -> Seamline:
+    return Seamline(tmp_path / "home")
+
+
+def one_line(said: str) -> str:
+    """The message, which is one line that starts with `Error:` or the command's name."""
+    lines = [line for line in said.splitlines() if line and not line.startswith("make")]
+    assert len(lines) == 1, said
+    return lines[0]
+
+
+@pytest.mark.parametrize("folder", ["nothing", "empty"])
+def test_a_missing_or_empty_data_folder(seamline: Seamline, tmp_path: Path, folder: str) -> None:
+    """The folder is named, and what it should hold."""
+    (tmp_path / "empty").mkdir()
+    said = one_line(seamline.pipeline("train", "--data", str(tmp_path / folder), code=3))
+    assert str(tmp_path / folder) in said
+    assert "Images/<category>/*.jpg" in said
+    assert not list(seamline.home.rglob("*.tfrecord"))
+
+
+def test_a_csv_with_a_wrong_header(seamline: Seamline, tmp_path: Path) -> None:
+    """The file and the first wrong column are named."""
+    (tmp_path / "a.csv").write_text("image,category\n")
+    said = one_line(seamline.pipeline("train", "--data", str(tmp_path), code=3))
+    assert f"{tmp_path / 'a.csv'}: wrong header. Column 1 must be image_id, found image" in said
+
+
+def test_images_that_cannot_be_read(seamline: Seamline, tmp_path: Path) -> None:
+    """With no photo left there is nothing to train on: the first reasons are shown with file and line."""
+    (tmp_path / "photos/Images/skirt").mkdir(parents=True)
+    (tmp_path / "photos/Images/skirt/a.jpg").write_bytes(b"not an image")
+    header = ",".join(["image_id", "image_category", *KEYPOINTS])
+    cells = ",".join("1_1_1" if name.startswith("waistband") else "-1_-1_-1" for name in KEYPOINTS)
+    (tmp_path / "photos/a.csv").write_text(f"{header}\nImages/skirt/a.jpg,skirt,{cells}\n")
+    said = seamline.pipeline("train", "--data", str(tmp_path / "photos"), code=3)
+    assert "a.csv:2" in said
+    assert "a.jpg: cannot be used" in said
+    assert not list(seamline.home.rglob("*.tfrecord"))
+    assert not list(seamline.home.rglob("*.partial*"))
+
+
+def test_an_unknown_preset(seamline: Seamline) -> None:
+    """The known ones are listed."""
+    assert "demo, photos" in seamline.pipeline("train", "--preset", "huge", code=2)
+
+
+def test_export_before_train_and_serve_before_export(seamline: Seamline) -> None:
+    """Each names the command that comes first."""
+    assert "make train" in one_line(seamline.pipeline("export", code=1))
+    assert "make export" in one_line(seamline.pipeline("serve", code=6))
+    assert not (seamline.home / "models" / "keypoints").exists()
+
+
+def test_status_and_stop_without_a_server(seamline: Seamline) -> None:
+    """Status says so by its exit code; stopping what does not run is no error."""
+    assert "No server runs" in one_line(seamline.pipeline("status", code=6))
+    assert "No server runs" in seamline.pipeline("stop")
+
+
+def test_a_photo_that_does_not_exist(seamline: Seamline, tmp_path: Path) -> None:
+    """Named before any server is asked."""
+    assert "nothing.jpg" in one_line(seamline.run(*PREDICT, str(tmp_path / "nothing.jpg"), code=3))
+
+
+def test_a_server_that_is_not_running(seamline: Seamline, tmp_path: Path) -> None:
+    """The target is named, over either transport."""
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    for how, port in (("--grpc", seamline.grpc_port), ("--rest", seamline.rest_port)):
+        assert f"127.0.0.1:{port}" in one_line(seamline.run(*PREDICT, how, str(tmp_path / "a.png"), code=4))
+
+
+def test_a_damaged_data_set_says_what_to_delete(seamline: Seamline, tmp_path: Path) -> None:
+    """dataset.json that is not JSON: which file, and that it can be made again."""
+    seamline.pipeline("data", "--preset", "tiny")
+    (record,) = seamline.home.rglob("dataset.json")
+    record.write_text(json.dumps({"fingerprint": "x"}))
+    assert f"Delete {record.parent}" in one_line(seamline.pipeline("data", "--preset", "tiny", code=3))

@@ -1,0 +1,175 @@
+"""The main job as a person runs it: make, a tiny preset, a real server, a real answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PREDICT = [sys.executable, "client/predict.py"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Seamline:
+    """The project's commands in a home of their own, on ports of their own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.grpc_port, self.rest_port = free_port(), free_port()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        self.environment = {
+            **kept,
+            "SEAMLINE_HOME": str(home),
+            "SEAMLINE_GRPC_PORT": str(self.grpc_port),
+            "SEAMLINE_REST_PORT": str(self.rest_port),
+        }
+
+    def run(self, *command: str, code: int = 0) -> str:
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=280, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def make(self, *targets: str, code: int = 0) -> str:
+        return self.run("make", *targets, "RUNTIME=local", f"PYTHON={sys.executable}", code=code)
+
+    def pipeline(self, *arguments: str, code: int = 0) -> str:
+        return self.run(sys.executable, "-m", "pipeline", *arguments, code=code)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.rest_port}/v1/models/keypoints"
+
+
+@pytest.fixture(scope="module")
+def seamline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seamline]:
+    """After `make train export serve PRESET=tiny`."""
+    seamline = Seamline(tmp_path_factory.mktemp("home"))
+    try:
+        seamline.said = seamline.make("train", "export", "serve", "PRESET=tiny")
+        yield seamline
+    finally:
+        seamline.make("stop")
+
+
+def sample(seamline: Seamline) -> str:
+    return str(next((seamline.home / "models/keypoints/1/assets.extra/golden").glob("0.*")))
+
+
+def test_it_ends_with_the_endpoints_and_commands_that_work_as_printed(seamline: Seamline) -> None:
+    """The printed predict.py and curl lines are pasted into a shell; both answer."""
+    assert f"127.0.0.1:{seamline.grpc_port}" in seamline.said
+    assert seamline.url in seamline.said
+    predict, curl = (line.strip() for line in seamline.said.splitlines()[-2:])
+    python = ".venv/bin/python"
+    assert predict.startswith(python)
+    assert sample(seamline) in seamline.run("bash", "-c", predict.replace(python, sys.executable))
+    (answer,) = json.loads(seamline.run("bash", "-c", curl))["predictions"]
+    assert [len(answer[name]) for name in ("pred_x_ratio", "pred_y_ratio", "pred_v")] == [24, 24, 24]
+
+
+def test_train_again_has_nothing_left_to_do(seamline: Seamline) -> None:
+    """And says so, rather than train again."""
+    assert "Nothing left to do" in seamline.make("train", "PRESET=tiny")
+
+
+def test_serve_twice_is_no_error(seamline: Seamline) -> None:
+    """The second time it says what runs already."""
+    assert "Already running" in seamline.make("serve")
+
+
+def test_a_second_export_reaches_the_running_server(seamline: Seamline) -> None:
+    """Without a restart: the same process answers with the new version."""
+    before = seamline.make("status")
+    assert "version 1 is AVAILABLE" in before
+    assert "The running server answers with version 2" in seamline.make("export")
+    after = seamline.make("status")
+    assert "version 2 is AVAILABLE" in after
+    assert before.splitlines()[1] == after.splitlines()[1]
+
+
+def test_make_predict_asks_about_a_photo(seamline: Seamline) -> None:
+    """`make predict IMAGE=...` and both transports of the command give the same points."""
+    assert sample(seamline) in seamline.make("predict", f"IMAGE={sample(seamline)}")
+    answers = [json.loads(seamline.run(*PREDICT, "--json", how, sample(seamline))) for how in ("--grpc", "--rest")]
+    assert answers[0] == answers[1]
+
+
+def test_saved_model_cli_prints_the_contract(seamline: Seamline) -> None:
+    """The table of names, dtypes and shapes, as TensorFlow's own tool reads it."""
+    cli = Path(sys.executable).with_name("saved_model_cli")
+    version = seamline.home / "models/keypoints/1"
+    shown = seamline.run(
+        str(cli), "show", "--dir", str(version), "--tag_set", "serve", "--signature_def", "serving_default"
+    )
+    lines = [line.strip() for line in shown.splitlines()]
+
+    def tensor(title: str) -> list[str]:
+        start = lines.index(title)
+        return lines[start + 1 : start + 4]
+
+    assert tensor("inputs['predictor_inputs'] tensor_info:") == [
+        "dtype: DT_FLOAT",
+        "shape: (-1, 384, 384, 3)",
+        "name: images:0",
+    ]
+    for name, dtype in (("pred_x_ratio", "DT_FLOAT"), ("pred_y_ratio", "DT_FLOAT"), ("pred_v", "DT_INT64")):
+        assert tensor(f"outputs['{name}'] tensor_info:")[:2] == [f"dtype: {dtype}", "shape: (-1, 24)"]
+    assert "Method name is: tensorflow/serving/predict" in lines
+
+
+def test_curl_in_row_and_columnar_format(seamline: Seamline) -> None:
+    """The same float picture as `instances` and as `inputs`: `predictions` and `outputs` hold the same numbers."""
+    picture = [[[128.0, 128.0, 128.0]] * 384] * 384
+    answers = {}
+    for key, body in {
+        "predictions": {"instances": [{"predictor_inputs": picture}]},
+        "outputs": {"inputs": {"predictor_inputs": [picture]}},
+    }.items():
+        file = seamline.home / f"{key}.json"
+        file.write_text(json.dumps(body))
+        answers[key] = json.loads(seamline.run("curl", "-s", "-d", f"@{file}", f"{seamline.url}:predict"))[key]
+    row, columns = answers["predictions"][0], answers["outputs"]
+    assert row == {name: values[0] for name, values in columns.items()}
+
+
+def test_a_wrong_size_is_refused_by_name(seamline: Seamline) -> None:
+    """224 x 224 pixels: the graph itself says what it expects."""
+    file = seamline.home / "small.json"
+    file.write_text(json.dumps({"inputs": [[[[0.0] * 3] * 224] * 224]}))
+    answer = json.loads(seamline.run("curl", "-s", "-d", f"@{file}", f"{seamline.url}:predict"))
+    assert "is not compatible with expected shape [?,384,384,3]" in answer["error"]
+
+
+def test_a_taken_port_names_the_port_and_the_process(seamline: Seamline, tmp_path: Path) -> None:
+    """Another home on the same ports: which port, who listens there, and which variable to set."""
+    other = Seamline(tmp_path)
+    other.environment.update(
+        {name: seamline.environment[name] for name in ("SEAMLINE_GRPC_PORT", "SEAMLINE_REST_PORT")}
+    )
+    (tmp_path / "models").symlink_to(seamline.home / "models")
+    said = other.pipeline("serve", code=6)
+    assert f"Port {seamline.grpc_port} cannot be used" in said
+    assert "model_server" in said
+    assert "SEAMLINE_GRPC_PORT" in said
+
+
+def test_real_photos_train(seamline: Seamline, real_photos: Path) -> None:
+    """`make train DATA=<folder>` on real photos: every one of them is used."""
+    said = seamline.make("train", f"DATA={real_photos}", "PRESET=tiny")
+    assert "472 photos, evaluating on 51, 0 refused" in said
+    assert "Best checkpoint: step" in said
