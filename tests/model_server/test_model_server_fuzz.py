@@ -1,0 +1,206 @@
+"""Whatever is thrown at it, the server answers with a proper status, stays up, stays small and serves the next one."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model_server_support import Server, predict_request
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+
+SIGNATURES = ["", "scalar", "any_shape", "guarded", "two", "strings", "booleans", "float16", "uint8", "int64", "nope"]
+RPC = "/tensorflow.serving.PredictionService/Predict"
+PROPER = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+GROWTH_BYTES = 400 << 20
+
+fuzzing = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded(server: Server) -> Iterator[None]:
+    """All of this module leaves the process running and not much larger than it was."""
+    if server.kind == "container":  # its process is not ours to look at
+        yield
+        return
+    memory = Path(f"/proc/{server.process.pid}/statm")
+    before = int(memory.read_text().split()[1]) * 4096
+    yield
+    assert server.process.poll() is None
+    assert int(memory.read_text().split()[1]) * 4096 - before < GROWTH_BYTES
+
+
+def is_well(server: Server) -> None:
+    """A good request is answered over both fronts."""
+    assert server.rest_predict("zoo", {"instances": [2]}) == (200, {"predictions": [3.0]})
+    assert list(server.predict("zoo", {"x": np.ones(1, np.float32)}).outputs["y"].float_val) == [2.5]
+
+
+def post(server: Server, body: bytes) -> tuple[int, bytes]:
+    code, _, answer = server.request("POST", "/v1/models/zoo:predict", body)
+    return code, answer
+
+
+@fuzzing
+@given(body=st.binary(max_size=200) | st.text("[]{},:\"'0123456789.eE+-truefalsn \\u", max_size=60).map(str.encode))
+def test_bodies_that_are_no_json(server: Server, body: bytes) -> None:
+    """Random bytes, and random text made of JSON's letters, get 400 and a JSON error."""
+    code, answer = post(server, body)
+    assert code == 400
+    assert list(json.loads(answer.decode("utf-8", "replace"))) == ["error"]
+
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.builds(lambda text: {"b64": text}, st.text("AQ=*", max_size=5))
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["x", "a", "b", "image_bytes"]), inner),
+    max_leaves=12,
+)
+
+
+@fuzzing
+@given(key=st.sampled_from(["instances", "inputs"]), value=values, signature=st.sampled_from(SIGNATURES))
+def test_documents_that_fit_nothing(server: Server, key: str, value: Any, signature: str) -> None:
+    """Any JSON under the two keys is answered, or refused with 400, or 501 for a dtype that JSON cannot carry."""
+    code, answer = post(server, json.dumps({key: value, "signature_name": signature}).encode())
+    document = json.loads(answer.decode("utf-8", "surrogateescape"))
+    if code == 200:
+        assert list(document) == ["predictions" if key == "instances" else "outputs"]
+    else:
+        assert code in (400, 501)
+        assert list(document) == ["error"]
+
+
+@pytest.mark.parametrize("depth", [31, 33, 300, 900, 1_000, 100_000])
+@pytest.mark.parametrize("opening", ["[", '{"x":'])
+def test_deep_nesting(server: Server, depth: int, opening: str) -> None:
+    """Nesting of any depth is answered or refused, as the root, as a value and around a number."""
+    closing = "]" if opening == "[" else "}"
+    for body in (
+        opening * depth,
+        f'{{"inputs": {opening * depth}1{closing * depth}}}',
+        f'{{"signature_name": "any_shape", "instances": [{opening * depth}1{closing * depth}]}}',
+    ):
+        code, answer = post(server, body.encode())
+        assert code in (200, 400), answer[:300]
+    is_well(server)
+
+
+def test_numbers_out_of_all_bounds(server: Server) -> None:
+    """Numbers of thousands of digits, and exponents beyond a double, are answered or refused."""
+    for number in ("9" * 10_000, "-" + "9" * 400, "1e999", "-1e-999"):
+        for signature in ("any_shape", "int64", "float64"):
+            code, answer = post(server, f'{{"signature_name": "{signature}", "inputs": [{number}]}}'.encode())
+            assert code in (200, 400), answer[:300]
+
+
+def call_raw(server: Server, message: bytes, rpc: str = RPC) -> grpc.StatusCode:
+    with server.channel() as channel:
+        call = channel.unary_unary(rpc, request_serializer=lambda raw: raw, response_deserializer=lambda raw: raw)
+        try:
+            call(message, timeout=20)
+        except grpc.RpcError as error:
+            code: grpc.StatusCode = error.code()
+            return code
+    return grpc.StatusCode.OK
+
+
+@fuzzing
+@given(noise=st.binary(max_size=80), cut=st.integers(0, 60))
+def test_messages_that_are_no_protobuf(server: Server, noise: bytes, cut: int) -> None:
+    """Random bytes, and a good message cut and continued with noise, get a status."""
+    good: bytes = predict_request("zoo", {"x": np.ones(4, np.float32)}).SerializeToString()
+    for message in (noise, good[:cut] + noise):
+        assert call_raw(server, message) in PROPER | {grpc.StatusCode.OK, grpc.StatusCode.INTERNAL}
+
+
+def test_unknown_methods(server: Server) -> None:
+    """A method that does not exist is UNIMPLEMENTED."""
+    assert call_raw(server, b"", "/tensorflow.serving.PredictionService/Nope") is grpc.StatusCode.UNIMPLEMENTED
+
+
+tensors = st.builds(
+    lambda dtype, dims, content, floats, ints, strings: TensorProto(
+        dtype=dtype,
+        tensor_shape={"dim": [{"size": size} for size in dims]},
+        tensor_content=content,
+        float_val=floats,
+        int_val=ints,
+        int64_val=ints,
+        half_val=ints,
+        string_val=strings,
+    ),
+    st.integers(0, 25) | st.integers(100, 130),
+    st.lists(st.integers(-2, 5) | st.sampled_from([1 << 20, 1 << 40, (1 << 63) - 1, -(1 << 63)]), max_size=4)
+    | st.lists(st.just(1), min_size=30, max_size=300),
+    st.binary(max_size=16),
+    st.lists(st.floats(width=32), max_size=3),
+    st.lists(st.integers(-(1 << 31), (1 << 31) - 1), max_size=3),
+    st.lists(st.binary(max_size=3), max_size=3),
+)
+
+
+@fuzzing
+@given(tensor=tensors, signature=st.sampled_from(SIGNATURES), alias=st.sampled_from(["x", "image_bytes", "é" * 3000]))
+def test_tensors_of_all_kinds(server: Server, tensor: TensorProto, signature: str, alias: str) -> None:
+    """Shapes negative and huge, content of wrong length, every dtype: an answer, or the client's error."""
+    request = predict_request("zoo", {alias: tensor}, signature)
+    assert call_raw(server, request.SerializeToString()) in PROPER | {grpc.StatusCode.OK}
+
+
+def raw_http(server: Server, data: bytes, *, half_close: bool = False) -> bytes:
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) as connection:
+        connection.sendall(data)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        return connection.recv(1 << 16)
+
+
+GOOD = b"POST /v1/models/zoo:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 18\r\n\r\n" + b'{"instances": [2]}'
+
+
+def test_connections_that_misbehave(server: Server) -> None:
+    """Slow, silent, half-closed, reset and talking nonsense: the others are served all the while."""
+    slow = [socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) for _ in range(40)]
+    for number, connection in enumerate(slow):
+        connection.sendall(GOOD[: number * 2])
+    is_well(server)
+    assert b"200 OK" in raw_http(server, GOOD, half_close=True)
+    assert b" 400 " in raw_http(server, b"NONSENSE\r\n\r\n")
+    for number, connection in enumerate(slow):
+        if number % 2:  # a reset instead of an end
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            continue
+        connection.sendall(GOOD[number * 2 :])
+        assert b"200 OK" in connection.recv(1 << 16)
+        connection.close()
+    is_well(server)
+
+
+def test_a_body_that_never_comes(server: Server) -> None:
+    """A length of terabytes is refused, or waits for its body without costing anything; others are served."""
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) as connection:
+        connection.sendall(GOOD.replace(b"Content-Length: 18", b"Content-Length: 9999999999999"))
+        is_well(server)

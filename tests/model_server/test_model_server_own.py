@@ -1,0 +1,205 @@
+"""What only the stand-in does, or does better than the official server: its command line, its ports, its end, its limits."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from conftest import Saved
+from model_server_support import ROOT, Server, free_port, predict_request, publish, running
+from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+from model_server import flags
+
+SLOW = 20_000
+
+
+def command_line(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "model_server", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+
+
+def test_flags_are_read_as_the_official_ones() -> None:
+    """`--flag=value`; a boolean takes true, false, 1, 0 or nothing; defaults are the official ones."""
+    read = flags.parse(["--port=9000", "--model_base_path=/m", "--enable_batching", "--enable_model_warmup=false"])
+    assert (read.port, read.model_base_path, read.enable_batching, read.enable_model_warmup) == (
+        9000,
+        "/m",
+        True,
+        False,
+    )
+    assert (read.model_name, read.rest_api_port, read.max_num_load_retries) == ("default", 0, 5)
+    assert (read.file_system_poll_wait_seconds, read.load_retry_interval_micros) == (1, 60_000_000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--model_base_path=/m", "--no_such_flag=1"], "unrecognized arguments: --no_such_flag=1"),
+        (["--model_base_path=/m", "--prefer_tflite_model=true"], "that this stand-in leaves out"),
+        (["--model_base_path=/m", "--port=x"], "invalid int value"),
+        (["--model_base_path=/m", "--enable_batching=maybe"], "is not true or false"),
+        (["--model_base_path=/m", "--port=70000"], "not a TCP port"),
+        (["--model_base_path=/m", "--port=0"], "At least one of --port or --grpc_socket_path"),
+        (["--model_base_path=/m", "--rest_api_port=8500"], "cannot be same as --port"),
+        (["--model_base_path=/m", "--batching_parameters_file=/x"], "without setting --enable_batching"),
+        ([], "Both --model_base_path and --model_config_file are empty!"),
+    ],
+)
+def test_wrong_flags_end_with_2(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A flag that is unknown, left out or makes no sense ends the process with 2 and says why."""
+    with pytest.raises(SystemExit) as ended:
+        flags.parse(arguments)
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_version() -> None:
+    """--version prints two lines, without loading TensorFlow, and ends with 0."""
+    done = command_line("--version")
+    assert (done.returncode, done.stdout.splitlines()[1]) == (0, "TensorFlow Library: 2.15.1")
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "complaint"),
+    [
+        ("batching_parameters_file", "max_batch_sise { value: 8 }", "max_batch_sise"),
+        (
+            "batching_parameters_file",
+            "max_batch_size { value: 8 } allowed_batch_sizes: 4",
+            "Last entry in allowed_batch",
+        ),
+        ("batching_parameters_file", "pad_variable_length_inputs: true", "pad_variable_length_inputs is left out"),
+        ("ssl_config_file", 'server_key: "x"', "server_key and server_cert are needed"),
+        ("model_config_file", 'model_config_list { config { name: "m" base_path: "m" } }', "absolute path"),
+    ],
+)
+def test_wrong_config_files_end_with_255(tmp_path: Path, flag: str, text: str, complaint: str) -> None:
+    """A config file that cannot be read or used ends the process with 255 and says what is wrong with it."""
+    file = tmp_path / "wrong.config"
+    file.write_text(text)
+    batching = ["--enable_batching"] if flag.startswith("batching") else []
+    done = command_line(f"--model_base_path={tmp_path}", f"--port={free_port()}", f"--{flag}={file}", *batching)
+    assert done.returncode == 255
+    assert "Failed to start server. Error: " in done.stderr
+    assert complaint in done.stderr
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """A port in use ends the process with 255 at once, before anything is loaded, and the message names the port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for other in ("port", "rest_api_port"):
+            ports = {"port": free_port(), "rest_api_port": free_port(), other: port}
+            done = command_line(f"--model_base_path={tmp_path}", *(f"--{name}={p}" for name, p in ports.items()))
+            assert done.returncode == 255
+            assert f"Cannot listen on 127.0.0.1 port {port}: Address already in use" in done.stderr
+
+
+def test_listens_on_loopback_only(saved: Saved, tmp_path: Path) -> None:
+    """Only --bind_address is listened on, and that is 127.0.0.1 unless told otherwise."""
+    publish(saved.half[1], tmp_path / "m", 1)
+    with running("model_server", tmp_path, model_name="m", model_base_path=tmp_path / "m") as server:
+        server.wait_available("m")
+        for port in (server.grpc_port, server.rest_port):
+            with socket.socket() as probe:
+                assert probe.connect_ex(("127.0.0.2", port)) != 0
+    flags = {"model_name": "m", "model_base_path": tmp_path / "m", "bind_address": "127.0.0.2"}
+    with running("model_server", tmp_path, **flags) as server:
+
+        def reachable() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.2", server.rest_port)) == 0
+
+        server.wait_for(reachable, "listening on 127.0.0.2")
+        assert not server.listens()
+
+
+def test_sigterm_finishes_what_is_in_flight(saved: Saved, tmp_path: Path) -> None:
+    """SIGTERM closes the ports, answers what is in flight over both fronts, and ends with 0."""
+    publish(saved.zoo, tmp_path / "m", 1)
+    with running("model_server", tmp_path, model_name="m", model_base_path=tmp_path / "m") as server:
+        server.wait_available("m")
+        with ThreadPoolExecutor(2) as pool:
+            rounds = np.array([SLOW], np.int32)
+            over_grpc = pool.submit(server.predict, "m", {"rounds": rounds}, "slow")
+            over_rest = pool.submit(server.rest_predict, "m", {"signature_name": "slow", "instances": [SLOW]})
+            time.sleep(0.3)
+            assert not over_grpc.done()
+            assert not over_rest.done()
+            code = pool.submit(server.stop)
+            server.wait_for(lambda: not server.listens(), "closing its port")
+            assert over_rest.result(timeout=30) == (200, {"predictions": [SLOW]})
+            assert list(over_grpc.result(timeout=30).outputs["rounds"].int_val) == [SLOW]
+        assert code.result() == 0
+
+
+def test_sigterm_while_waiting_for_a_model(tmp_path: Path) -> None:
+    """SIGTERM ends a server that still waits for its first version, with 0."""
+    with running("model_server", tmp_path, model_name="m", model_base_path=tmp_path) as server:
+        server.wait_for(lambda: "No versions of servable m" in server.log.read_text(), "looking for a version")
+        assert server.stop() == 0
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command to make a certificate")
+def test_tls(saved: Saved, tmp_path: Path) -> None:
+    """With --ssl_config_file gRPC is TLS and nothing else."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    config = tmp_path / "ssl.config"
+    config.write_text(
+        f"server_key: {json.dumps(key.read_text())}\nserver_cert: {json.dumps(certificate.read_text())}\n"
+    )
+    publish(saved.half[1], tmp_path / "m", 1)
+    flags = {"model_name": "m", "model_base_path": tmp_path / "m", "ssl_config_file": config}
+    with running("model_server", tmp_path, **flags) as server:
+        server.wait_available("m")
+        credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
+        request = predict_request("m", {"x": np.zeros(1, np.float32)})
+        with grpc.secure_channel(f"localhost:{server.grpc_port}", credentials) as channel:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            assert list(stub.Predict(request, timeout=10).outputs["y"].float_val) == [1]
+        with pytest.raises(grpc.RpcError):
+            server.call("PredictionService", "Predict", request, timeout=2)
+
+
+def test_a_gzip_bomb_is_refused(server: Server) -> None:
+    """A body that grows beyond the limit is refused before it is unpacked whole."""
+    bomb = gzip.compress(b" " * (300 << 20), compresslevel=1)
+    code, _, body = server.request("POST", "/v1/models/zoo:predict", bomb, {"Content-Encoding": "gzip"})
+    assert code == 400
+    assert "larger than" in json.loads(body)["error"]
+
+
+def test_a_broken_gzip_body_is_refused(server: Server) -> None:
+    """What is no gzip, or ends too early, is the client's error."""
+    whole = gzip.compress(b'{"instances": [1]}')
+    for body in (b"nonsense", whole[:-9]):
+        code, _, answer = server.request("POST", "/v1/models/zoo:predict", body, {"Content-Encoding": "gzip"})
+        assert code == 400
+        assert "gunzip" in json.loads(answer)["error"]
+
+
+def test_a_small_message_cannot_ask_for_a_large_tensor(server: Server) -> None:
+    """A shape of 4 GB with one value to fill it is refused instead of being made."""
+    request = predict_request("zoo", {"x": np.ones(1, np.float32)})
+    del request.inputs["x"].tensor_shape.dim[:]
+    request.inputs["x"].tensor_shape.dim.add(size=1 << 30)
+    request.inputs["x"].tensor_content = b""
+    request.inputs["x"].float_val.append(1)
+    with pytest.raises(grpc.RpcError, match="tensor parsing error: x"):
+        server.call("PredictionService", "Predict", request)
