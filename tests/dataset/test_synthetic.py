@@ -122,7 +122,9 @@ def test_points_lie_on_what_is_painted(category: str) -> None:
         garment = TAILORS[category](rng)
         placing = place(rng, garment, 400, 533, hung=False)
         field = np.full((533, 400, 3), nothing, np.float32)
-        canvas = Canvas(rng, field, garment, placing, wardrobe(rng, category), hung=False)
+        canvas = Canvas(
+            rng, field, garment, placing, wardrobe(rng, category, {panel.cloth for panel in garment.panels}), hung=False
+        )
         for panel in garment.panels:
             canvas.lay(replace(panel, lift=0.0))  # a shadow is not the garment
         painted = field[..., 0] > nothing / 2
@@ -138,7 +140,7 @@ def test_points_lie_on_what_is_painted(category: str) -> None:
 
 
 def test_folder_has_the_layout_of_fashionai(folder: Path) -> None:
-    """Plain csv reads back what draw gave, but for rounding to whole pixels; each row has its image and there is no other."""
+    """Plain csv reads back what draw gave, but for rounding to whole pixels; there is one image for each row."""
     header, *rows = rows_of(folder)
     assert header == ["image_id", "image_category", *KEYPOINTS]
     assert len(rows) == 25

@@ -48,7 +48,7 @@ def proportions(rng: Random, category: str) -> Body:
         hem = {"fitted": (0.9, 1.2), "a": (1.2, 1.7), "full": (1.5, 2.2)}[flare]
     else:
         waist_y = pit_y + rng.uniform(0.6, 1.0)
-        length = rng.uniform(2.4, 3.5) if chance(rng, 0.85) else rng.uniform(1.7, 2.4)
+        length = rng.uniform(2.5, 3.8) if chance(rng, 0.85) else rng.uniform(1.7, 2.4)
         if category == "outwear":
             length = rng.uniform(2.5, 3.4) if chance(rng, 0.85) else rng.uniform(3.4, 4.6)
         waist, hem = rng.uniform(0.84, 1.06), (0.92, 1.22)

@@ -51,10 +51,9 @@ class Brush:
         self.image = Image.new("L", (width * OVER, height * OVER))
         self.draw = ImageDraw.Draw(self.image)
 
-    def _at(self, xy: Array) -> list[tuple[float, float]]:
+    def _at(self, xy: Array) -> list[float]:
         # Pillow puts whole numbers at pixel centres.
-        moved = (xy - (self.box.left, self.box.top)) * OVER - 0.5
-        return [(float(x), float(y)) for x, y in moved]
+        return list(((xy - (self.box.left, self.box.top)) * OVER - 0.5).ravel().tolist())
 
     def polygon(self, xy: Array) -> None:
         """Fill the inside of an outline (n, 2)."""
@@ -75,7 +74,7 @@ class Brush:
 
     def disc(self, centre: Array, radius: float, strength: float = 1.0) -> None:
         """A filled circle."""
-        (x, y), r = self._at(centre[None])[0], radius * OVER
+        (x, y), r = self._at(centre), radius * OVER
         self.draw.ellipse([x - r, y - r, x + r, y + r], fill=int(255 * strength))
 
     def coverage(self) -> Field:

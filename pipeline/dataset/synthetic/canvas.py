@@ -32,10 +32,13 @@ class Canvas:
         self.folds = relief(rng, garment, place, self.u, self.v, cloths["main"].stiff, hung)
         self.shading = slope(self.folds, self.sun) * self.depth
         self.folds /= place.scale
+        self.index = np.arange(self.height * self.width).reshape(self.height, self.width)
 
     def _garment_coordinates(self) -> tuple[Field, Field]:
         """Each pixel's place in the garment, but for the slight waves that only outlines follow."""
-        inverse = np.linalg.inv(self.place.matrix).astype(np.float32)
+        r, s, t = self.place.matrix
+        # The inverse but for a factor, which the division takes out; inv() would wake the threads of LAPACK.
+        inverse = np.stack([np.cross(s, t), np.cross(t, r), np.cross(r, s)], axis=1).astype(np.float32)
         x = np.arange(0.5, self.width, dtype=np.float32)[None, :]
         y = np.arange(0.5, self.height, dtype=np.float32)[:, None]
         a, b, w = (inverse[i, 0] * x + inverse[i, 1] * y + inverse[i, 2] for i in range(3))
@@ -56,8 +59,7 @@ class Canvas:
         within = np.flatnonzero(mask)  # only these pixels are worked on
         if not within.size:
             return
-        rows, columns = np.divmod(within, box.size[0])
-        at = (rows + box.top) * self.width + (columns + box.left)
+        at = self.index[box.cut].ravel()[within]
         paint, cover = self._paint(panel, box, at, within, mask, soft)
         flat = self.field.reshape(-1, 3)
         below = flat[at]

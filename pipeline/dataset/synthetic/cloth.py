@@ -43,9 +43,9 @@ def colour(rng: Random) -> Field:
         "dark": (hue, rng.uniform(0.0, 0.35), rng.uniform(0.07, 0.24)),
         "navy": (rng.uniform(0.56, 0.68), rng.uniform(0.35, 0.75), rng.uniform(0.18, 0.5)),
         "grey": (rng.uniform(0.5, 0.7), rng.uniform(0.0, 0.14), rng.uniform(0.35, 0.7)),
-        "white": (rng.uniform(0.02, 0.18), rng.uniform(0.0, 0.1), rng.uniform(0.8, 0.97)),
+        "white": (rng.uniform(0.02, 0.18), rng.uniform(0.0, 0.1), rng.uniform(0.7, 0.92)),
         "beige": (rng.uniform(0.04, 0.13), rng.uniform(0.14, 0.42), rng.uniform(0.45, 0.85)),
-        "bright": (hue, rng.uniform(0.3, 0.9), rng.uniform(0.3, 0.92)),
+        "bright": (hue, rng.uniform(0.25, 0.82), rng.uniform(0.3, 0.9)),
     }[kind]
     return np.asarray(colorsys.hsv_to_rgb(*hsv), np.float32) * 255
 
@@ -140,7 +140,7 @@ def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float =
     """A cloth; plain forbids prints; denim and leather are the shares of these two."""
     base = colour(rng)
     weave = _weave(int(rng.integers(0, 6)))
-    bump, gloss, stiff = rng.uniform(0.5, 3.0), rng.uniform(0, 0.25), rng.uniform(0, 1)
+    bump, gloss, stiff = min(rng.lognormal(1.1, 0.6), 14.0), rng.uniform(0, 0.25), rng.uniform(0, 1)
     repeat = rng.uniform(0.5, 1.6)
     roll = rng.random()
     if roll < denim:
@@ -149,14 +149,14 @@ def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float =
     if roll < denim + leather:
         pattern = np.broadcast_to(base * 0.8, (SIDE, SIDE, 3)).astype(np.float32)
         return Cloth(pattern, 1.0, weave, 1.5, rng.uniform(0.8, 1.6), rng.uniform(0.3, 0.8))
-    shares = {"plain": 0.5, "melange": 0.1, "knit": 0.08, "stripes": 0.08, "checks": 0.08, "dots": 0.04}
-    shares.update({"flowers": 0.06, "leaves": 0.04, "blotches": 0.06})
+    shares = {"plain": 0.4, "melange": 0.12, "knit": 0.08, "stripes": 0.08, "checks": 0.08, "dots": 0.04}
+    shares.update({"flowers": 0.09, "leaves": 0.05, "blotches": 0.08})
     kind = pick(rng, {"plain": 0.75, "melange": 0.15, "knit": 0.1} if plain else shares)
     inks = [beside(rng, base) for _ in range(int(rng.integers(1, 5)))]
     pattern = np.broadcast_to(base, (SIDE, SIDE, 3)).astype(np.float32)
     if kind == "melange":
         grain = tile(rng, SIDE, 128) + 0.5 * tile(rng, SIDE, 32, 4)
-        pattern = np.asarray(np.clip(pattern + rng.uniform(6, 20) * grain[..., None], 0, 255), np.float32)
+        pattern = np.asarray(np.clip(pattern + rng.uniform(8, 28) * grain[..., None], 0, 255), np.float32)
     elif kind == "knit":
         ribs = int(rng.choice([8, 16, 24]))
         wave = np.sin(np.arange(SIDE) * 2 * np.pi * ribs / SIDE)

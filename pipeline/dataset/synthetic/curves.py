@@ -45,6 +45,19 @@ def dip(left: npt.ArrayLike, right: npt.ArrayLike, bottom: npt.ArrayLike, roundn
     return np.asarray(chord)
 
 
+BOW = 9
+"""Points along each line of `bows`."""
+
+
+def bows(rng: np.random.Generator, starts: Array, shortest: float, longest: float) -> Array:
+    """Slightly bent lines from (k, 3) rows of x, y and angle, lengths spread evenly on a log scale: (k, BOW, 2)."""
+    long = shortest * (longest / shortest) ** rng.random((len(starts), 1))
+    along = long * np.stack([np.cos(starts[:, 2]), np.sin(starts[:, 2])], axis=1)
+    bend = 0.25 * long * rng.normal(0, 1, (len(starts), 2))
+    t = np.linspace(0, 1, BOW)[None, :, None]
+    return np.asarray(starts[:, None, :2] + t * along[:, None] + t * (1 - t) * 2 * bend[:, None])
+
+
 def offset(line: Array, distance: float) -> Array:
     """A line moved sideways by distance, to the right of its direction when y points down."""
     along = np.gradient(line, axis=0)

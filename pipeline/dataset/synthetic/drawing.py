@@ -22,7 +22,7 @@ from pipeline.dataset.synthetic.wardrobe import wardrobe
 
 TAILORS = {"blouse": blouse, "outwear": outwear, "dress": dress, "skirt": skirt, "trousers": trousers}
 
-UPRIGHT = ((400, 533), (400, 533), (400, 533), (400, 533), (400, 711), (400, 400))
+UPRIGHT = (*5 * [(400, 533)], (400, 711), (400, 400))
 """Width and height of pictures in pixels, as phones take them."""
 LYING = ((533, 400), (533, 400), (711, 400))
 
@@ -57,7 +57,7 @@ def draw(seed: int, index: int) -> Drawn:
     category = CATEGORIES[index % len(CATEGORIES)]
     garment = TAILORS[category](rng)
     hung = chance(rng, 0.35)
-    wide = 0.22 if category in ("blouse", "outwear", "skirt") else 0.08
+    wide = 0.13 if category in ("blouse", "outwear", "skirt") else 0.05
     formats = LYING if chance(rng, wide) else UPRIGHT
     width, height = formats[int(rng.integers(0, len(formats)))]
     placing = _placed(rng, garment, width, height, hung)
@@ -68,10 +68,13 @@ def draw(seed: int, index: int) -> Drawn:
     if chance(rng, 0.06):
         lay_over(rng, garment)
     field = ground(rng, height, width, hung)
-    canvas = Canvas(rng, field, garment, placing, wardrobe(rng, category), hung)
+    canvas = Canvas(
+        rng, field, garment, placing, wardrobe(rng, category, {panel.cloth for panel in garment.panels}), hung
+    )
     for panel in garment.panels:
         canvas.lay(panel)
-    image = photograph(rng, canvas.field * illumination(rng, height, width))
+    field *= illumination(rng, height, width)
+    image = photograph(rng, field)
     xy = np.full((len(KEYPOINTS), 2), -1, np.float32)
     v = np.full(len(KEYPOINTS), -1, np.int8)
     for name, (x, y, seen) in garment.points.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.dataset.synthetic.curves import Array, spline
+from pipeline.dataset.synthetic.curves import BOW, Array, bows
 from pipeline.dataset.synthetic.garment import Garment, Random
 from pipeline.dataset.synthetic.noise import Field, creases, smooth
 from pipeline.dataset.synthetic.placing import Placing
@@ -19,7 +19,7 @@ def relief(rng: Random, garment: Garment, place: Placing, u: Field, v: Field, st
     fine = smooth(rng, height, width, cells * rng.uniform(3, 7), stretch)
     field = field + fine * unit * rng.uniform(0.0005, 0.0045) * (1.3 - stiff)
     lines = _crease_lines(rng, garment, place, stiff, hung)
-    field = field + creases(rng, height, width, lines) * unit * rng.uniform(0.012, 0.045)
+    field = field + creases(rng, height, width, lines) * unit * rng.uniform(0.015, 0.06)
     if garment.quilt:
         field = field + _quilt(garment, u, v) * (unit * garment.quilt * rng.uniform(0.06, 0.16))
     if garment.pleats:
@@ -35,14 +35,7 @@ def _crease_lines(rng: Random, garment: Garment, place: Placing, stiff: float, h
     starts = [(x, y, rng.uniform(0, 2 * np.pi)) for x, y in garment.stress for _ in range(int(rng.integers(1, 4)))]
     for _ in range(int(rng.integers(6, 70) * (1.4 - stiff))):
         starts.append((rng.uniform(low[0], high[0]), rng.uniform(low[1], high[1]), lay + rng.normal(0, 0.5)))
-    lines = []
-    for x, y, angle in starts:
-        long = 0.1 * 9 ** rng.random()
-        start = np.array([x, y])
-        end = start + long * np.array([np.cos(angle), np.sin(angle)])
-        middle = (start + end) / 2 + rng.normal(0, 0.12, 2) * long
-        lines.append(place(spline([start, middle, end], 4)))
-    return lines
+    return list(place(bows(rng, np.array(starts), 0.1, 0.9).reshape(-1, 2)).reshape(-1, BOW, 2))
 
 
 def _quilt(garment: Garment, u: Field, v: Field) -> Field:

@@ -78,8 +78,12 @@ class Garment:
 
 def pick(rng: Random, shares: dict[str, float]) -> str:
     """A key, drawn in proportion to its value."""
-    weights = np.array(list(shares.values()))
-    return str(rng.choice(list(shares), p=weights / weights.sum()))
+    mark = rng.random() * sum(shares.values())
+    for key, share in shares.items():
+        mark -= share
+        if mark < 0:
+            return key
+    return key
 
 
 def chance(rng: Random, share: float) -> bool:

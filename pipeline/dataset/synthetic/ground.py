@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.dataset.synthetic.cloth import SIDE, cloth
-from pipeline.dataset.synthetic.curves import Array, spline
+from pipeline.dataset.synthetic.curves import Array, bows
 from pipeline.dataset.synthetic.garment import Random, chance, pick
 from pipeline.dataset.synthetic.noise import Field, Pixels, creases, sample, slope, smooth
 
@@ -76,13 +76,10 @@ def fabric(rng: Random, height: int, width: int) -> Field:
 
 def _wrinkles(rng: Random, height: int, width: int) -> list[Array]:
     """Where a sheet is creased: curved lines in pixels, mostly along one direction."""
-    lay, lines = rng.uniform(0, np.pi), []
-    for _ in range(int(rng.integers(5, 60))):
-        start = rng.uniform(0, 1, 2) * (width, height)
-        angle, long = lay + rng.normal(0, 0.6), height * 0.05 * 10 ** rng.random()
-        end = start + long * np.array([np.cos(angle), np.sin(angle)])
-        lines.append(spline([start, (start + end) / 2 + rng.normal(0, 0.12, 2) * long, end], 4))
-    return lines
+    count = int(rng.integers(5, 60))
+    angles = rng.uniform(0, np.pi) + rng.normal(0, 0.6, (count, 1))
+    starts = np.hstack([rng.uniform(0, 1, (count, 2)) * (width, height), angles])
+    return list(bows(rng, starts, 0.05 * height, 0.5 * height))
 
 
 def sheet(rng: Random, height: int, width: int) -> Field:

@@ -25,17 +25,24 @@ def illumination(rng: Random, height: int, width: int) -> Field:
 
 
 def photograph(rng: Random, scene: Field) -> Image.Image:
-    """Expose a scene of 0..255: white balance, contrast, lens blur, sensor noise."""
-    warmth, tint, contrast = rng.normal(0, 0.05), rng.normal(0, 0.015), rng.uniform(0.88, 1.15)
-    balance = np.array([1 + warmth, 1 + tint, 1 - warmth]) * rng.uniform(0.9, 1.25)
-    exposed = scene * (balance * contrast).astype(np.float32)
+    """Expose a scene of 0..255, which is used up: exposure, white balance, contrast, lens blur, sensor noise."""
+    warmth, tint, contrast = rng.normal(0.02, 0.045), rng.normal(0, 0.015), rng.uniform(0.95, 1.35)
+    # Like a phone, go most of the way to a middling brightness.
+    gain = (rng.normal(132, 16) / max(float(scene[::4, ::4].mean()), 20.0)) ** rng.uniform(0.5, 0.9)
+    balance = np.array([1 + warmth, 1 + tint, 1 - warmth]) * gain
+    exposed = scene
+    exposed *= (balance * contrast).astype(np.float32)
     exposed += np.float32((rng.uniform(-4, 10) - 120) * contrast + 120)
-    blur = abs(rng.normal(0, 0.55))
+    over = np.maximum(exposed - np.float32(195), 0)
+    exposed -= over * over / (over + np.float32(65))  # highlights roll off, towards 260
+    blur = abs(rng.normal(0, 0.4))
     noise = rng.standard_normal((*scene.shape[:2], 1), dtype=np.float32)
-    if blur > 0.25:
-        exposed = np.asarray(soften(_bytes(exposed), blur), np.float32)
-    return _bytes(exposed + noise * np.float32(abs(rng.normal(0, 2.5))))
+    if blur > 0.3:
+        exposed = np.array(soften(_bytes(exposed), blur), np.float32)
+    noise *= np.float32(abs(rng.normal(0, 2.5)))
+    exposed += noise
+    return _bytes(exposed)
 
 
 def _bytes(pixels: Field) -> Image.Image:
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))

@@ -63,7 +63,7 @@ def creases(rng: Random, height: int, width: int, lines: list[Array]) -> Field:
         draw = ImageDraw.Draw(image)
         for line in lines[0 if sharp else 1 :: 2]:
             height_there, thick = rng.uniform(25, 120) * rng.choice([-1, 1]), int(rng.integers(1, 4 if sharp else 6))
-            xy = [(float(x) / 2, float(y) / 2) for x, y in line]
+            xy = [(x, y) for x, y in (line / 2).tolist()]
             for i in range(len(xy) - 1):  # fades out at both ends
                 tone = 128 + int(height_there * np.sin(np.pi * (i + 0.5) / (len(xy) - 1)))
                 draw.line(xy[i : i + 2], fill=tone, width=thick)

@@ -52,8 +52,8 @@ def front_print(rng: Random, top: float, bottom: float) -> Panel:
 
 def tag(rng: Random, garment: Garment) -> None:
     """A price tag that hangs somewhere on the front."""
-    cut = garment.panels[-1].outline
-    x, y = cut.mean(axis=0) + rng.normal(0, 0.3, 2)
+    largest = max((panel.outline for panel in garment.panels), key=lambda cut: float(np.prod(np.ptp(cut, axis=0))))
+    x, y = largest.mean(axis=0) + rng.normal(0, 0.2, 2)
     w, h = rng.uniform(0.08, 0.16), rng.uniform(0.14, 0.3)
     tilt = rng.normal(0, 0.15)
     outline = points((x - w, y), (x + w, y + tilt * w), (x + w - tilt * h, y + h), (x - w - tilt * h, y + h))

@@ -30,7 +30,7 @@ def sleeve_cut(rng: Random, kind: str, bulky: bool) -> SleeveCut:
     """A cut for `kind` in short, elbow, long; bulky for outwear."""
     upper = rng.uniform(0.6, 0.85) + (0.08 if bulky else 0.0)
     if kind == "short":
-        length, cuff, spread = rng.uniform(0.5, 1.15), upper * rng.uniform(0.78, 1.08), rng.uniform(0.35, 1.15)
+        length, cuff, spread = rng.uniform(0.5, 1.15), upper * rng.uniform(0.78, 1.08), rng.uniform(0.3, 1.0)
     elif kind == "elbow":
         length, cuff, spread = rng.uniform(1.2, 1.75), upper * rng.uniform(0.62, 0.95), rng.uniform(0.2, 0.95)
     else:

@@ -21,23 +21,26 @@ def _uniform(stuff: Cloth, rgb: tuple[int, int, int]) -> Cloth:
     return replace(stuff, pattern=pattern, fade=0.0)
 
 
-def wardrobe(rng: Random, category: str) -> dict[str, Cloth]:
-    """Cloths by the names that panels use."""
+def wardrobe(rng: Random, category: str, needed: set[str]) -> dict[str, Cloth]:
+    """Cloths by the names that panels use; costly ones only if needed names them."""
     denim = {"trousers": 0.3, "skirt": 0.2, "outwear": 0.12}.get(category, 0.02)
     leather = {"outwear": 0.1, "skirt": 0.06}.get(category, 0.0)
     plain = category in ("outwear", "trousers") and chance(rng, 0.6)
     main, second = cloth(rng, plain=plain, denim=denim, leather=leather), cloth(rng, plain=chance(rng, 0.7))
     paper = (25, 25, 25) if chance(rng, 0.4) else (235, 232, 228)
-    return {
+    cloths = {
         "main": main,
         "trim": second if chance(rng, 0.3) else main,
         "second": second,
         "lining": main if chance(rng, 0.55) else cloth(rng, plain=chance(rng, 0.8)),
         "label": _uniform(second, paper),
         "hanger": replace(_uniform(second, HANGERS[int(rng.integers(0, 4))]), bump=1.0),
-        "other": cloth(rng),
-        "print": _print(rng, main),
     }
+    if "other" in needed:
+        cloths["other"] = cloth(rng)
+    if "print" in needed:
+        cloths["print"] = _print(rng, main)
+    return cloths
 
 
 def _print(rng: Random, ground: Cloth) -> Cloth:
