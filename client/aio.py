@@ -134,28 +134,22 @@ class AsyncPredictClient:
         return Question(connection.target, model, UINT8, signature, seconds)
 
     async def _drive(self, flow: Flow[T]) -> T:
-        resume: Callable[[], Step] = lambda: next(flow)  # noqa: E731
+        resume, value = flow.send, None  # type: tuple[Callable[[Any], Step], Any]
         while True:
             # Between two steps a flow decodes and resizes: in a thread, so that the event loop goes on.
-            step, result = await asyncio.to_thread(_resumed, resume)
+            step, result = await asyncio.to_thread(_resumed, resume, value)
             if step is None:
                 return result  # type: ignore[no-any-return]
             try:
-                answer = await step(self._transport)
+                resume, value = flow.send, await step(self._transport)
             except ClientError as error:
-                resume = _bound(flow.throw, error)
-            else:
-                resume = _bound(flow.send, answer)
+                resume, value = flow.throw, error
 
 
-def _bound(function: Callable[[Any], Step], value: Any) -> Callable[[], Step]:
-    return lambda: function(value)
-
-
-def _resumed(resume: Callable[[], Step]) -> tuple[Step | None, Any]:
+def _resumed(resume: Callable[[Any], Step], value: Any) -> tuple[Step | None, Any]:
     """The flow's next step, or None and its result: a StopIteration cannot leave a thread through a future."""
     try:
-        return resume(), None
+        return resume(value), None
     except StopIteration as done:
         return None, done.value
 

@@ -56,10 +56,7 @@ def predict(pictures: Images, question: Question) -> Flow[Predictions]:
 
 
 def outcomes(photos: Sequence[Photo], question: Question) -> Flow[list[Outcome]]:
-    """Ask about several photos in one request, in such a way that a broken one costs the others nothing.
-
-    A photo that cannot be prepared is left out; when the server refuses the rest, each is asked about alone.
-    """
+    """Ask about several photos in one request; where one is refused, by us or by the server, about each alone."""
     try:
         predictions = yield from predict(photos, question)
     except InvalidInput as error:

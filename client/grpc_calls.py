@@ -84,6 +84,8 @@ def metadata(model: ModelSpec) -> Call[dict[str, SignatureInfo]]:
     def read(response: bytes) -> dict[str, SignatureInfo]:
         packed = pb.GetModelMetadataResponse.FromString(response).metadata
         # The Any names upstream's type, which is not in our pool: its value is read as our twin of it.
+        if "signature_def" not in packed:
+            raise BadResponse("the answer holds no signatures")
         signatures = pb.SignatureDefMap.FromString(packed["signature_def"].value).signature_def
         return {
             key: SignatureInfo(_tensors(found.inputs), _tensors(found.outputs), found.method_name)
@@ -141,7 +143,7 @@ def options(connection: Connection) -> list[tuple[str, Any]]:
         ("grpc.per_rpc_retry_buffer_size", 64 * 1024 * 1024),
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
-        # Found out in half a minute when a peer is gone without a word; slower than servers start to object to.
+        # A peer that is gone without a word is found out. Servers object to pings more often than this.
         ("grpc.keepalive_time_ms", 300_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.initial_reconnect_backoff_ms", 100),

@@ -25,7 +25,7 @@ Photo = Union[str, "PathLike[str]", bytes, IO[bytes], Image.Image, "NDArray[np.u
 """A path, a file's bytes, an open file, a Pillow image, or uint8 pixels (H, W, 3) in RGB."""
 
 MAX_PIXELS = 64_000_000
-"""A picture with more is refused by its header, before a pixel is decoded: 30000x30000 would take 2.7 GB."""
+"""A picture with more is refused by its header, as the graph refuses it: 30000x30000 pixels would take 2.7 GB."""
 
 MAX_BYTES = 256 * 1024 * 1024
 """A file with more is no photo that anyone means to send, and is not read to its end to find out."""
@@ -58,6 +58,7 @@ def encoded(photo: Photo) -> tuple[bytes, Size]:
         data, name = _content(photo), name_of(photo)
         with _refused_as_invalid(name):
             image = _opened(data, name)
+            _check_size(image, name)
             if _graph_reads(image):
                 return data, image.size
         photo = image
@@ -77,6 +78,7 @@ def upright(photo: Photo) -> Image.Image:
     name = name_of(photo)
     with _refused_as_invalid(name):
         image = photo if isinstance(photo, Image.Image) else _opened(_content(photo), name)
+        _check_size(image, name)
         return _rgb(ImageOps.exif_transpose(image))
 
 
@@ -102,6 +104,11 @@ def _refused_as_invalid(name: str) -> Iterator[None]:
         raise InvalidInput(f"{name}: broken image ({error})") from error
 
 
+def _check_size(image: Image.Image, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise InvalidInput(_too_large(name, f"{image.width}x{image.height} pixels"))
+
+
 def _too_large(name: str, what: str) -> str:
     return f"{name}: {what}, at most {MAX_PIXELS // 1_000_000} million pixels are taken"
 
@@ -110,8 +117,6 @@ def _opened(data: bytes, name: str) -> Image.Image:
     if not data:
         raise InvalidInput(f"{name}: the file is empty")
     image = Image.open(io.BytesIO(data))  # reads the header only
-    if image.width * image.height > MAX_PIXELS:
-        raise InvalidInput(_too_large(name, f"{image.width}x{image.height} pixels"))
     image.filename = name  # what messages call it from here on
     return image
 

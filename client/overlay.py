@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from client.answers import Keypoint, Prediction
 from client.errors import InvalidInput
+from client.finding import SUFFIXES
 from client.images import Photo, upright
 from model.keypoints import OUTLINE
 from model.signature import VISIBILITY_NAMES, VISIBLE
@@ -85,20 +86,26 @@ def _reported(path: Path) -> Iterator[None]:
         raise InvalidInput(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-class Folder:
-    """Where drawn photos go. No photo is written over another of this run, nor over the one it was drawn from."""
+class Drawings:
+    """Where drawn photos go: a folder, or one file when `out` is named like a picture.
 
-    def __init__(self, out: Path) -> None:
-        """Make the folder; raises InvalidInput where that cannot be, before any photo has been asked about."""
-        with _reported(out):
-            out.mkdir(parents=True, exist_ok=True)
-        self._out = out
+    No photo is written over another of this run, nor over the one it was drawn from.
+    """
+
+    def __init__(self, out: Path, photos: int) -> None:
+        """Make the folder; raises InvalidInput where nothing can be written, before any photo has been asked about."""
+        self._file = out if out.suffix.lower() in SUFFIXES else None
+        if self._file and photos != 1:
+            raise InvalidInput(f"{out}: {photos} photos do not fit into one file, name a folder to draw them to")
+        self._folder = out.parent if self._file else out
         self._taken: set[str] = set()
+        with _reported(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, photo: Photo, name: str, prediction: Prediction) -> Path:
         """Draw and write; the path that was written. Raises InvalidInput where it cannot be."""
         picture = draw(photo, prediction)
-        path = self._out / self._free(Path(name).stem)
+        path = self._file or self._folder / self._free(Path(name).stem)
         with _reported(path):
             picture.save(path, quality=90)
         return path

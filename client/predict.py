@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from client.api import PredictClient
     from client.flows import Outcome
     from client.images import Photo
-    from client.overlay import Folder
+    from client.overlay import Drawings
     from client.progress import Progress
     from client.reports import Report
     from client.transport import Tls
@@ -32,7 +33,8 @@ EPILOG = """\
 examples:
   predict.py coat.jpg                          a table of the points of one photo
   predict.py photos/ --json > points.jsonl     a folder, one JSON object a line
-  predict.py 'photos/*.png' --draw drawn/      each photo with its points drawn on it
+  predict.py coat.jpg --draw drawn.jpg         the photo with its points drawn on it
+  predict.py 'photos/*.png' --draw drawn/      the same for many
   cat coat.jpg | predict.py - --rest           from stdin, over REST
 
 stdout carries answers, stderr everything else.
@@ -91,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="table", help=text)
     output.add_argument(
-        "--draw", type=Path, metavar="FOLDER", help="write each photo with its points and outline there"
+        "--draw", type=Path, metavar="OUT", help="draw points and outline on each photo: a folder, or a file for one"
     )
     return main_parser
 
@@ -121,13 +123,16 @@ def run(options: argparse.Namespace) -> int:
     """Ask about every photo and write the answers; the exit code. Raises ClientError where going on makes no sense."""
     from client.api import PredictClient
     from client.finding import STDIN, find_photos, watch
-    from client.overlay import Folder
+    from client.overlay import Drawings
     from client.progress import Progress
     from client.reports import REPORTS
 
+    # Of a picture that is far too large Pillow warns before we refuse it; the refusal is enough.
+    warnings.filterwarnings("ignore", module="PIL")
     paths = find_photos(options.photos)
     photos: list[Photo] = [_stdin() if path == STDIN else path for path in paths]
-    folder = Folder(options.draw) if options.draw else None
+    count = 2 if options.watch else len(photos)  # while watching there is no telling how many will come
+    drawings = Drawings(options.draw, count) if options.draw else None
     tally = Tally()
     with PredictClient(
         options.target,
@@ -140,10 +145,10 @@ def run(options: argparse.Namespace) -> int:
     ) as client:
         report = REPORTS[options.form](sys.stdout)
         try:
-            tally.add_all(_ask(client, photos, options), report, folder, Progress(len(photos), sys.stderr))
+            tally.add_all(_ask(client, photos, options), report, drawings, Progress(len(photos), sys.stderr))
             if options.watch:
                 for arrived in watch(options.watch):
-                    tally.add_all(_ask(client, arrived, options), report, folder, Progress(len(arrived), sys.stderr))
+                    tally.add_all(_ask(client, arrived, options), report, drawings, Progress(len(arrived), sys.stderr))
                     sys.stdout.flush()
         except KeyboardInterrupt:
             if not options.watch:  # there it is the way to end
@@ -167,13 +172,15 @@ class Tally:
             return 0
         return 1 if self.answered or len(self.failures) > 1 else next(iter(self.failures))
 
-    def add_all(self, outcomes: Iterable[Outcome], report: Report, folder: Folder | None, progress: Progress) -> None:
+    def add_all(
+        self, outcomes: Iterable[Outcome], report: Report, drawings: Drawings | None, progress: Progress
+    ) -> None:
         """Write each outcome as it comes; raises the error of one that all the others would meet too."""
         try:
             for outcome in outcomes:
                 try:
                     progress.clear()
-                    self._add(outcome, report, folder)
+                    self._add(outcome, report, drawings)
                 except (AccessDenied, CannotConnect, NotFound):
                     raise
                 except ClientError as error:
@@ -183,14 +190,14 @@ class Tally:
         finally:
             progress.clear()
 
-    def _add(self, outcome: Outcome, report: Report, folder: Folder | None) -> None:
+    def _add(self, outcome: Outcome, report: Report, drawings: Drawings | None) -> None:
         if outcome.prediction is None:
             raise outcome.error or InvalidInput("no answer")
         name = _name(outcome.photo)
         report.write(name, outcome.prediction)
         self.answered += 1
-        if folder is not None:
-            folder.save(outcome.photo, name, outcome.prediction)
+        if drawings is not None:
+            drawings.save(outcome.photo, name, outcome.prediction)
 
 
 def _ask(client: PredictClient, photos: Sequence[Photo], options: argparse.Namespace) -> Iterator[Outcome]:

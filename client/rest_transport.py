@@ -90,7 +90,6 @@ class RestTransport:
             self._session.cert = (str(connection.tls.cert), str(connection.tls.key))
         retry = _Retry(
             total=connection.retries,
-            read=0,  # a broken answer is not asked for again: the server may be at work on it
             status_forcelist=(503,),
             allowed_methods=None,  # a prediction changes nothing, so POST may be repeated
             backoff_factor=0.1,

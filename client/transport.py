@@ -65,6 +65,10 @@ class Connection:
             raise InvalidInput(f"retries={self.retries}: 0 to {MOST_RETRIES}")
         if not self.timeout > 0:
             raise InvalidInput(f"timeout={self.timeout:g}: more than 0 seconds")
+        for name, value in self.headers:
+            if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+                what = "the token" if name == "authorization" else f"metadata {name!r}"
+                raise InvalidInput(f"{what} holds characters that no header can carry")
 
     @property
     def loopback(self) -> bool:

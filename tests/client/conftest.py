@@ -16,45 +16,33 @@ from PIL import Image, ImageDraw
 
 from client import PredictClient
 from client.errors import ClientError
-from model.signature import BYTES, DEFAULT, IMAGE_SIDE, MODEL_NAME, OUTPUTS, TAG, UINT8
+from model.signature import DEFAULT, METHOD, MODEL_NAME, OUTPUTS, TAG
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 EXPORT = f"""
 import sys
 import tensorflow as tf
+from model.receivers import raw_serving_input_fn
 tf1 = tf.compat.v1
-side, base = {IMAGE_SIDE}, sys.argv[1]
-def load(data):
-    image = tf.cond(tf.io.is_jpeg(data),
-                    lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
-                    lambda: tf.io.decode_image(data, channels=3, expand_animations=False))
-    image = tf.image.resize(tf.cast(image, tf.float32), (side, side), antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+info, names = tf1.saved_model.build_tensor_info, {tuple(spec.name for spec in OUTPUTS)!r}
 with tf1.Graph().as_default(), tf1.Session() as session:
-    files = tf1.placeholder(tf.string, [None], name="image_bytes")
-    decoded = tf.ensure_shape(tf.map_fn(load, files, fn_output_signature=tf.uint8), [None, side, side, 3])
-    small = tf1.placeholder_with_default(decoded, [None, side, side, 3], name="images_uint8")
-    images = tf1.placeholder_with_default(tf.cast(tf.ensure_shape(small, [None, side, side, 3]), tf.float32),
-                                          [None, side, side, 3], name="images")
-    guarded = tf.ensure_shape(images, [None, side, side, 3]) / 255.0
+    receiver = raw_serving_input_fn()
+    images = receiver.features["images"] / 255.0
     # 24 numbers that depend on where the light is: means over a grid of 4 by 6 cells.
-    cells = tf.reshape(tf.nn.avg_pool2d(guarded, (96, 64), (96, 64), "VALID"), [-1, 24, 3])
+    cells = tf.reshape(tf.nn.avg_pool2d(images, (96, 64), (96, 64), "VALID"), [-1, 24, 3])
     weight = tf1.get_variable("weight", [], initializer=tf1.ones_initializer())
     x, y = cells[:, :, 0] * weight, cells[:, :, 1] * weight
     v = tf.cast(tf.clip_by_value(tf.floor(cells[:, :, 2] * 3), 0, 2), tf.int64)
     session.run(tf1.global_variables_initializer())
-    info = tf1.saved_model.build_tensor_info
-    names = {tuple(spec.name for spec in OUTPUTS)!r}
     outputs = {{name: info(tensor) for name, tensor in zip(names, (x, y, v))}}
-    def signature(name, tensor):
-        return tf1.saved_model.build_signature_def({{name: info(tensor)}}, outputs, "tensorflow/serving/predict")
-    builder = tf1.saved_model.Builder(base)
-    builder.add_meta_graph_and_variables(session, [{TAG!r}], {{
-        {DEFAULT.key!r}: signature({DEFAULT.input.name!r}, images),
-        {UINT8.key!r}: signature({UINT8.input.name!r}, small),
-        {BYTES.key!r}: signature({BYTES.input.name!r}, files),
-    }})
+    doors = {{{DEFAULT.key!r}: receiver.receiver_tensors, **receiver.receiver_tensors_alternatives}}
+    signatures = {{
+        key: tf1.saved_model.build_signature_def({{n: info(t) for n, t in door.items()}}, outputs, {METHOD!r})
+        for key, door in doors.items()
+    }}
+    builder = tf1.saved_model.Builder(sys.argv[1])
+    builder.add_meta_graph_and_variables(session, [{TAG!r}], signatures)
     builder.save()
 """
 """Written in a process of its own: TensorFlow then stays out of the tests that prove that the client needs none."""
@@ -64,7 +52,8 @@ with tf1.Graph().as_default(), tf1.Session() as session:
 def model_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base path with version 1 of a model that keeps the contract and answers at once."""
     base = tmp_path_factory.mktemp("models") / MODEL_NAME
-    done = subprocess.run([sys.executable, "-c", EXPORT, str(base / "1")], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-c", EXPORT, str(base / "1")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     return base
 

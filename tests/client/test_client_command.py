@@ -105,6 +105,8 @@ def test_a_broken_photo_is_reported_and_the_rest_go_on(predict: Any, photo: Path
         (["PHOTO", "--retries", "99"], 3, "retries"),
         (["PHOTO", "--parallel", "0"], 3, "parallel"),
         (["PHOTO", "--draw", __file__], 3, "cannot be written"),
+        (["PHOTO", "PHOTO", "--draw", "out.jpg"], 3, "do not fit into one file"),
+        (["BOMB"], 3, "10000x10000 pixels, at most 64 million"),
         (["PHOTO", "--target", f"127.0.0.1:{free_port()}"], 4, "is the server running"),
         (["PHOTO", "--rest", "--target", f"127.0.0.1:{free_port()}"], 4, "is the server running"),
         (["PHOTO", "--timeout", "0.001"], 5, "no answer in time"),
@@ -121,7 +123,9 @@ def test_each_failure_has_its_line_and_exit_code(
     predict: Any, photo: Path, arguments: list[Any], code: int, message: str
 ) -> None:
     """One line without traceback; nothing but answers on stdout."""
-    done = predict(*(photo if argument == "PHOTO" else argument for argument in arguments))
+    bomb = photo.with_name("bomb.png")
+    Image.new("1", (10_000, 10_000)).save(bomb)
+    done = predict(*({"PHOTO": photo, "BOMB": bomb}.get(argument, argument) for argument in arguments))
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -155,6 +159,9 @@ def test_drawings_are_written_and_never_over_one_another(predict: Any, photo: Pa
         enlarged = plain.resize(picture.size)
         changed = sum(abs(a - b) > 60 for a, b in zip(picture.convert("L").tobytes(), enlarged.convert("L").tobytes()))
     assert changed > 1000
+    assert predict(photo, "--draw", tmp_path / "one" / "drawn.png").returncode == 0
+    with Image.open(tmp_path / "one" / "drawn.png") as picture:
+        assert picture.size == (900, 720)
 
 
 def test_watch_answers_new_photos_until_ctrl_c(server: Server, photo: Path, tmp_path: Path) -> None:

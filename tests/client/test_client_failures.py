@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import socket
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 from client_support import FakeGrpc, FakeHttp, free_port
 
-from client import PredictClient
+from client import AsyncPredictClient, PredictClient, grpc_calls
+from client.answers import check_outputs
 from client.errors import (
     LONGEST_DETAIL,
     AccessDenied,
@@ -32,6 +34,7 @@ from client.errors import (
 )
 from client.flows import Outcome
 from client.tensors import encode
+from client.transport import ModelSpec
 from client.wire import serving_pb2 as pb
 
 IMAGE = np.zeros((1, 384, 384, 3), np.uint8)
@@ -70,6 +73,49 @@ def test_rest_tries_again_until_the_server_is_there() -> None:
     with FakeHttp(lambda _: next(replies)) as server, PredictClient(server.target, "rest", retries=2) as client:
         assert len(client.predict(IMAGE)) == 1
         assert len(server.seen) == 3
+
+
+def test_the_asynchronous_twin_tries_again_too_and_keeps_its_bounds() -> None:
+    """The same channel options, the same limit of requests in flight, the same errors."""
+    lock, running, most = threading.Lock(), 0, 0
+
+    def reply(_: bytes, context: grpc.ServicerContext) -> bytes:
+        nonlocal running, most
+        if len(server.seen) < 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "starting")
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+        return as_grpc(good_outputs())
+
+    async def ask() -> None:
+        async with AsyncPredictClient(server.target, retries=2) as client:
+            assert len(await client.predict(IMAGE)) == 1
+            assert len(server.seen) == 3
+            found = [outcome async for outcome in client.stream([IMAGE[0]] * 40, parallel=3)]
+            assert [outcome.error for outcome in found] == [None] * 40
+            assert 2 <= most <= 3
+            with pytest.raises(DeadlineExceeded):
+                await client.predict(IMAGE, timeout=0.002)
+
+    with FakeGrpc(reply) as server:
+        asyncio.run(ask())
+
+
+def test_a_connection_that_broke_is_made_anew() -> None:
+    """REST, too, tries again when the server hangs up without an answer, as one that restarts does."""
+
+    def reply(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        if len(server.seen) < 3:
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            return 0, b""
+        return 200, as_json(good_outputs())
+
+    with FakeHttp(reply) as server, PredictClient(server.target, "rest", retries=2) as client:
+        assert len(client.predict(IMAGE)) == 1
 
 
 def unavailable(transport: str) -> Any:
@@ -180,6 +226,16 @@ def test_what_is_not_serving_json_is_a_short_error(status: int, body: bytes, err
         for ask in (client.metadata, client.status):
             with pytest.raises(ClientError):
                 ask()
+
+
+def test_an_answer_cut_anywhere_never_becomes_keypoints() -> None:
+    """Each beginning of a good answer, over gRPC's reader: BadResponse, or short of an output, never something else."""
+    whole = as_grpc(good_outputs())
+    call = grpc_calls.predict(ModelSpec(), "serving_default", {})
+    for end in range(len(whole)):
+        with pytest.raises(BadResponse):
+            check_outputs(call.answer(whole[:end], "here"), [(1, 1)], "here")
+    assert len(check_outputs(call.answer(whole, "here"), [(1, 1)], "here")) == 1
 
 
 def test_bytes_that_are_no_message_are_a_bad_response() -> None:
@@ -362,7 +418,7 @@ def test_a_proxy_in_the_environment_is_passed_by_for_this_machine(transport: Any
         assert client.status() == []
 
 
-@pytest.mark.parametrize("options", [{"retries": -1}, {"retries": 9}, {"timeout": 0}])
+@pytest.mark.parametrize("options", [{"retries": 9}, {"timeout": 0}, {"token": "a\nb"}, {"token": "né"}])
 def test_settings_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     """At once, not when the first call fails."""
     with pytest.raises(InvalidInput):
