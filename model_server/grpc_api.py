@@ -32,7 +32,7 @@ from model_server.tensors import to_proto
 log = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 2000
-"""A gRPC client takes 8 kB of trailing metadata and no more; non-ASCII text is sent at three bytes a byte."""
+"""Bytes. A gRPC client takes 8 kB of trailing metadata and no more; what is not ASCII is sent at three bytes a byte."""
 
 
 _NO_DEADLINE = 1e6
@@ -129,7 +129,7 @@ def _errors(context: grpc.ServicerContext) -> Iterator[None]:
         status = from_exception(error)
         if status is not error:
             log.exception("A request failed in a way that it should not")
-        context.abort(status.code, status.message[:_MAX_MESSAGE])
+        context.abort(status.code, status.message.encode(errors="replace")[:_MAX_MESSAGE].decode(errors="ignore"))
 
 
 @contextmanager

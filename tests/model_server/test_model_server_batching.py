@@ -156,18 +156,13 @@ def test_a_full_queue_and_a_deadline() -> None:
 
 
 def test_server_with_batching(saved: Saved, tmp_path: Path) -> None:
-    """Sixteen clients over both fronts each get their own answer from far fewer runs of the graph."""
+    """Sixteen clients over both fronts get their own answers; what is too large is told the limit of the file."""
     publish(saved.zoo, tmp_path / "m", 1)
     (tmp_path / "batching.config").write_text(
         """max_batch_size { value: 8 } batch_timeout_micros { value: 20000 } max_enqueued_batches { value: 100 }
         num_batch_threads { value: 1 } allowed_batch_sizes: 4 allowed_batch_sizes: 8"""
     )
-    (tmp_path / "monitoring.config").write_text("prometheus_config { enable: true }")
-    flags = {
-        "enable_batching": True,
-        "batching_parameters_file": tmp_path / "batching.config",
-        "monitoring_config_file": tmp_path / "monitoring.config",
-    }
+    flags = {"enable_batching": True, "batching_parameters_file": tmp_path / "batching.config"}
     with running("model_server", tmp_path, model_name="m", model_base_path=tmp_path / "m", **flags) as server:
         server.wait_available("m")
 
