@@ -125,7 +125,7 @@ def _denim(rng: Random) -> Field:
     hue = rng.uniform(0.56, 0.64)
     value = rng.uniform(0.16, 0.72)
     base = 255 * np.asarray(colorsys.hsv_to_rgb(hue, rng.uniform(0.2, 0.6), value), np.float32)
-    fade = 0.5 * tile(rng, SIDE, 4) + 0.3 * tile(rng, SIDE, 8) + 0.35 * tile(rng, SIDE, 128, 2)
+    fade = 0.25 * tile(rng, SIDE, 4) + 0.25 * tile(rng, SIDE, 8) + 0.35 * tile(rng, SIDE, 128, 2)
     return np.asarray(np.clip(base + np.float32(rng.uniform(6, 16)) * fade[..., None], 0, 255), np.float32)
 
 

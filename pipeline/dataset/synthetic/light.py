@@ -8,6 +8,19 @@ from PIL import Image
 from pipeline.dataset.synthetic.garment import Random, chance
 from pipeline.dataset.synthetic.noise import Field, smooth, soften
 
+HEADROOM = 1.6
+"""Times the brightest value of a picture that a scene may reach before it is plain white."""
+
+
+def _roll_off(value: float) -> int:
+    """Highlights are compressed above 195, so that folds in white cloth do not vanish."""
+    over = max(value * HEADROOM - 195, 0)
+    return min(255, round(value * HEADROOM - over * over / (over + 65)))
+
+
+ROLL_OFF = [_roll_off(value) for value in range(256)]
+"""From a scene's brightness divided by HEADROOM to a picture's."""
+
 
 def illumination(rng: Random, height: int, width: int) -> Field:
     """Brightness of the light across the picture, (height, width, 1): a gradient, a pool of light, soft shadows."""
@@ -33,16 +46,8 @@ def photograph(rng: Random, scene: Field) -> Image.Image:
     exposed = scene
     exposed *= (balance * contrast).astype(np.float32)
     exposed += np.float32((rng.uniform(-4, 10) - 120) * contrast + 120)
-    over = np.maximum(exposed - np.float32(195), 0)
-    exposed -= over * over / (over + np.float32(65))  # highlights roll off, towards 260
-    blur = abs(rng.normal(0, 0.4))
-    noise = rng.standard_normal((*scene.shape[:2], 1), dtype=np.float32)
-    if blur > 0.3:
-        exposed = np.array(soften(_bytes(exposed), blur), np.float32)
-    noise *= np.float32(abs(rng.normal(0, 2.5)))
-    exposed += noise
-    return _bytes(exposed)
-
-
-def _bytes(pixels: Field) -> Image.Image:
-    return Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
+    exposed += rng.standard_normal((*scene.shape[:2], 1), dtype=np.float32) * np.float32(abs(rng.normal(0, 3.0)))
+    exposed *= np.float32(1 / HEADROOM)
+    picture = Image.fromarray(np.clip(exposed, 0, 255, out=exposed).astype(np.uint8)).point(ROLL_OFF * 3)
+    blur = abs(rng.normal(0, 0.36))
+    return soften(picture, blur) if blur > 0.3 else picture
