@@ -55,6 +55,8 @@ class PredictClient:
         token: str | None = None,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
+        if transport not in PREFERRED:
+            raise InvalidInput(f"transport {transport!r}: one of {', '.join(PREFERRED)}")
         self._model = model
         self._connection = Connection(full_target(target, transport), timeout, retries, tls, token, metadata)
         self._preferred = PREFERRED[transport]

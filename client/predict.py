@@ -178,13 +178,15 @@ class Tally:
         """Write each outcome as it comes; raises the error of one that all the others would meet too."""
         try:
             for outcome in outcomes:
-                try:
+                if sys.stdout.isatty():  # otherwise the answer does not go where the progress stands
                     progress.clear()
+                try:
                     self._add(outcome, report, drawings)
                 except (AccessDenied, CannotConnect, NotFound):
                     raise
                 except ClientError as error:
                     self.failures.add(error.exit_code)
+                    progress.clear()
                     _complain(error)
                 progress.advance()
         finally:

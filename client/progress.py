@@ -10,20 +10,21 @@ _REDRAW_SECONDS = 0.1
 
 
 class Progress:
-    """Counts photos; draws count, rate and time left when `stream` is a terminal and there is more than one photo."""
+    """Counts photos; shows count, rate and time left when `stream` is a terminal and there is more than one photo."""
 
     def __init__(self, total: int, stream: IO[str]) -> None:
         self._total, self._stream = total, stream
-        self._shown = total > 1 and stream.isatty()
+        self._wanted = total > 1 and stream.isatty()
         self._done = 0
         self._start = self._drawn = time.monotonic()
+        self._visible = False
 
     def advance(self) -> None:
         """One photo more is done."""
         self._done += 1
         now = time.monotonic()
-        if self._shown and now - self._drawn >= _REDRAW_SECONDS:
-            self._drawn = now
+        if self._wanted and (not self._visible or now - self._drawn >= _REDRAW_SECONDS):
+            self._drawn, self._visible = now, True
             self._stream.write(_CLEAR + self.line(now))
             self._stream.flush()
 
@@ -36,6 +37,7 @@ class Progress:
 
     def clear(self) -> None:
         """Take the line away, so that something else can be written where it stood."""
-        if self._shown:
+        if self._visible:
+            self._visible = False
             self._stream.write(_CLEAR)
             self._stream.flush()

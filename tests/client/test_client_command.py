@@ -255,12 +255,17 @@ def test_progress_shows_count_rate_and_time_left() -> None:
     screen, pipe, alone = Terminal(), io.StringIO(), Terminal()
     progress = Progress(200, screen)
     started = time.monotonic()
-    for _ in range(50):
+    progress.advance()
+    progress.clear()
+    assert screen.getvalue().endswith("\r\x1b[2K")
+    for _ in range(49):
         progress.advance()
     assert progress.line(started + 5).startswith("[#####               ] 50/200  10.0 photos/s  0:15 left")
+    assert "] 2/200" in screen.getvalue()  # drawn again after it was taken away
+    assert screen.getvalue().count("/200") < 10  # and then at its own pace
     time.sleep(0.11)
     progress.advance()
-    assert "51/200" in screen.getvalue()
+    assert screen.getvalue().count("] 51/200") == 1
     for quiet in (Progress(200, pipe), Progress(1, alone)):
         time.sleep(0.11)
         quiet.advance()

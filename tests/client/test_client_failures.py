@@ -418,7 +418,10 @@ def test_a_proxy_in_the_environment_is_passed_by_for_this_machine(transport: Any
         assert client.status() == []
 
 
-@pytest.mark.parametrize("options", [{"retries": 9}, {"timeout": 0}, {"token": "a\nb"}, {"token": "né"}])
+BAD_SETTINGS = [{"transport": "soap"}, {"retries": 9}, {"timeout": 0}, {"token": "a\nb"}, {"token": "né"}]
+
+
+@pytest.mark.parametrize("options", BAD_SETTINGS)
 def test_settings_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     """At once, not when the first call fails."""
     with pytest.raises(InvalidInput):
