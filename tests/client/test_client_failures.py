@@ -332,6 +332,16 @@ def test_waiting_ends_as_soon_as_loading_failed() -> None:
         assert time.monotonic() - start < 5
 
 
+def test_waiting_for_a_version_that_was_unloaded_ends_at_once() -> None:
+    """END without an error is final for the version that was asked for, and is no reason to give up on any other."""
+    ended = statuses((1, "END", "OK", ""))
+    with FakeHttp(lambda _: (200, ended)) as server, PredictClient(server.target, "rest") as client:
+        with pytest.raises(ServerFailed, match="version 1 was unloaded"):
+            client.wait_until_available(time.monotonic() + 60, version=1)
+        with pytest.raises(DeadlineExceeded, match="version 1 is END"):
+            client.wait_until_available(time.monotonic() + 0.3)
+
+
 def test_waiting_outlasts_a_server_that_is_not_there_yet() -> None:
     """No connection, then an unknown model, then an old version's END beside a new one that loads: the wait goes on."""
     port = free_port()

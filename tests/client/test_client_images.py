@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -190,3 +191,21 @@ def test_arrays_of_another_shape_or_dtype_are_refused(shape: tuple[int, ...], dt
     """An image array is uint8 (H, W, 3) and nothing else."""
     with pytest.raises(InvalidInput, match="uint8"):
         images.pixels(np.zeros(shape, dtype))
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
+    """Permission is told apart from absence."""
+    path = tmp_path / "locked.jpg"
+    path.write_bytes(b"\xff\xd8\xff")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user (root) may read every file")
+    with pytest.raises(InvalidInput, match=r"locked\.jpg: Permission denied"):
+        images.pixels(path)
+
+
+def test_a_file_too_long_for_a_photo_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an endless stream, no more than the limit is taken."""
+    monkeypatch.setattr(images, "MAX_BYTES", 1024 * 1024)
+    with Path("/dev/zero").open("rb") as endless, pytest.raises(InvalidInput, match="larger than 1 MB"):
+        images.encoded(endless)
