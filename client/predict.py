@@ -187,7 +187,8 @@ class Tally:
                 except ClientError as error:
                     self.failures.add(error.exit_code)
                     progress.clear()
-                    _complain(error)
+                    name = _name(outcome.photo)
+                    _complain(error, "" if name in str(error) else f"{name}: ")
                 progress.advance()
         finally:
             progress.clear()
@@ -239,8 +240,8 @@ def _token(path: Path | None) -> str | None:
         raise InvalidInput(f"{path}: the token cannot be read ({error})") from error
 
 
-def _complain(error: ClientError) -> None:
-    print(f"predict: {error}", file=sys.stderr)
+def _complain(error: ClientError, about: str = "") -> None:
+    print(f"predict: {about}{error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

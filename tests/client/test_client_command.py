@@ -93,6 +93,17 @@ def test_a_broken_photo_is_reported_and_the_rest_go_on(predict: Any, photo: Path
     assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == [str(broken), f"{tmp_path}/missing.jpg"]
 
 
+@pytest.mark.parametrize("transport", ["--grpc", "--rest"])
+def test_a_photo_cut_short_is_named_whoever_finds_out(predict: Any, photo: Path, transport: str) -> None:
+    """Over REST the server decodes, and its refusal does not know the file's name: the command does."""
+    cut = photo.with_name("cut.jpg")
+    cut.write_bytes(photo.read_bytes()[:5000])
+    done = predict(photo, cut, photo, transport, "--json", "--batch", 3)
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 2)
+    assert done.stderr.startswith(f"predict: {cut}: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
