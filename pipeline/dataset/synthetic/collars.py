@@ -97,10 +97,10 @@ def turtle_neck(rng: Random, garment: Garment, front: Array) -> None:
         garment.panels.append(Panel(fold, "main", lift=0.5, folds=0.4))
 
 
-def hood(rng: Random, garment: Garment, left: Array, right: Array, depth: float) -> list[Panel]:
+def hood(rng: Random, garment: Garment, left: Array, right: Array, depth: float) -> Panel:
     """A hood lying above the neck, seen from the front; its outer edge meets the shoulders at left and right.
 
-    The part that lies behind the fronts is added at once; the pieces returned lie on top of them.
+    The part that lies behind the fronts is added at once; its lining, which lies on top of them, is returned.
     """
     high, lean = rng.uniform(0.85, 1.5), rng.normal(0, 0.12)
     wide = float(right[0] - left[0]) / 2 * rng.uniform(0.85, 1.15)
@@ -119,8 +119,7 @@ def hood(rng: Random, garment: Garment, left: Array, right: Array, depth: float)
          (wide * 0.62 + lean * 0.5, -high * brim * 0.6), (wide * 0.6, -0.02), throat]
     )  # fmt: skip
     seam = offset(face, -0.06)
-    lining = Panel(face, "lining", shade=rng.uniform(0.45, 0.75), strokes=(Stroke(seam, 0.015, -0.15),))
-    return [lining]
+    return Panel(face, "lining", shade=rng.uniform(0.45, 0.75), strokes=(Stroke(seam, 0.015, -0.15),))
 
 
 def lapels(rng: Random, garment: Garment, left: Array, right: Array, closing: Array) -> None:
@@ -135,5 +134,5 @@ def lapels(rng: Random, garment: Garment, left: Array, right: Array, closing: Ar
         panel = np.vstack([inner[int(len(inner) * notch * 0.8) :], outer[::-1]])
         garment.panels.append(Panel(panel, grain=s * 0.3, lift=0.7, folds=0.2, strokes=(Stroke(outer, 0.015, -0.1),)))
         upper = spline([edge * (0.7, 1) - (0, 0.1), inner[3], at])
-        collar = np.vstack([upper, shift(at, s * wide * 0.7, -0.16), shift(edge, s * 0.0, 0.0)])
+        collar = np.vstack([upper, shift(at, s * wide * 0.7, -0.16), edge])
         garment.panels.append(Panel(collar, "trim" if chance(rng, 0.05) else "main", lift=0.6, folds=0.2))

@@ -23,7 +23,7 @@ def outwear(rng: Random) -> Garment:
     depth = {"hood": 0.35, "lapels": rng.uniform(1.0, 1.8), "collar": 0.35, "stand": 0.1, "cardigan": 1.2}[style]
     depth += 0.5 * gap + rng.uniform(0.0, 0.25)
     closing = np.array([rng.normal(0, 0.03), depth])
-    cape = collars.hood(rng, garment, left, right, depth) if style == "hood" else []
+    hood_lining = [collars.hood(rng, garment, left, right, depth)] if style == "hood" else []
     back_edge = spline([left, (left + right) / 2 - (0, rng.uniform(-0.1, 0.12)), right], 12)
     outline = body_outline(rng, body, back_edge, kind != "bare")
     if style != "hood":
@@ -39,7 +39,7 @@ def outwear(rng: Random) -> Garment:
     if chance(rng, 0.06):
         _belt(rng, garment, body)
     add_sleeves(rng, garment, body, kind, True)
-    garment.panels += cape
+    garment.panels += hood_lining
     if style == "lapels":
         collars.lapels(rng, garment, left, right, closing)
     elif style == "collar":
