@@ -11,13 +11,14 @@ import signal
 import sys
 import threading
 
-from model_server import flags
+from model_server import flags, memory
 
 
 def main() -> int:
     """Parse the flags, serve until a signal, return the exit code."""
     parsed = flags.parse(sys.argv[1:])
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.INFO)
+    memory.configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

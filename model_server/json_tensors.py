@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -75,7 +76,7 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
     try:
-        text = body.decode("utf-8-sig", "surrogateescape")
+        text = body.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
         start = len(text) - len(text.lstrip(" \t\r\n"))
         document, _ = json.JSONDecoder().raw_decode(text, start)
     except json.JSONDecodeError as error:
@@ -247,8 +248,12 @@ def _bytes(leaf: Any) -> bytes:
         return leaf.encode("utf-8", "surrogatepass" if _has_lone_surrogate(leaf) else "surrogateescape")
     if not _is_b64(leaf):
         raise _NotBase64
-    text = re.sub(r"[ \t\r\n]", "", leaf["b64"]).rstrip("=.")
-    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    text = leaf["b64"]
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:  # spaces, or padding left out, which are allowed; or what is no base64
+        text = re.sub(r"[ \t\r\n]", "", text).rstrip("=.")
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
 def _has_lone_surrogate(text: str) -> bool:

@@ -7,6 +7,7 @@ lease on the version that answers them; a version is closed when its last lease 
 from __future__ import annotations
 
 import enum
+import gc
 import logging
 import threading
 import time
@@ -19,7 +20,7 @@ import grpc
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from model_server import model_config
+from model_server import memory, model_config
 from model_server.errors import StatusError, from_exception, invalid_argument, not_found
 from model_server.saved_model import Servable
 
@@ -313,6 +314,9 @@ class Lifecycle:
                 servable, version.servable = version.servable, None
                 if servable is not None:
                     servable.close()
+                    del servable
+                    gc.collect()  # graphs are full of cycles
+                    memory.trim()
                 self._move(version, State.END)
                 log.info("Done unloading servable version %s", version)
 

@@ -204,7 +204,7 @@ class _RestServer:
             max_request_body_size=MAX_BODY_BYTES,
             inbuf_overflow=MAX_BODY_BYTES,  # bodies and answers stay in memory instead of temporary files
             outbuf_overflow=MAX_BODY_BYTES,
-            recv_bytes=1 << 18,
+            recv_bytes=1 << 16,
             connection_limit=1000,
             asyncore_use_poll=True,
             log_socket_errors=False,
