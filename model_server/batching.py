@@ -43,6 +43,7 @@ class _Batch:
         self.rows = 0
         self.deadline: float | None = 0.0  # of the task that has the most time; None for no limit
         self.full = threading.Event()
+        self.queued = True
 
     def add(self, task: _Task, deadline: float | None) -> None:
         self.tasks.append(task)
@@ -124,30 +125,48 @@ class Batcher:
         batch.full.set()
 
     def _lead(self, key: _Key, batch: _Batch, signature: str, outputs: Sequence[str]) -> None:
-        batch.full.wait(self._parameters.timeout)
-        with self._threads:  # others may still join while all places are taken
-            with self._lock:
-                self._close(key, batch)
-                self._waiting -= 1
-            try:
+        try:
+            batch.full.wait(self._parameters.timeout)
+            # A full batch is made ready while another still runs. Into one that is not others may join until then.
+            inputs = self._joined(batch) if batch.full.is_set() else None
+            with self._threads:
+                self._dequeue(key, batch)
                 timeout = None if batch.deadline is None else max(batch.deadline - time.monotonic(), 0.001)
-                self._run(batch, signature, outputs, timeout)
-            except Exception as error:
-                for task in batch.tasks:
-                    task.error = from_exception(error)
-            finally:
-                for task in batch.tasks:
-                    task.done.set()
+                arrays = self._servable.run(signature, inputs or self._joined(batch), outputs, timeout)
+            self._hand_out(batch, arrays)
+        except Exception as error:
+            for task in batch.tasks:
+                task.error = from_exception(error)
+        finally:
+            self._dequeue(key, batch)
+            for task in batch.tasks:
+                task.done.set()
 
-    def _run(self, batch: _Batch, signature: str, outputs: Sequence[str], timeout: float | None) -> None:
-        size = next((size for size in self._parameters.allowed_sizes if size >= batch.rows), batch.rows)
+    def _dequeue(self, key: _Key, batch: _Batch) -> None:
+        """The batch runs or has failed: it waits no longer."""
+        with self._lock:
+            self._close(key, batch)
+            self._waiting -= batch.queued
+            batch.queued = False
+
+    def _joined(self, batch: _Batch) -> dict[str, Array]:
+        """The inputs one under the other, with the first row repeated to fill up to an allowed size."""
         parts = [task.inputs for task in batch.tasks]
-        inputs = {name: _joined([part[name] for part in parts], size - batch.rows) for name in parts[0]}
-        arrays = self._servable.run(signature, inputs, outputs, timeout)
+        padding = self._size(batch) - batch.rows
+        joined = {}
+        for name in parts[0]:
+            arrays = [part[name] for part in parts] + [parts[0][name][:1]] * padding
+            joined[name] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        return joined
+
+    def _size(self, batch: _Batch) -> int:
+        return next((size for size in self._parameters.allowed_sizes if size >= batch.rows), batch.rows)
+
+    def _hand_out(self, batch: _Batch, arrays: Sequence[Array]) -> None:
         for array in arrays:
             if not array.ndim:
                 raise failed_precondition("Batched output tensor has 0 dimensions")
-            if len(array) != size:
+            if len(array) != self._size(batch):
                 raise failed_precondition(
                     "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the "
                     "input tensors"
@@ -165,9 +184,3 @@ def _rows(inputs: Mapping[str, Array]) -> int:
     if len(sizes) != 1:
         raise invalid_argument("Batching session Run() input tensors must have equal 0th-dimension size")
     return sizes.pop()
-
-
-def _joined(arrays: Sequence[Array], padding: int) -> Array:
-    """One under the other, with the first row repeated to fill up to an allowed size."""
-    parts = [*arrays, *[arrays[0][:1]] * padding]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)

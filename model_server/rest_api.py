@@ -16,7 +16,7 @@ import grpc
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
-from model_server import inference, json_tensors, metrics
+from model_server import inference, json_answers, json_requests, metrics
 from model_server.errors import StatusError, from_exception, invalid_argument
 from model_server.introspection import SIGNATURE_FIELD, model_metadata, model_status
 from model_server.lifecycle import Lifecycle
@@ -126,8 +126,8 @@ class RestApplication:
         return json.dumps(document, indent=1).encode()
 
     def _post(self, verb: str, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        document = json_tensors.parse(body)
-        key = json_tensors.signature_name(document)
+        document = json_requests.parse(body)
+        key = json_requests.signature_name(document)
         if verb == "predict":
             return self._predict(spec, key or DEFAULT_SIGNATURE, document)
         _check_examples(document)
@@ -142,9 +142,9 @@ class RestApplication:
             if not signature.inputs:
                 raise invalid_argument(f"Failed to get input map for signature: {key}")
             dtypes = {alias: signature.inputs[alias].dtype for alias in sorted(signature.inputs)}
-            tensors, as_rows = json_tensors.inputs(document, dtypes)
+            tensors, as_rows = json_requests.inputs(document, dtypes)
             outputs = run(servable, spec.name, key, tensors, output_aliases(signature), self._timeout)
-        return json_tensors.answer(outputs, as_rows)
+        return json_answers.answer(outputs, as_rows)
 
 
 def _check_examples(document: Mapping[str, Any]) -> None:

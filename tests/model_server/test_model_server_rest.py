@@ -200,6 +200,12 @@ REFUSALS: dict[str, tuple[str, Any, int, str]] = {
         "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
         "tensorinfo_map",
     ),
+    "base64 that is not ASCII": (
+        PREDICT,
+        {"signature_name": "strings", "inputs": [{"b64": "é"}]},
+        400,
+        "Unable to base64 decode",
+    ),
     "bad base64": (PREDICT, {"signature_name": "strings", "inputs": [{"b64": "*"}]}, 400, "Unable to base64 decode"),
     "half cannot be sent": (
         PREDICT,

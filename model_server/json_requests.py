@@ -1,0 +1,169 @@
+"""Bodies of REST requests to tensors: rows (`instances`), columns (`inputs`), `{"b64": ...}` for bytes."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from model_server.errors import StatusError, invalid_argument
+from model_server.json_values import dense, echo, explain, is_b64, shape_of
+from model_server.tensors import Array
+
+_PARSE_ERRORS = (
+    ("Expecting value", "Invalid value."),
+    ("Expecting property name", "Missing a name for object member."),
+    ("Illegal trailing comma", "Invalid value."),
+    ("Expecting ':'", "Missing a colon after a name of object member."),
+    ("Expecting ','", "Missing a comma or } after an object member."),
+    ("Unterminated string", "Missing a closing quotation mark in string."),
+    ("Invalid \\escape", "Invalid escape character in string."),
+    ("Invalid \\u", "Incorrect hex digit after \\u escape in string."),
+    ("Invalid control", "Invalid encoding in string."),
+)
+"""What Python's parser says, and what RapidJSON says then."""
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Parse a request body, which must be an object; what follows it is ignored. Raises INVALID_ARGUMENT."""
+    if not body:
+        raise invalid_argument("JSON Parse error: The document is empty")
+    try:
+        text = body.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+        start = len(text) - len(text.lstrip(" \t\r\n"))
+        document, _ = json.JSONDecoder().raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        reason = next((theirs for ours, theirs in _PARSE_ERRORS if error.msg.startswith(ours)), error.msg)
+        if error.pos >= len(text.rstrip(" \t\r\n")) and not text.strip(" \t\r\n"):
+            reason = "The document is empty."
+        offset = len(text[: error.pos].encode("utf-8", "surrogateescape"))
+        raise invalid_argument(f"JSON Parse error: {reason} at offset: {offset}") from error
+    except RecursionError as error:
+        raise invalid_argument("JSON Parse error: nested too deeply") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise invalid_argument("JSON Parse error: Number too big to be stored in double.") from error
+    if not isinstance(document, dict):
+        raise invalid_argument(f"JSON Value: {echo(document)} Is not object")
+    return document
+
+
+def signature_name(document: Mapping[str, Any]) -> str:
+    """The signature that a body names, "" for the default. Raises INVALID_ARGUMENT."""
+    name = document.get("signature_name", "")
+    if not isinstance(name, str):
+        raise invalid_argument(
+            f"JSON Value: {echo(document)} not formatted correctly. 'signature_name' key must be a string value."
+        )
+    return name
+
+
+def inputs(document: Mapping[str, Any], dtypes: Mapping[str, int]) -> tuple[dict[str, Array], bool]:
+    """The input tensors by alias, and whether they came in row format. `dtypes` are those of the signature.
+
+    Raises INVALID_ARGUMENT, and UNIMPLEMENTED for a dtype that JSON cannot carry.
+    """
+    try:
+        if "instances" in document:
+            if "inputs" in document:
+                raise invalid_argument(
+                    f"JSON Value: {echo(document)} Not formatted correctly expecting only one of 'inputs' or "
+                    "'instances' keys to exist "
+                )
+            return _rows(document, dtypes), True
+        if "inputs" in document:
+            return _columns(document["inputs"], dtypes), False
+    except RecursionError as error:
+        raise invalid_argument("JSON Parse error: nested too deeply") from error
+    raise invalid_argument("Missing 'inputs' or 'instances' key")
+
+
+def _columns(value: Any, dtypes: Mapping[str, int]) -> dict[str, Array]:
+    if not isinstance(value, dict) or is_b64(value):
+        if len(dtypes) > 1:
+            raise invalid_argument(
+                "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
+                "tensorinfo_map"
+            )
+        return {alias: _tensor(value, dtype) for alias, dtype in dtypes.items()}
+    for alias in dtypes:
+        if alias not in value:
+            raise invalid_argument(f"Missing named input: {alias} in 'inputs' object.")
+    return {alias: _tensor(value[alias], dtype) for alias, dtype in dtypes.items()}
+
+
+def _rows(document: Mapping[str, Any], dtypes: Mapping[str, int]) -> dict[str, Array]:
+    rows = document["instances"]
+    if not isinstance(rows, list):
+        raise invalid_argument(f"JSON Value: {echo(document)} Expecting 'instances' to be an list/array")
+    if not rows:
+        raise invalid_argument(f"JSON Value: {echo(document)} No values in 'instances' array")
+    if not isinstance(rows[0], dict) and len(dtypes) > 1:
+        raise invalid_argument(
+            "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
+            "tensorinfo_map"
+        )
+    named = _is_named(rows[0])
+    for number, row in enumerate(rows):
+        if named and not _is_named(row):
+            raise invalid_argument(f"Expecting object but got list at item {number} of input list")
+        if not named and _is_named(row):
+            raise invalid_argument(f"Expecting value/list but got object at item {number} of input list")
+        if named and row.keys() != dtypes.keys():
+            raise _wrong_keys(number, row, dtypes)
+    if not named:
+        return {alias: _row_tensor(rows, dtype, "") for alias, dtype in dtypes.items()}
+    return {
+        alias: _row_tensor([row[alias] for row in rows], dtype, f" key: {alias}") for alias, dtype in dtypes.items()
+    }
+
+
+def _wrong_keys(number: int, row: Mapping[str, Any], dtypes: Mapping[str, int]) -> StatusError:
+    for name in row:
+        if name not in dtypes:
+            return invalid_argument(
+                f"Failed to process element: {number} key: {name} of 'instances' list. "
+                f"Error: INVALID_ARGUMENT: JSON object: does not have named input: {name}"
+            )
+    return invalid_argument(
+        f"Failed to process element: {number} of 'instances' list. JSON object: {echo(row)} "
+        f"keys must be equal to: {','.join(sorted(dtypes))}"
+    )
+
+
+def _row_tensor(values: list[Any], dtype: int, key: str) -> Array:
+    array = dense(values, dtype)
+    if array is not None:
+        return array
+    first: tuple[int, ...] | None = None
+    for number, value in enumerate(values):
+        try:
+            shape = _tensor(value, dtype).shape
+            first = first or shape if number else shape
+            if np.prod(shape) != np.prod(first):
+                raise invalid_argument(f"Expecting tensor size: {int(np.prod(first))} but got: {int(np.prod(shape))}")
+            if shape != first:
+                raise invalid_argument(f"Expecting shape {_brackets(first)} but got: {_brackets(shape)}")
+        except StatusError as error:
+            raise invalid_argument(
+                f"Failed to process element: {number}{key} of 'instances' list. Error: {error}"
+            ) from error
+    raise invalid_argument("'instances' cannot be made into a tensor")
+
+
+def _tensor(value: Any, dtype: int) -> Array:
+    array = dense(value, dtype)
+    if array is None:
+        explain(value, shape_of(value), 0, dtype)
+        raise invalid_argument(f"JSON Value: {echo(value)} cannot be made into a tensor")
+    return array
+
+
+def _is_named(row: Any) -> bool:
+    return isinstance(row, dict) and not is_b64(row)
+
+
+def _brackets(shape: Sequence[int]) -> str:
+    return "[" + ",".join(map(str, shape)) + "]"
