@@ -1,4 +1,4 @@
-"""The gRPC front: PredictionService and ModelService over a Lifecycle."""
+"""The gRPC front: PredictionService and ModelService."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from model_server.introspection import model_metadata, model_status
 from model_server.lifecycle import Lifecycle
 from model_server.predict import predict_request
 from model_server.tensors import to_proto
+from model_server.versions import Versions
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +42,13 @@ _NO_DEADLINE = 1e6
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers Predict and GetModelMetadata; refuses what needs tf.Example inputs."""
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
 
     def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
-        with _recorded(context, request, "Predict"), self._lifecycle.lease(_spec(request)) as (version, servable):
+        with _recorded(context, request, "Predict"), self._versions.lease(_spec(request)) as (version, servable):
             key, outputs = predict_request(servable, request, _timeout(context))
             response = predict_pb2.PredictResponse()
             response.model_spec.name = version.model
@@ -60,7 +61,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        return _answer(context, lambda: model_metadata(self._lifecycle, request))
+        return _answer(context, lambda: model_metadata(self._versions, request))
 
     def Classify(self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext) -> NoReturn:
         self._refuse(request, context, "Classify", inference.CLASSIFY)
@@ -71,11 +72,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def MultiInference(self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext) -> NoReturn:
         with _errors(context):
             spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-            with self._lifecycle.lease(spec) as (_, servable):
+            with self._versions.lease(spec) as (_, servable):
                 raise inference.multi_refusal(servable.signatures, request)
 
     def _refuse(self, request: Any, context: grpc.ServicerContext, api: str, method: str) -> NoReturn:
-        with _recorded(context, request, api), self._lifecycle.lease(_spec(request)) as (_, servable):
+        with _recorded(context, request, api), self._versions.lease(_spec(request)) as (_, servable):
             raise inference.refusal(servable.signatures, method, request.model_spec.signature_name)
 
 
@@ -88,7 +89,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def GetModelStatus(
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        return _answer(context, lambda: model_status(self._lifecycle, request))
+        return _answer(context, lambda: model_status(self._lifecycle.versions, request))
 
     def HandleReloadConfigRequest(
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext

@@ -32,7 +32,7 @@ def start(flags: Flags, credentials: grpc.ServerCredentials | None, lifecycle: L
         *_channel_arguments(flags.grpc_channel_arguments),
     ]
     server = grpc.server(ThreadPoolExecutor(workers, thread_name_prefix="grpc"), options=options)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(lifecycle), server)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(lifecycle.versions), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(lifecycle), server)
     if flags.enable_grpc_healthcheck_service:
         servicer = health.HealthServicer()

@@ -6,13 +6,13 @@ from google.protobuf.any_pb2 import Any as PackedAny
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from model_server.errors import invalid_argument
-from model_server.lifecycle import Lifecycle
+from model_server.versions import Versions
 
 SIGNATURE_FIELD = "signature_def"
 
 
 def model_metadata(
-    lifecycle: Lifecycle, request: get_model_metadata_pb2.GetModelMetadataRequest
+    versions: Versions, request: get_model_metadata_pb2.GetModelMetadataRequest
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
     """The signatures of a version, packed as the real server packs them. Raises StatusError."""
     if not request.HasField("model_spec"):
@@ -24,7 +24,7 @@ def model_metadata(
             raise invalid_argument(f"Metadata field {field} is not supported")
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response = get_model_metadata_pb2.GetModelMetadataResponse()
-    with lifecycle.lease(request.model_spec) as (version, servable):
+    with versions.lease(request.model_spec) as (version, servable):
         for key, signature in servable.signatures.items():
             signatures.signature_def[key].CopyFrom(signature)
         response.model_spec.name = version.model
@@ -36,7 +36,7 @@ def model_metadata(
 
 
 def model_status(
-    lifecycle: Lifecycle, request: get_model_status_pb2.GetModelStatusRequest
+    versions: Versions, request: get_model_status_pb2.GetModelStatusRequest
 ) -> get_model_status_pb2.GetModelStatusResponse:
     """The states of the versions of a model, newest first. A label is not looked at, as in the real server."""
     if not request.HasField("model_spec"):
@@ -44,7 +44,7 @@ def model_status(
     spec = request.model_spec
     number = spec.version.value if spec.HasField("version") else None
     response = get_model_status_pb2.GetModelStatusResponse()
-    for version, state, error in lifecycle.status(spec.name, number):
+    for version, state, error in versions.status(spec.name, number):
         status = response.model_version_status.add(version=version, state=int(state))
         status.status.error_code = error.code.value[0] if error else 0
         status.status.error_message = error.message if error else ""

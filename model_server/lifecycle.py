@@ -6,23 +6,20 @@ lease on the version that answers them; a version is closed when its last lease 
 
 from __future__ import annotations
 
-import enum
 import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from model_server import memory, model_config
-from model_server.errors import StatusError, from_exception, invalid_argument, not_found
+from model_server.errors import StatusError, from_exception
 from model_server.saved_model import Servable
+from model_server.versions import State, Version, Versions
 
 log = logging.getLogger(__name__)
 
@@ -30,37 +27,8 @@ Load = Callable[[str, int, Path], Servable]
 """Loads a version, given the model's name, the version's number and its directory."""
 
 
-class State(enum.IntEnum):
-    """As in get_model_status.proto."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclass
-class Version:
-    """A version and where it is in its life. `error` says why a version reached END without having been unloaded."""
-
-    model: str
-    number: int
-    path: Path
-    state: State = State.START
-    error: StatusError | None = None
-    servable: Servable | None = None
-    aspired: bool = True
-    leases: int = 0
-    attempts: int = 0
-    next_attempt: float = 0.0
-
-    def __str__(self) -> str:
-        return f"{{name: {self.model} version: {self.number}}}"
-
-
 class Lifecycle:
-    """Keeps what is served equal to what the config and the base paths say. Leaving the context unloads all."""
+    """Keeps `versions` as the config and the base paths say. Leaving the context unloads all."""
 
     def __init__(
         self,
@@ -76,12 +44,10 @@ class Lifecycle:
         self._max_load_retries = max_load_retries
         self._retry_seconds = max(retry_seconds, 0.0)
         self._allow_labels_for_unavailable = allow_labels_for_unavailable
-        self._versions: dict[str, dict[int, Version]] = {}
         self._models: dict[str, model_server_config_pb2.ModelConfig] = {}
-        self._labels: model_config.Labels = {}
-        self._changed = threading.Condition()  # guards all of the above; notified of every new state
-        self._reload_lock = threading.Lock()
         self._wake = threading.Event()
+        self.versions = Versions(on_last_lease=self._wake.set)
+        self._reload_lock = threading.Lock()
         self._poll_now = False
         self._stopping = False
         self._thread = threading.Thread(target=self._live, name="lifecycle", daemon=True)
@@ -93,61 +59,9 @@ class Lifecycle:
     def __exit__(self, *_: object) -> None:
         self._stopping = True
         self._wake.set()
-        with self._changed:
-            self._changed.notify_all()
+        with self.versions.changed:
+            self.versions.changed.notify_all()
         self._thread.join(timeout=5)
-
-    # What requests ask
-
-    @contextmanager
-    def lease(self, spec: model_pb2.ModelSpec) -> Iterator[tuple[Version, Servable]]:
-        """Hold the version that a ModelSpec means: by number, by label, or the highest that is available.
-
-        Raises NOT_FOUND `Servable not found for request: ...`, INVALID_ARGUMENT for an unknown label or a missing name.
-        """
-        with self._changed:
-            version = self._find(spec)
-            servable = version.servable
-            assert servable is not None  # an available version has one
-            version.leases += 1
-        try:
-            yield version, servable
-        finally:
-            with self._changed:
-                version.leases -= 1
-                if not version.leases and version.state is State.UNLOADING:
-                    self._wake.set()
-
-    def _find(self, spec: model_pb2.ModelSpec) -> Version:
-        if not spec.name:
-            raise invalid_argument("ModelSpec has no name specified.")
-        choice = spec.WhichOneof("version_choice")
-        available = {v.number: v for v in self._versions.get(spec.name, {}).values() if v.state is State.AVAILABLE}
-        if choice is None:
-            if not available:
-                raise not_found(f"Servable not found for request: Latest({spec.name})")
-            return available[max(available)]
-        number = spec.version.value if choice == "version" else self._label(spec.name, spec.version_label)
-        if number not in available:
-            raise not_found(f"Servable not found for request: Specific({spec.name}, {number})")
-        return available[number]
-
-    def _label(self, model: str, label: str) -> int:
-        try:
-            return self._labels[model][label]
-        except KeyError:
-            raise invalid_argument(f"Unrecognized servable version label: {label}") from None
-
-    def status(self, model: str, number: int | None = None) -> list[tuple[int, State, StatusError | None]]:
-        """The versions of a model that were ever seen, newest first, or the one asked for. Raises NOT_FOUND."""
-        with self._changed:
-            versions = self._versions.get(model, {})
-            if number is not None and number not in versions:
-                raise not_found(f"Could not find version {number} of model {model}")
-            if not versions:
-                raise not_found(f"Could not find any versions of model {model}")
-            chosen = sorted(versions, reverse=True) if number is None else [number]
-            return [(n, versions[n].state, versions[n].error) for n in chosen]
 
     # What the config asks
 
@@ -171,28 +85,23 @@ class Lifecycle:
         with self._reload_lock:
             model_config.validate(config)
             labels = model_config.resolve_labels(
-                config, self._labels, self._is_available, self._allow_labels_for_unavailable
+                config, self.versions.labels, self.versions.is_available, self._allow_labels_for_unavailable
             )
             models = {model.name: model for model in config.model_config_list.config}
-            with self._changed:
+            with self.versions.changed:
                 added = [name for name in models if name not in self._models]
-                self._labels, self._models = labels, models
+                self.versions.labels, self._models = labels, models
                 self._poll_now = True
             self._wake.set()
         self._await_available(added, timeout, stop or threading.Event(), what)
 
-    def _is_available(self, model: str, number: int) -> bool:
-        with self._changed:
-            version = self._versions.get(model, {}).get(number)
-            return version is not None and version.state is State.AVAILABLE
-
     def _await_available(self, names: list[str], timeout: float | None, stop: threading.Event, what: str) -> None:
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
-        with self._changed:
+        with self.versions.changed:
             while not (stop.is_set() or self._stopping or all(self._outcome(name) for name in names)):
                 if time.monotonic() >= deadline:
                     raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, f"{what}(s) did not become available in time")
-                self._changed.wait(0.1)  # a signal sets `stop` without notifying
+                self.versions.changed.wait(0.1)  # a signal sets `stop` without notifying
             failed = [version for name in names for version in self._outcome(name) if version.error]
         if failed:
             reasons = "".join(f"{{{version} due to error: {version.error}}}, " for version in failed)
@@ -204,7 +113,7 @@ class Lifecycle:
         """A version of the model that is available, or all if all have failed, or nothing yet."""
         if name not in self._models:
             return []
-        versions = [version for version in self._versions.get(name, {}).values() if version.aspired]
+        versions = [version for version in self.versions.by_model.get(name, {}).values() if version.aspired]
         available = [version for version in versions if version.state is State.AVAILABLE]
         if available or any(version.state is not State.END for version in versions):
             return available
@@ -225,25 +134,24 @@ class Lifecycle:
             self._unload()
             self._wake.wait(self._pause(next_poll))
             self._wake.clear()
-        for versions in self._versions.values():
+        for versions in self.versions.by_model.values():
             for version in versions.values():
                 if version.state is State.AVAILABLE:
-                    self._move(version, State.UNLOADING)
+                    self.versions.move(version, State.UNLOADING)
         self._unload()
 
     def _pause(self, next_poll: float) -> float:
         """Seconds until there is something to do, if nothing wakes the thread before."""
-        waiting = [v.next_attempt for v in self._each() if v.aspired and v.state in (State.START, State.LOADING)]
-        return min(max(min([next_poll, *waiting]) - time.monotonic(), 0.0), 3600.0)
+        soonest = min([next_poll, *(version.next_attempt for version in self._to_load())])
+        return min(max(soonest - time.monotonic(), 0.0), 3600.0)
 
-    def _each(self) -> list[Version]:
-        with self._changed:
-            return [version for versions in self._versions.values() for version in versions.values()]
+    def _to_load(self) -> list[Version]:
+        return [v for v in self.versions.each() if v.aspired and v.state in (State.START, State.LOADING)]
 
     def _poll(self) -> None:
-        with self._changed:
+        with self.versions.changed:
             models = dict(self._models)
-            removed = [name for name in self._versions if name not in models]
+            removed = [name for name in self.versions.by_model if name not in models]
         for name, model in models.items():
             aspired = model_config.aspired_versions(model)
             if aspired is None:
@@ -256,15 +164,15 @@ class Lifecycle:
             self._aspire(name, {})
 
     def _aspire(self, name: str, aspired: dict[int, Path]) -> None:
-        with self._changed:
-            versions = self._versions.setdefault(name, {})
+        with self.versions.changed:
+            versions = self.versions.by_model.setdefault(name, {})
             for number, version in versions.items():
                 if number in aspired and version.state in (State.START, State.LOADING, State.AVAILABLE):
                     version.aspired = True
                 elif number not in aspired:
                     version.aspired = False
                     if version.state in (State.START, State.LOADING):  # waiting for a retry
-                        self._move(version, State.END)
+                        self.versions.move(version, State.END)
             for number, path in aspired.items():
                 known = versions.get(number)
                 # A version that failed is tried again only after it was taken away in between.
@@ -273,13 +181,12 @@ class Lifecycle:
 
     def _load_next(self) -> None:
         now = time.monotonic()
-        waiting = [v for v in self._each() if v.aspired and v.state in (State.START, State.LOADING)]
-        due = [version for version in waiting if version.next_attempt <= now]
+        due = [version for version in self._to_load() if version.next_attempt <= now]
         if not due:
             return
         version = max(due, key=lambda v: v.number)
         self._wake.set()  # come back for the next one, and to unload what this one replaces
-        self._move(version, State.LOADING)
+        self.versions.move(version, State.LOADING)
         log.info("Loading servable version %s from %s", version, version.path)
         version.attempts += 1
         try:
@@ -287,29 +194,29 @@ class Lifecycle:
         except Exception as error:
             self._failed(version, from_exception(error))
             return
-        with self._changed:
+        with self.versions.changed:
             version.servable = servable
-            self._move(version, State.AVAILABLE)
+            self.versions.move(version, State.AVAILABLE)
         log.info("Successfully loaded servable version %s", version)
 
     def _failed(self, version: Version, error: StatusError) -> None:
         log.error("Loading servable %s failed: %s", version, error)
         if version.attempts > self._max_load_retries:
-            with self._changed:
+            with self.versions.changed:
                 version.error = error
-                self._move(version, State.END)
+                self.versions.move(version, State.END)
         else:
             version.next_attempt = time.monotonic() + self._retry_seconds
 
     def _unload(self) -> None:
-        for versions in list(self._versions.values()):
+        for versions in list(self.versions.by_model.values()):
             aspired = [version for version in versions.values() if version.aspired]
             # Never a gap: the old ones go when a new one is there, or when none is wanted.
             if not aspired or any(version.state is State.AVAILABLE for version in aspired):
                 for version in versions.values():
                     if version.state is State.AVAILABLE and not version.aspired:
-                        self._move(version, State.UNLOADING)
-        for version in self._each():
+                        self.versions.move(version, State.UNLOADING)
+        for version in self.versions.each():
             if version.state is State.UNLOADING and not version.leases:
                 servable, version.servable = version.servable, None
                 if servable is not None:
@@ -317,10 +224,5 @@ class Lifecycle:
                     del servable
                     gc.collect()  # graphs are full of cycles
                     memory.trim()
-                self._move(version, State.END)
+                self.versions.move(version, State.END)
                 log.info("Done unloading servable version %s", version)
-
-    def _move(self, version: Version, state: State) -> None:
-        with self._changed:
-            version.state = state
-            self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The REST front: a WSGI application over a Lifecycle, with the paths, bodies and codes of the real server."""
+"""The REST front: a WSGI application with the paths, bodies and codes of the real server."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from model_server import inference, json_answers, json_requests, metrics
 from model_server.errors import StatusError, from_exception, invalid_argument
 from model_server.introspection import SIGNATURE_FIELD, model_metadata, model_status
-from model_server.lifecycle import Lifecycle
 from model_server.predict import DEFAULT_SIGNATURE, output_aliases, run
+from model_server.versions import Versions
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +60,9 @@ class RestApplication:
     """A WSGI application; `timeout` is in seconds, None for no limit. Set `draining` to turn new requests away."""
 
     def __init__(
-        self, lifecycle: Lifecycle, *, timeout: float | None, cors: bool = False, metrics_path: str | None = None
+        self, versions: Versions, *, timeout: float | None, cors: bool = False, metrics_path: str | None = None
     ) -> None:
-        self._lifecycle = lifecycle
+        self._versions = versions
         self._timeout = timeout
         self._cors = cors
         self._metrics_path = metrics_path
@@ -113,12 +113,12 @@ class RestApplication:
             raise invalid_argument("Missing model name in request.")
         if verb == "metadata":
             return self._metadata(spec)
-        status = model_status(self._lifecycle, get_model_status_pb2.GetModelStatusRequest(model_spec=spec))
+        status = model_status(self._versions, get_model_status_pb2.GetModelStatusRequest(model_spec=spec))
         return json.dumps(_as_dict(status), indent=1).encode()
 
     def _metadata(self, spec: model_pb2.ModelSpec) -> bytes:
         response = model_metadata(
-            self._lifecycle,
+            self._versions,
             get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_FIELD]),
         )
         signatures = get_model_metadata_pb2.SignatureDefMap.FromString(response.metadata[SIGNATURE_FIELD].value)
@@ -131,11 +131,11 @@ class RestApplication:
         if verb == "predict":
             return self._predict(spec, key or DEFAULT_SIGNATURE, document)
         _check_examples(document)
-        with self._lifecycle.lease(spec) as (_, servable):
+        with self._versions.lease(spec) as (_, servable):
             raise inference.refusal(servable.signatures, verb, key)
 
     def _predict(self, spec: model_pb2.ModelSpec, key: str, document: Mapping[str, Any]) -> bytes:
-        with self._lifecycle.lease(spec) as (_, servable):
+        with self._versions.lease(spec) as (_, servable):
             signature = servable.signatures.get(key)
             if signature is None:
                 raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')

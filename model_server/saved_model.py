@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
@@ -94,10 +95,8 @@ class SavedModel:
             if timeout is not None:
                 run_options = config_pb2.RunOptions(timeout_in_ms=max(1, int(timeout * 1000)))
                 options = pywrap_tf_session.TF_NewBufferFromString(run_options.SerializeToString())
-            arrays: list[Array] = pywrap_tf_session.TF_SessionRun_wrapper(
-                self._session._session, options, feeds, fetches, [], None
-            )
-            return arrays
+            results = pywrap_tf_session.TF_SessionRun_wrapper(self._session._session, options, feeds, fetches, [], None)
+            return [_array(result) for result in results]
         except Exception as error:
             raise from_exception(error) from error
         finally:
@@ -115,6 +114,11 @@ class SavedModel:
         self._session.close()
         self._ends.clear()
         del self._session, self._graph
+
+
+def _array(result: Any) -> Array:
+    """TensorFlow hands scalars out as numpy scalars, and a scalar string as bytes."""
+    return np.array(result, object) if isinstance(result, bytes) else np.asarray(result)
 
 
 def _read_meta_graph(path: Path, tags: frozenset[str]) -> meta_graph_pb2.MetaGraphDef:

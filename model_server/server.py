@@ -134,7 +134,7 @@ def _config_polling(flags: Flags, lifecycle: Lifecycle) -> Iterator[None]:
 def _start_rest(flags: Flags, settings: text_config.Settings, lifecycle: Lifecycle) -> RestServer:
     timeout = flags.rest_api_timeout_in_ms / 1000 if flags.rest_api_timeout_in_ms > 0 else None
     application = RestApplication(
-        lifecycle, timeout=timeout, cors=flags.rest_api_enable_cors_support, metrics_path=settings.metrics_path
+        lifecycle.versions, timeout=timeout, cors=flags.rest_api_enable_cors_support, metrics_path=settings.metrics_path
     )
     listener = bind(flags.bind_address, flags.rest_api_port)
     server = RestServer(application, listener, flags.rest_api_num_threads or max(16, 4 * (os.cpu_count() or 1)))

@@ -54,21 +54,27 @@ def to_numpy(proto: tensor_pb2.TensorProto, alias: str) -> Array:
     Raises INVALID_ARGUMENT `tensor parsing error: <alias>` for a dtype that cannot be sent, a negative, huge or unknown
     shape, and content whose length does not match the shape.
     """
-    broken = invalid_argument(f"tensor parsing error: {alias}")
+    try:
+        return _read(proto)
+    except ValueError as error:  # numpy's own: some dimensions that hold nothing are still too large for it
+        raise invalid_argument(f"tensor parsing error: {alias}") from error
+
+
+def _read(proto: tensor_pb2.TensorProto) -> Array:
     field = _FIELDS.get(proto.dtype)
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if field is None or proto.tensor_shape.unknown_rank or len(shape) > _MAX_RANK or any(size < 0 for size in shape):
-        raise broken
+        raise ValueError("no such dtype or shape")
     dtype = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
     count = math.prod(shape)
     content = proto.tensor_content
     if content:
         if dtype.kind == "O" or len(content) != count * dtype.itemsize:
-            raise broken
+            raise ValueError("content that does not fit")
         return np.frombuffer(content, dtype).reshape(shape)
     values = _values(proto, field, dtype)
     if count > len(values) and count * dtype.itemsize > MAX_FILL_BYTES:
-        raise broken
+        raise ValueError("too few values for so many elements")
     return _fill(values[:count], count).reshape(shape)
 
 

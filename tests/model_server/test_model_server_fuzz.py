@@ -28,7 +28,7 @@ PROPER = {
 }
 GROWTH_BYTES = 400 << 20
 
-fuzzing = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+fuzzing = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module", autouse=True)

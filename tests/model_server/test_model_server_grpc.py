@@ -87,6 +87,7 @@ def test_strings_booleans_scalars_and_matrices(server: Server) -> None:
     words = [b"\xff\x00", b"", "é".encode()]
     outputs = answers(server, "zoo", {"image_bytes": words}, "strings")
     assert outputs == {"length": [2, 0, 2], "echo_bytes": words, "echo": words}
+    assert answers(server, "zoo", {"image_bytes": b"\x00a\xff"}, "strings", ["echo"]) == {"echo": b"\x00a\xff"}
     assert answers(server, "zoo", {"flags": [True, False]}, "booleans") == {"inverse": [False, True]}
     assert answers(server, "zoo", {"x": np.float32(1)}, "scalar") == {"y": 2}
     assert answers(server, "zoo", {"x": np.zeros((1, 2, 1), np.float32)}, "any_shape") == {"y": [[[1], [1]]]}

@@ -19,8 +19,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from model_server import metrics, model_config
 from model_server.errors import StatusError, invalid_argument
-from model_server.lifecycle import Lifecycle, State
+from model_server.lifecycle import Lifecycle
 from model_server.tensors import to_numpy, to_proto
+from model_server.versions import State
 
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16"]
 any_array = st.sampled_from(DTYPES).flatmap(
@@ -115,7 +116,7 @@ def until(condition: Callable[[], Any]) -> None:
 
 def states(lifecycle: Lifecycle) -> dict[int, State]:
     try:
-        return {number: state for number, state, _ in lifecycle.status("m")}
+        return {number: state for number, state, _ in lifecycle.versions.status("m")}
     except StatusError:
         return {}
 
@@ -133,14 +134,14 @@ def test_a_swap_keeps_two_in_memory_and_closes_after_the_last_lease(
     """The new version is loaded before the old one goes, and the old one is closed when its last request ends."""
     (tmp_path / "1").mkdir()
     life.reload(config(tmp_path))
-    with life.lease(spec()) as (version, _):
+    with life.versions.lease(spec()) as (version, _):
         assert version.number == 1
         (tmp_path / "2").mkdir()
         until(lambda: states(life) == {1: State.UNLOADING, 2: State.AVAILABLE})
         assert not loader.loaded[1].closed
-        with life.lease(spec()) as (newer, _):
+        with life.versions.lease(spec()) as (newer, _):
             assert newer.number == 2
-        with pytest.raises(StatusError, match="Specific"), life.lease(spec(1)):
+        with pytest.raises(StatusError, match="Specific"), life.versions.lease(spec(1)):
             pass
     until(lambda: states(life)[1] is State.END and loader.loaded[1].closed)
     assert loader.most_at_once == 2
@@ -155,7 +156,7 @@ def test_retries_then_end_then_again_when_it_comes_back(life: Lifecycle, loader:
     until(lambda: states(life).get(2) is State.END)
     assert loader.attempts == [1, 2, 2]
     assert states(life)[1] is State.AVAILABLE
-    error = {number: error for number, _, error in life.status("m")}[2]
+    error = {number: error for number, _, error in life.versions.status("m")}[2]
     assert error is not None
     assert "is broken" in error.message
     loader.broken.clear()

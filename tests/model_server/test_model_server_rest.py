@@ -34,6 +34,10 @@ ZOO_ANSWERS: dict[str, tuple[Any, Any]] = {
         {"outputs": {"sum": [[4.0, 4.0]], "b2": [6]}},
     ),
     "scalar": ({"signature_name": "scalar", "inputs": 1.5}, {"outputs": 2.5}),
+    "scalar text": (
+        {"signature_name": "strings", "inputs": "ab"},
+        {"outputs": {"length": 2, "echo_bytes": b64(b"ab"), "echo": "ab"}},
+    ),
     "any rank": ({"signature_name": "any_shape", "instances": [[[1], [2]]]}, {"predictions": [[[2.0], [3.0]]]}),
     "empty column": ({"inputs": []}, {"outputs": []}),
     "booleans": ({"signature_name": "booleans", "instances": [True, False]}, {"predictions": [False, True]}),
