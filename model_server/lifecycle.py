@@ -48,6 +48,7 @@ class Lifecycle:
         self._wake = threading.Event()
         self.versions = Versions(on_last_lease=self._wake.set)
         self._reload_lock = threading.Lock()
+        self._complaints: dict[str, str] = {}
         self._poll_now = False
         self._stopping = False
         self._thread = threading.Thread(target=self._live, name="lifecycle", daemon=True)
@@ -71,13 +72,14 @@ class Lifecycle:
         *,
         timeout: float | None = None,
         stop: threading.Event | None = None,
+        wait: bool = True,
         what: str = "model",
     ) -> None:
         """Take a new config and return when each of its new models has a version available.
 
         A config that is refused (see `model_config`) changes nothing. Raises UNKNOWN with the errors of the versions
         that failed when a new model has none left to hope for, DEADLINE_EXCEEDED after `timeout` seconds. Returns early
-        when `stop` is set.
+        when `stop` is set, and at once without `wait`.
         """
         if config.WhichOneof("config") is None:
             log.info("Taking no action for empty config.")
@@ -93,7 +95,8 @@ class Lifecycle:
                 self.versions.labels, self._models = labels, models
                 self._poll_now = True
             self._wake.set()
-        self._await_available(added, timeout, stop or threading.Event(), what)
+        if wait:
+            self._await_available(added, timeout, stop or threading.Event(), what)
 
     def _await_available(self, names: list[str], timeout: float | None, stop: threading.Event, what: str) -> None:
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
@@ -154,12 +157,16 @@ class Lifecycle:
             removed = [name for name in self.versions.by_model if name not in models]
         for name, model in models.items():
             aspired = model_config.aspired_versions(model)
+            complaint = ""
             if aspired is None:
-                log.warning("Could not find base path %s for servable %s", model.base_path, name)
+                complaint = f"Could not find base path {model.base_path} for servable {name}"
             else:
                 if not aspired:
-                    log.warning("No versions of servable %s found under base path %s", name, model.base_path)
+                    complaint = f"No versions of servable {name} found under base path {model.base_path}"
                 self._aspire(name, aspired)
+            if complaint and complaint != self._complaints.get(name):  # once, not once a second
+                log.warning(complaint)
+            self._complaints[name] = complaint
         for name in removed:
             self._aspire(name, {})
 

@@ -115,7 +115,7 @@ def _config_polling(flags: Flags, lifecycle: Lifecycle) -> Iterator[None]:
             config = model_server_config_pb2.ModelServerConfig()
             try:
                 model_config.read_text_proto(Path(flags.model_config_file), config)
-                lifecycle.reload(config, stop=stop)
+                lifecycle.reload(config, wait=False)
                 complaint = ""
             except StatusError as error:
                 if str(error) != complaint:  # once, not once a second

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -171,16 +170,10 @@ def test_reload_tells_why_a_new_model_cannot_be_served(life: Lifecycle, loader: 
     loader.broken.add(1)
     with pytest.raises(StatusError, match="did not become available in time"):
         life.reload(config(tmp_path), timeout=0.2)
-    life.reload(model_config.single_model("other", str(tmp_path / "x")), stop=_set())
+    life.reload(model_config.single_model("other", str(tmp_path / "x")), wait=False)
     (tmp_path / "1").mkdir()
     with pytest.raises(StatusError, match=r"1 model\(s\) did not become available: .*is broken"):
         life.reload(config(tmp_path))
-
-
-def _set() -> threading.Event:
-    stop = threading.Event()
-    stop.set()
-    return stop
 
 
 def test_a_vanished_base_path_unloads_nothing(life: Lifecycle, tmp_path: Path) -> None:

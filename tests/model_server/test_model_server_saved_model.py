@@ -27,7 +27,7 @@ def with_vocabulary(tmp_path: Path) -> Path:
     words = tmp_path / "words.txt"
     words.write_text("shirt\nskirt\n")
 
-    class Module(tf.Module):  # type: ignore[misc]
+    class Module(tf.Module):
         def __init__(self) -> None:
             super().__init__()
             source = tf.lookup.TextFileInitializer(
@@ -36,7 +36,7 @@ def with_vocabulary(tmp_path: Path) -> Path:
             self.table = tf.lookup.StaticHashTable(source, -1)
             self.offset = tf.Variable(10, dtype=tf.int64)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "word")])  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "word")])  # type: ignore[untyped-decorator]
         def number(self, word: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"number": self.table.lookup(word) + self.offset}
 
