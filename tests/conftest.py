@@ -1,4 +1,4 @@
-"""What all tests share: TensorFlow kept quiet, and the real photos where this machine has them."""
+"""What all tests share: TensorFlow kept quiet, the real photos where this machine has them, skips that may be errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="A skipped test is an error, unless it needs a GPU.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    report = yield
+    if report.skipped and item.config.getoption("--no-skips") and not item.get_closest_marker("gpu"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and --no-skips was asked for: {report.longrepr[-1]}"
+    return report
 
 
 @pytest.fixture(scope="session")
