@@ -1,4 +1,4 @@
-"""What all tests share: TensorFlow kept quiet, the real photos where this machine has them, skips that may be errors."""
+"""What all tests share: a quiet TensorFlow, the real photos where this machine has them, skips that may be errors."""
 
 from __future__ import annotations
 

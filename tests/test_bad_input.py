@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from test_main_job import PREDICT, Seamline
 
 from model.keypoints import KEYPOINTS
+from tests.test_main_job import PREDICT, Seamline
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ class Seamline:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.said = ""
         self.grpc_port, self.rest_port = free_port(), free_port()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         self.environment = {

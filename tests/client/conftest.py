@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from client_support import ROOT, Server, free_port
 from PIL import Image, ImageDraw
 
 from client import PredictClient
 from client.errors import ClientError
 from model.signature import DEFAULT, METHOD, MODEL_NAME, OUTPUTS, TAG
+from tests.client.client_support import ROOT, Server, free_port
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from client_support import ROOT, Server, free_port
 from PIL import Image
 
 from client import AsyncPredictClient, PredictClient, VersionStatus, images
@@ -21,6 +20,7 @@ from client.errors import CannotConnect, ClientError, DeadlineExceeded, InvalidI
 from client.images import Photo
 from client.transport import object_array
 from model.signature import BYTES, DEFAULT, METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, UINT8
+from tests.client.client_support import ROOT, Server, free_port
 
 TRANSPORTS: tuple[Literal["grpc"], Literal["rest"]] = ("grpc", "rest")
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_support import ROOT, FakeGrpc, Server, free_port
 from PIL import Image
 
 from client.finding import find_photos
@@ -23,6 +22,7 @@ from client.predict import main
 from client.progress import Progress
 from model.keypoints import KEYPOINTS
 from model.signature import VISIBILITY_NAMES
+from tests.client.client_support import ROOT, FakeGrpc, Server, free_port
 
 Done = subprocess.CompletedProcess[str]
 

@@ -16,7 +16,6 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from client_support import FakeGrpc, FakeHttp, free_port
 
 from client import AsyncPredictClient, PredictClient, grpc_calls
 from client.answers import check_outputs
@@ -36,6 +35,7 @@ from client.flows import Outcome
 from client.tensors import encode
 from client.transport import ModelSpec
 from client.wire import serving_pb2 as pb
+from tests.client.client_support import FakeGrpc, FakeHttp, free_port
 
 IMAGE = np.zeros((1, 384, 384, 3), np.uint8)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import grpc
 import pytest
-from client_support import FakeGrpc, FakeHttp
 
 from client import PredictClient, Tls
 from client.errors import CannotConnect, InvalidInput
+from tests.client.client_support import FakeGrpc, FakeHttp
 
 NO_VERSIONS = b'{"model_version_status": []}'
 

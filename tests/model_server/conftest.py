@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from model_server_support import Server, available_servers, publish, running, save_half_plus, save_zoo
+
+from tests.model_server.model_server_support import (
+    Server,
+    available_servers,
+    publish,
+    running,
+    save_half_plus,
+    save_zoo,
+)
 
 
 @dataclass(frozen=True)

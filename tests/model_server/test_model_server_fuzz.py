@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_server_support import Server, predict_request
 from tensorflow.core.framework.tensor_pb2 import TensorProto
+
+from tests.model_server.model_server_support import Server, predict_request
 
 SIGNATURES = ["", "scalar", "any_shape", "guarded", "two", "strings", "booleans", "float16", "uint8", "int64", "nope"]
 RPC = "/tensorflow.serving.PredictionService/Predict"

@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from model_server_support import Server, predict_request
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -21,6 +20,8 @@ from tensorflow_serving.apis import (
     predict_pb2,
     regression_pb2,
 )
+
+from tests.model_server.model_server_support import Server, predict_request
 
 CODE = grpc.StatusCode
 FLOATS = np.array([1, 2, 5], np.float32)

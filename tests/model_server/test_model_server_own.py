@@ -16,13 +16,13 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from conftest import Saved
-from model_server_support import ROOT, Server, free_port, predict_request, publish, running
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from model_server import flags
 from model_server.errors import StatusError
 from model_server.server import serve
+from tests.model_server.conftest import Saved
+from tests.model_server.model_server_support import ROOT, Server, free_port, predict_request, publish, running
 
 SLOW = 20_000
 

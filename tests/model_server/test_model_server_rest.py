@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_server_support import Server
+
+from tests.model_server.model_server_support import Server
 
 
 def b64(data: bytes) -> dict[str, str]:

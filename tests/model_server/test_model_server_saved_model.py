@@ -8,11 +8,11 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import Saved
 from tensorflow.core.protobuf import config_pb2
 
 from model_server.errors import StatusError
 from model_server.saved_model import SavedModel
+from tests.model_server.conftest import Saved
 
 SERVE = frozenset({"serve"})
 
