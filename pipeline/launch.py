@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("stage", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     runtime, why = choose(arguments.runtime)
-    print("Runtime: {} ({})".format(runtime, why), flush=True)
+    print(f"Runtime: {runtime} ({why})", flush=True)
     _local(arguments.stage)
 
 
@@ -32,7 +32,7 @@ def choose(asked: str) -> "tuple[str, str]":
         return "local", "as asked"
     reason = "the containers are not there yet"
     if asked == "docker":
-        print("Error: RUNTIME=docker: {}. Use RUNTIME=local.".format(reason), file=sys.stderr)
+        print(f"Error: RUNTIME=docker: {reason}. Use RUNTIME=local.", file=sys.stderr)
         sys.exit(EXIT_NO_DOCKER)
     return "local", reason
 
@@ -56,7 +56,7 @@ def _clean() -> None:
         subprocess.run([str(venv.PYTHON), "-m", "pipeline", "stop"], cwd=str(venv.ROOT), check=False)
     for folder in (venv.ROOT / "var", venv.VENV):
         shutil.rmtree(str(folder), ignore_errors=True)
-        print("Removed {}".format(folder.relative_to(venv.ROOT)))
+        print(f"Removed {folder.relative_to(venv.ROOT)}")
 
 
 if __name__ == "__main__":
