@@ -1,0 +1,62 @@
+"""The virtual environment: which Python may make it, and what is said when it cannot be made."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import venv
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place where nothing is installed yet."""
+    monkeypatch.setattr(venv, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(venv, "PYTHON", tmp_path / ".venv" / "bin" / "python")
+    monkeypatch.setattr(venv, "STAMP", tmp_path / ".venv" / "installed")
+    return tmp_path
+
+
+@pytest.mark.parametrize("found", [(3, 8), (3, 12)])
+def test_another_python_is_refused(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], found: tuple[int, int]
+) -> None:
+    """Which version was found, which are wanted, what to install; nothing is made."""
+    monkeypatch.setattr(sys, "version_info", (*found, 0))
+    with pytest.raises(SystemExit) as ended:
+        venv.ensure()
+    assert ended.value.code == venv.EXIT_WRONG_PYTHON
+    said = capsys.readouterr().err
+    assert f"found Python {found[0]}.{found[1]}" in said
+    assert "3.9 to 3.11" in said
+    assert "Install Python 3.11" in said
+    assert list(empty.iterdir()) == []
+
+
+def test_an_installation_that_fails_is_tried_again(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lock that cannot be installed: an exit code of its own, and no stamp that would hide it the next time."""
+    lock = empty / "broken.lock"
+    lock.write_text("no-such-package==1 --hash=sha256:" + 64 * "0" + "\n--no-index\n")
+    monkeypatch.setattr(venv, "LOCK", lock)
+    with pytest.raises(SystemExit) as ended:
+        venv.ensure()
+    assert ended.value.code == venv.EXIT_CANNOT_INSTALL
+    assert "The same command goes on from here" in capsys.readouterr().err
+    assert not venv.STAMP.exists()
+
+
+def test_a_lock_without_packages_installs_and_is_not_installed_again(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stamp is the lock's digest: the second call starts no process."""
+    lock = empty / "empty.lock"
+    lock.write_text("")
+    monkeypatch.setattr(venv, "LOCK", lock)
+    venv.ensure()
+    assert venv.PYTHON.is_file()
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
+    venv.ensure()
