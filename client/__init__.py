@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from client.aio import AsyncPredictClient
-    from client.answers import Keypoint, Prediction, Predictions, SignatureInfo, VersionStatus
+    from client.answers import Keypoint, ModelMetadata, Prediction, Predictions, SignatureInfo, VersionStatus
     from client.api import PredictClient
     from client.errors import ClientError
     from client.flows import Outcome
@@ -24,6 +24,7 @@ _HOMES = {
     "PredictClient": "api",
     "Prediction": "answers",
     "Predictions": "answers",
+    "ModelMetadata": "answers",
     "SignatureInfo": "answers",
     "Tls": "transport",
     "VersionStatus": "answers",
@@ -33,6 +34,7 @@ __all__ = [
     "AsyncPredictClient",
     "ClientError",
     "Keypoint",
+    "ModelMetadata",
     "Outcome",
     "PredictClient",
     "Prediction",

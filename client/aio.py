@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from client import flows, grpc_calls
-from client.answers import Predictions, SignatureInfo, VersionStatus
+from client.answers import ModelMetadata, Predictions, VersionStatus
 from client.api import chunks, positive
 from client.errors import CannotConnect, ClientError
 from client.flows import Flow, Outcome, Question, Step
@@ -114,7 +114,7 @@ class AsyncPredictClient:
         question = self._question(signature, version, label, timeout)
         return await self._transport.predict(question.model, signature, inputs, question.timeout)
 
-    async def metadata(self, *, version: int | None = None, label: str | None = None) -> dict[str, SignatureInfo]:
+    async def metadata(self, *, version: int | None = None, label: str | None = None) -> ModelMetadata:
         """As PredictClient.metadata."""
         return await self._transport.metadata(ModelSpec(self._model, version, label), self._connection.timeout)
 
@@ -170,7 +170,7 @@ class _AsyncGrpcTransport:
     ) -> dict[str, NDArray[Any]]:
         return await self._send(grpc_calls.predict(model, signature, inputs), timeout)
 
-    async def metadata(self, model: ModelSpec, timeout: float) -> dict[str, SignatureInfo]:
+    async def metadata(self, model: ModelSpec, timeout: float) -> ModelMetadata:
         return await self._send(grpc_calls.metadata(model), timeout)
 
     async def status(self, model: ModelSpec, timeout: float) -> list[VersionStatus]:

@@ -94,6 +94,14 @@ class SignatureInfo:
     method: str
 
 
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Which version answers a request like the one asked, and its signatures by key."""
+
+    version: int
+    signatures: Mapping[str, SignatureInfo]
+
+
 def check_outputs(outputs: Mapping[str, NDArray[Any]], sizes: Sequence[Size], target: str) -> Predictions:
     """Turn an answer's tensors into Predictions; raises BadResponse where they are not what the contract promises."""
     for spec in OUTPUTS:

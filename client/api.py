@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from client import flows
-from client.answers import Predictions, SignatureInfo, VersionStatus
+from client.answers import ModelMetadata, Predictions, VersionStatus
 from client.errors import ClientError, InvalidInput
 from client.flows import Flow, Outcome, Question
 from client.images import Photo
@@ -140,8 +140,8 @@ class PredictClient:
         model = ModelSpec(self._model, version, label)
         return self._transport.predict(model, signature, inputs, self._timeout(timeout))
 
-    def metadata(self, *, version: int | None = None, label: str | None = None) -> dict[str, SignatureInfo]:
-        """The signatures of the model by key, as the server describes them."""
+    def metadata(self, *, version: int | None = None, label: str | None = None) -> ModelMetadata:
+        """Which version answers such a request, and its signatures by key, as the server describes them."""
         return self._transport.metadata(ModelSpec(self._model, version, label), self._connection.timeout)
 
     def status(self, *, version: int | None = None) -> list[VersionStatus]:

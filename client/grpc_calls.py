@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from client.answers import SignatureInfo, VersionStatus
+from client.answers import ModelMetadata, SignatureInfo, VersionStatus
 from client.errors import BadResponse, ClientError, InvalidInput, from_status
 from client.tensors import decode, dtype_name, encode
 from client.transport import Connection, ModelSpec
@@ -77,20 +77,24 @@ def predict(model: ModelSpec, signature: str, inputs: Arrays) -> Call[dict[str, 
     return Call(f"/{PREDICTION}/Predict", _bytes(request), read)
 
 
-def metadata(model: ModelSpec) -> Call[dict[str, SignatureInfo]]:
-    """PredictionService.GetModelMetadata: the signatures by key."""
+def metadata(model: ModelSpec) -> Call[ModelMetadata]:
+    """PredictionService.GetModelMetadata: the version that answers and its signatures."""
     request = pb.GetModelMetadataRequest(model_spec=_spec(model), metadata_field=["signature_def"])
 
-    def read(response: bytes) -> dict[str, SignatureInfo]:
-        packed = pb.GetModelMetadataResponse.FromString(response).metadata
+    def read(response: bytes) -> ModelMetadata:
+        answer = pb.GetModelMetadataResponse.FromString(response)
+        packed = answer.metadata
         # The Any names upstream's type, which is not in our pool: its value is read as our twin of it.
         if "signature_def" not in packed:
             raise BadResponse("the answer holds no signatures")
         signatures = pb.SignatureDefMap.FromString(packed["signature_def"].value).signature_def
-        return {
-            key: SignatureInfo(_tensors(found.inputs), _tensors(found.outputs), found.method_name)
-            for key, found in signatures.items()
-        }
+        return ModelMetadata(
+            answer.model_spec.version.value,
+            {
+                key: SignatureInfo(_tensors(found.inputs), _tensors(found.outputs), found.method_name)
+                for key, found in signatures.items()
+            },
+        )
 
     return Call(f"/{PREDICTION}/GetModelMetadata", _bytes(request), read)
 

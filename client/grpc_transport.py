@@ -14,7 +14,7 @@ from client.transport import Connection, ModelSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from client.answers import SignatureInfo, VersionStatus
+    from client.answers import ModelMetadata, VersionStatus
     from client.transport import Arrays
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class GrpcTransport:
     def predict(self, model: ModelSpec, signature: str, inputs: Arrays, timeout: float) -> dict[str, NDArray[Any]]:
         return self._send(grpc_calls.predict(model, signature, inputs), timeout)
 
-    def metadata(self, model: ModelSpec, timeout: float) -> dict[str, SignatureInfo]:
+    def metadata(self, model: ModelSpec, timeout: float) -> ModelMetadata:
         return self._send(grpc_calls.metadata(model), timeout)
 
     def status(self, model: ModelSpec, timeout: float) -> list[VersionStatus]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from client.answers import SignatureInfo, VersionStatus
+from client.answers import ModelMetadata, SignatureInfo, VersionStatus
 from client.errors import BadResponse, shortened
 from client.transport import ModelSpec
 from model.signature import TensorSpec
@@ -51,15 +51,18 @@ def predict(model: ModelSpec, signature: str, inputs: Arrays) -> Call[dict[str, 
     )
 
 
-def metadata(model: ModelSpec) -> Call[dict[str, SignatureInfo]]:
-    """The signatures by key."""
+def metadata(model: ModelSpec) -> Call[ModelMetadata]:
+    """The version that answers and its signatures."""
     return Call(
         _path(model) + "/metadata",
         None,
-        lambda answer: {
-            key: SignatureInfo(_tensors(found["inputs"]), _tensors(found["outputs"]), found["method_name"])
-            for key, found in answer["metadata"]["signature_def"]["signature_def"].items()
-        },
+        lambda answer: ModelMetadata(
+            int(answer["model_spec"]["version"]),
+            {
+                key: SignatureInfo(_tensors(found["inputs"]), _tensors(found["outputs"]), found["method_name"])
+                for key, found in answer["metadata"]["signature_def"]["signature_def"].items()
+            },
+        ),
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from client.answers import SignatureInfo, VersionStatus
+    from client.answers import ModelMetadata, VersionStatus
 
     Arrays = Mapping[str, NDArray[Any]]
     """Tensors by name; a string tensor is an array of dtype object that holds bytes."""
@@ -89,7 +89,7 @@ class Transport(Protocol):
     def predict(self, model: ModelSpec, signature: str, inputs: Arrays, timeout: float) -> dict[str, NDArray[Any]]:
         """Run `signature` on `inputs`; the answer's tensors by name."""
 
-    def metadata(self, model: ModelSpec, timeout: float) -> dict[str, SignatureInfo]:
+    def metadata(self, model: ModelSpec, timeout: float) -> ModelMetadata:
         """The signatures that the server says the model has, by key."""
 
     def status(self, model: ModelSpec, timeout: float) -> list[VersionStatus]:

@@ -80,7 +80,9 @@ def test_batches_of_any_form_are_one_answer_each(client: PredictClient, picture:
 
 def test_metadata_is_the_contract(client: PredictClient) -> None:
     """Both transports describe the three doors in the contract's own types."""
-    found = client.metadata()
+    metadata = client.metadata()
+    assert metadata.version == 1
+    found = metadata.signatures
     for key, signature in SIGNATURES.items():
         assert found[key].inputs == {signature.input.name: signature.input}
         assert found[key].outputs == {spec.name: spec for spec in OUTPUTS}

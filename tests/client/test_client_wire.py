@@ -111,8 +111,10 @@ def test_upstreams_answers_are_read(upstream: Any) -> None:
     found.inputs["images"].tensor_shape.dim.add(size=-1)
     metadata = upstream.metadata.GetModelMetadataResponse()
     metadata.metadata["signature_def"].Pack(signatures)
+    metadata.model_spec.version.value = 7
     read = grpc_calls.metadata(ModelSpec()).read(metadata.SerializeToString())
-    assert read["serving_default"].inputs == {"images": TensorSpec("images", "float32", (-1,))}
+    assert read.version == 7
+    assert read.signatures["serving_default"].inputs == {"images": TensorSpec("images", "float32", (-1,))}
 
 
 @pytest.mark.parametrize(
