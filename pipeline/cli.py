@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 # Before TensorFlow is imported, by whichever command: it greets with pages of notes on CUDA.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,7 +16,11 @@ from client.errors import ClientError
 from model.signature import MODEL_NAME
 from pipeline.config import PRESETS, Settings
 from pipeline.console import console
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, ServingError
+from pipeline.store import ModelStore
+
+if TYPE_CHECKING:
+    from pipeline.release import Releases
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="From photos to a served model."
@@ -24,6 +28,7 @@ app = typer.Typer(
 """Commands import their stage when they run: `status` need not wait for TensorFlow."""
 
 DATA = typer.Option(None, "--data", help="Folder of annotated photos, FashionAI layout. Default: drawn garments.")
+LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
 PRESET = typer.Option(None, "--preset", help=f"{', '.join(PRESETS)}. Default: demo, or photos where --data is given.")
 
 
@@ -73,9 +78,6 @@ def export(
     from pipeline.hooks import BestCheckpoint
     from pipeline.publish import publish
     from pipeline.runs import latest_run
-    from pipeline.serving import process
-    from pipeline.serving.server import wait_until_available
-    from pipeline.store import ModelStore
     from pipeline.validate import validate
 
     settings = Settings.from_environment()
@@ -83,7 +85,7 @@ def export(
     checkpoint = BestCheckpoint(run.folder).current
     if checkpoint is None:
         raise PipelineError(f"{run.folder}: no checkpoint was evaluated yet. `make train` goes on training.")
-    store = ModelStore(settings.models, MODEL_NAME)
+    store, releases = _store_and_releases()
     with store.stage() as staging:
         console.print(f"Exporting step {checkpoint.step} of {run.folder}")
         candidate = export_stage(checkpoint, run.preset, run.dataset, staging)
@@ -92,12 +94,64 @@ def export(
         if dry_run:
             console.print("Not published, as asked.")
             return
-        version = publish(candidate, store)
+        version = publish(candidate, store, releases)
     console.print(f"Published version {version.number}: {version.folder}")
-    server = process.running(settings.server)
-    if server:
-        wait_until_available(server, MODEL_NAME, 60, version=version.number)
-        console.print(f"The running server answers with version {version.number}")
+    if releases.target:
+        console.print(f"The running server at {releases.target} has loaded it")
+    _warn_of_canary(store)
+
+
+@app.command()
+def versions() -> None:
+    """List the published versions: score, labels, age, size, and their state in the running server."""
+    from pipeline.versions import show
+
+    show(*_store_and_releases())
+
+
+@app.command()
+def promote(version: int, label: str = LABEL) -> None:
+    """Move a label to a version, in a running server too, without a gap."""
+    store, releases = _store_and_releases()
+    releases.promote(version, label)
+    console.print(f"{label} is version {version}")
+    _warn_of_canary(store)
+
+
+@app.command()
+def rollback(label: str = LABEL) -> None:
+    """Move a label back to the version it was on before; without labels, serve the version before."""
+    _, releases = _store_and_releases()
+    console.print(f"Back to version {releases.rollback(label)}")
+
+
+@app.command()
+def remove(version: int) -> None:
+    """Delete a version that is neither served nor labelled."""
+    _, releases = _store_and_releases()
+    releases.remove(version)
+    console.print(f"Removed version {version}")
+
+
+@app.command()
+def verify(
+    target: Optional[str] = typer.Option(None, help="host:port of any server of ours. Default: the running one."),
+    rest: bool = typer.Option(False, "--rest", help="The target speaks REST. Default: gRPC."),
+    label: Optional[str] = typer.Option(None, help="Ask the version that this label is on."),
+) -> None:
+    """Replay the golden requests of the version that answers: is it what was trained? Exit code 11 when it is not."""
+    from client.api import PredictClient
+    from pipeline.golden import Golden, replay
+
+    store, releases = _store_and_releases()
+    target = target or releases.target
+    if target is None:
+        raise ServingError("No server runs here. `make serve` starts one, --target names another.")
+    with PredictClient(target, "rest" if rest else "grpc") as client:
+        number = client.metadata(label=label).version
+        golden = Golden.load(store.folder / str(number))
+        largest = replay(golden, client, version=number)
+    console.print(f"{target} answers with version {number} what was trained: differences at most {largest:.1g}")
 
 
 @app.command()
@@ -122,6 +176,28 @@ def status() -> None:
     from pipeline.serving import local
 
     local.status(Settings.from_environment())
+
+
+def _store_and_releases() -> tuple[ModelStore, Releases]:
+    from pipeline.release import Releases
+    from pipeline.serving import process
+
+    settings = Settings.from_environment()
+    store = ModelStore(settings.models, MODEL_NAME)
+    server = process.running(settings.server)
+    return store, Releases(store, server.grpc_target if server else None)
+
+
+def _warn_of_canary(store: ModelStore) -> None:
+    from pipeline import policy
+
+    labels = policy.read(store).labels
+    latest = store.latest()
+    if labels and latest and latest.number not in (labels.get("stable"),):
+        console.print(
+            f"Note: requests without a label go to the highest loaded version, {latest.number}; "
+            f"production callers name one ({', '.join(f'{label} is {version}' for label, version in labels.items())})."
+        )
 
 
 def _preset(name: str | None, source: Path | None) -> str:

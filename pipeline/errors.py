@@ -3,10 +3,15 @@
     PipelineError            1
     ├── DataError            3   a photo, an annotation or a data set
     ├── TrainingError        4   training could not start, go on, or make sense
-    ├── ExportError          5   a candidate could not be made, or is not what it must be
+    ├── ExportError          5   a candidate could not be made
+    │   ├── ContractError   10   refused: its signatures are not the contract
+    │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
+    │   ├── ScoreError      12   refused: it scores worse than the version published before
+    │   ├── ChecksumError   13   refused: its files are not those that were written
+    │   └── BusyError       14   another process is changing the store
     └── ServingError         6   a server could not be started, found or stopped
 
-Exit code 2 is a wrong command line.
+Exit code 2 is a wrong command line; 7 to 9 are those of `pipeline.venv` and `pipeline.launch`, 130 a stop on request.
 """
 
 from __future__ import annotations
@@ -28,6 +33,26 @@ class TrainingError(PipelineError):
 
 class ExportError(PipelineError):
     exit_code = 5
+
+
+class ContractError(ExportError):
+    exit_code = 10
+
+
+class ParityError(ExportError):
+    exit_code = 11
+
+
+class ScoreError(ExportError):
+    exit_code = 12
+
+
+class ChecksumError(ExportError):
+    exit_code = 13
+
+
+class BusyError(ExportError):
+    exit_code = 14
 
 
 class ServingError(PipelineError):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from model.receivers import decode_image, raw_serving_input_fn
-from model.signature import DEFAULT, MODEL_NAME, OUTPUTS, SIGNATURES
+from model.signature import MODEL_NAME, OUTPUTS, SIGNATURES
+from pipeline import card
 from pipeline import estimator as estimators
 from pipeline.config import Preset
 from pipeline.dataset.records import Dataset, parse
@@ -26,7 +24,6 @@ from pipeline.hooks import Checkpoint
 from pipeline.store import write_checksums
 
 GOLDEN_COUNT = 5
-CARD = "assets.extra/model_card.json"
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 """tensorflow/serving runs these through a version before it lets traffic in."""
 
@@ -53,7 +50,7 @@ def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Pa
     golden = _golden(estimator, checkpoint, dataset)
     golden.save(folder)
     _write_warmup(folder / WARMUP, golden)
-    (folder / CARD).write_text(json.dumps(_card(checkpoint, preset, dataset), indent=1))
+    card.write(folder, checkpoint, preset, dataset, tf.__version__)
     write_checksums(folder)
     return Candidate(folder, checkpoint.metrics)
 
@@ -96,33 +93,3 @@ def _write_warmup(path: Path, golden: Golden) -> None:
                     request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:count]))
                 log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
                 writer.write(log.SerializeToString())
-
-
-def _card(checkpoint: Checkpoint, preset: Preset, dataset: Dataset) -> dict[str, Any]:
-    return {
-        "model": MODEL_NAME,
-        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "preset": preset.name,
-        "step": checkpoint.step,
-        "dataset": {
-            "name": dataset.folder.name,
-            "fingerprint": dataset.fingerprint,
-            "images": dataset.categories,
-        },
-        "metrics": checkpoint.metrics,
-        "default_signature": DEFAULT.key,
-        "tensorflow": tf.__version__,
-        "code": _code_version(),
-    }
-
-
-def _code_version() -> str:
-    """The commit, with `-dirty` where the code was changed since; `unknown` outside of a git checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()

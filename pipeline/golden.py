@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from client.api import PredictClient
 from model.signature import BYTES, DEFAULT, OUTPUTS, PRED_V, UINT8, Signature
-from pipeline.errors import ExportError
+from pipeline.errors import ParityError
 
 FOLDER = "assets.extra/golden"
 TOLERANCE = 1e-3
@@ -55,7 +55,7 @@ class Golden:
 
     @classmethod
     def load(cls, version: Path) -> Golden:
-        """Raises ExportError when a version has none, or they are damaged."""
+        """Raises ParityError when a version has none, or they are damaged."""
         folder = version / FOLDER
         try:
             with np.load(folder / "golden.npz") as archive:
@@ -63,7 +63,7 @@ class Golden:
             pixels = arrays.pop("pixels")
             files = tuple(_file(folder, index).read_bytes() for index in range(len(pixels)))
         except (OSError, ValueError, KeyError) as error:
-            raise ExportError(f"{folder}: golden requests cannot be read: {error}") from error
+            raise ParityError(f"{folder}: golden requests cannot be read: {error}") from error
         return cls(files, pixels, arrays)
 
 
@@ -79,7 +79,7 @@ def _file(folder: Path, index: int) -> Path:
 def replay(golden: Golden, client: PredictClient, *, version: int | None = None, label: str | None = None) -> float:
     """Sends every golden request through every door; returns the largest difference of a ratio.
 
-    Raises ExportError when an answer is not the Estimator's, and the errors of `client.errors`.
+    Raises ParityError when an answer is not the Estimator's, and the errors of `client.errors`.
     """
     largest = 0.0
     for signature, inputs in golden.requests():
@@ -89,24 +89,24 @@ def replay(golden: Golden, client: PredictClient, *, version: int | None = None,
 
 
 def difference(expected: Arrays, answer: Arrays, where: str) -> float:
-    """The largest difference of a ratio. Raises ExportError when it is above TOLERANCE or a visibility differs."""
+    """The largest difference of a ratio. Raises ParityError when it is above TOLERANCE or a visibility differs."""
     if answer.keys() != expected.keys():
-        raise ExportError(f"{where}: answered {sorted(answer)}, expected {sorted(expected)}")
+        raise ParityError(f"{where}: answered {sorted(answer)}, expected {sorted(expected)}")
     largest = 0.0
     for spec in OUTPUTS:
         want, got = expected[spec.name], answer[spec.name]
         if got.shape != want.shape or got.dtype != want.dtype:
-            raise ExportError(f"{where}: {spec.name} is {got.dtype} {got.shape}, expected {want.dtype} {want.shape}")
+            raise ParityError(f"{where}: {spec.name} is {got.dtype} {got.shape}, expected {want.dtype} {want.shape}")
         if spec == PRED_V:
             wrong = int((want != got).sum())
             if wrong:
-                raise ExportError(f"{where}: {wrong} of {want.size} visibilities are not what the Estimator predicted")
+                raise ParityError(f"{where}: {wrong} of {want.size} visibilities are not what the Estimator predicted")
             continue
         distance = np.abs(want - got)
         largest = max(largest, float(distance.max()))
         # Written so that NaN fails too.
         if not (distance <= TOLERANCE).all():
-            raise ExportError(
+            raise ParityError(
                 f"{where}: {spec.name} differs from what the Estimator predicted by {float(distance.max()):.2g}, "
                 f"at most {TOLERANCE:g} is allowed"
             )

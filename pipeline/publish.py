@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pipeline.export import Candidate
+from pipeline.release import Releases
 from pipeline.store import ModelStore, Version
 
 
-def publish(candidate: Candidate, store: ModelStore) -> Version:
-    """Raises ExportError when a file does not match its checksum, or another process is publishing."""
-    return store.publish(candidate.folder)
+def publish(candidate: Candidate, store: ModelStore, releases: Releases) -> Version:
+    """The new version, once the running server, if any, has loaded it. Versions that nobody needs any more are removed.
+
+    Raises ChecksumError when a file is not what was written, BusyError when another process is changing the store.
+    """
+    version = store.publish(candidate.folder)
+    releases.published(version)
+    return version

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ExportError
+from pipeline.errors import BusyError, ChecksumError
 
 CHECKSUMS = "assets.extra/SHA256SUMS"
 """Of every other file of a version, in the format of sha256sum."""
@@ -60,7 +60,7 @@ class ModelStore:
         What a process that was killed left behind is removed first: a living one holds the lock of its folder.
         """
         self._staging.mkdir(parents=True, exist_ok=True)
-        with self._locked(wait=True):
+        with self.locked(wait=True):
             self._sweep()
             folder = Path(tempfile.mkdtemp(dir=self._staging))
             lock = (folder / "lock").open("w")
@@ -74,11 +74,11 @@ class ModelStore:
     def publish(self, candidate: Path) -> Version:
         """Makes a candidate visible under the next version number, if its files match its checksums.
 
-        Raises ExportError when they do not, or when another process is publishing.
+        Raises ChecksumError when they do not, BusyError when another process is changing the store.
         """
         verify_checksums(candidate)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._locked(wait=False):
+        with self.locked(wait=False):
             number = self._next()
             version = Version(number, self.folder / str(number))
             # The number is taken before it is used: a crash between the two skips one rather than use it twice.
@@ -86,6 +86,11 @@ class ModelStore:
             candidate.rename(version.folder)
             _sync(self.folder)
         return version
+
+    def remove(self, number: int) -> None:
+        """Takes a version out of sight by one rename, then deletes it."""
+        with self.stage() as trash:
+            (self.folder / str(number)).rename(trash / str(number))
 
     def _sweep(self) -> None:
         for folder in self._staging.iterdir():
@@ -99,12 +104,15 @@ class ModelStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _locked(self, *, wait: bool) -> Iterator[None]:
+    def locked(self, *, wait: bool) -> Iterator[None]:
+        """One process at a time changes the store. Raises BusyError where another does and `wait` is false."""
         with (self.base / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ExportError(f"{self.base}: another process is publishing; try again when it is done") from error
+                raise BusyError(
+                    f"{self.base}: another process is changing the store; try again when it is done"
+                ) from error
             yield
 
     def _next(self) -> int:
@@ -120,22 +128,22 @@ def write_checksums(folder: Path) -> None:
 
 
 def verify_checksums(folder: Path) -> None:
-    """Raises ExportError naming the first file that is missing, changed, or not listed."""
+    """Raises ChecksumError naming the first file that is missing, changed, or not listed."""
     listed: dict[str, str] = {}
     try:
         for line in (folder / CHECKSUMS).read_text().splitlines():
             digest, _, name = line.partition("  ")
             listed[name] = digest
     except OSError as error:
-        raise ExportError(f"{folder}: has no {CHECKSUMS}: {error}") from error
+        raise ChecksumError(f"{folder}: has no {CHECKSUMS}: {error}") from error
     found = {str(path.relative_to(folder)): path for path in _files(folder)}
     for name in sorted(listed.keys() | found.keys()):
         if name not in found:
-            raise ExportError(f"{folder / name}: missing, though {CHECKSUMS} lists it")
+            raise ChecksumError(f"{folder / name}: missing, though {CHECKSUMS} lists it")
         if name not in listed:
-            raise ExportError(f"{folder / name}: not listed in {CHECKSUMS}")
+            raise ChecksumError(f"{folder / name}: not listed in {CHECKSUMS}")
         if _sha256(found[name]) != listed[name]:
-            raise ExportError(f"{folder / name}: changed since {CHECKSUMS} was written")
+            raise ChecksumError(f"{folder / name}: changed since {CHECKSUMS} was written")
 
 
 def write_atomically(path: Path, text: str) -> None:

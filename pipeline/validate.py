@@ -12,7 +12,7 @@ from client.api import PredictClient
 from model.metrics import NE
 from model.signature import METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, TAG, TensorSpec
 from pipeline.dataset.records import Dataset
-from pipeline.errors import ExportError
+from pipeline.errors import ContractError, ScoreError
 from pipeline.evaluate import evaluate
 from pipeline.export import Candidate
 from pipeline.golden import Golden, replay
@@ -36,7 +36,8 @@ class Proof:
 def validate(candidate: Candidate, published: Version | None, dataset: Dataset, *, force: bool = False) -> list[Proof]:
     """Checks a candidate, against the version published before too, and returns what was proven.
 
-    Raises ExportError when something is not as it must be; with `force` a worse score is let through.
+    Raises ContractError, ScoreError, ParityError or ServingError for what is not as it must be; with `force` a worse
+    score is let through.
     """
     folder = candidate.folder
     check_signatures(folder)
@@ -63,46 +64,46 @@ def _compare(ne: float, published: Version | None, dataset: Dataset, *, force: b
     compared = f"NE {ne:.2f} % on {dataset.count('eval')} photos, version {published.number} has {before:.2f} %"
     # Written so that NaN is worse than anything.
     if not (ne <= before + NE_TOLERANCE or force):
-        raise ExportError(
+        raise ScoreError(
             f"The candidate is worse: {compared}; at most {NE_TOLERANCE} more is allowed (--force overrules)"
         )
     return Proof("score", compared)
 
 
 def check_signatures(folder: Path) -> None:
-    """Raises ExportError, naming the first difference, when a SavedModel's signatures are not the contract."""
+    """Raises ContractError, naming the first difference, when a SavedModel's signatures are not the contract."""
     path = folder / "saved_model.pb"
     try:
         saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ExportError(f"{path}: cannot be read: {error}") from error
+        raise ContractError(f"{path}: cannot be read: {error}") from error
     graphs = [graph for graph in saved_model.meta_graphs if list(graph.meta_info_def.tags) == [TAG]]
     if len(graphs) != 1:
-        raise ExportError(f"{path}: expected one graph with the tag set '{TAG}', found {len(graphs)}")
+        raise ContractError(f"{path}: expected one graph with the tag set '{TAG}', found {len(graphs)}")
     signatures = graphs[0].signature_def
     if set(signatures) != set(SIGNATURES):
-        raise ExportError(f"{path}: has the signatures {sorted(signatures)}, expected {sorted(SIGNATURES)}")
+        raise ContractError(f"{path}: has the signatures {sorted(signatures)}, expected {sorted(SIGNATURES)}")
     for key, contract in SIGNATURES.items():
         found, where = signatures[key], f"{path}: signature {key}"
         if found.method_name != METHOD:
-            raise ExportError(f"{where}: method is {found.method_name!r}, expected {METHOD!r}")
+            raise ContractError(f"{where}: method is {found.method_name!r}, expected {METHOD!r}")
         _check_tensors(found.inputs, (contract.input,), f"{where}: inputs")
         _check_tensors(found.outputs, OUTPUTS, f"{where}: outputs")
         tensor = found.inputs[contract.input.name].name
         if tensor != contract.tensor:
-            raise ExportError(f"{where}: input tensor is {tensor}, expected {contract.tensor}")
+            raise ContractError(f"{where}: input tensor is {tensor}, expected {contract.tensor}")
 
 
 def _check_tensors(found: dict[str, meta_graph_pb2.TensorInfo], expected: tuple[TensorSpec, ...], where: str) -> None:
     names = {spec.name for spec in expected}
     if set(found) != names:
-        raise ExportError(f"{where} are {sorted(found)}, expected {sorted(names)}")
+        raise ContractError(f"{where} are {sorted(found)}, expected {sorted(names)}")
     for spec in expected:
         info = found[spec.name]
         shape = tuple(dimension.size for dimension in info.tensor_shape.dim)
         dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
         if (_DTYPES.get(dtype, dtype), shape) != (spec.dtype, spec.shape):
-            raise ExportError(f"{where}: {spec.name} is {dtype} {shape}, expected {spec.dtype} {spec.shape}")
+            raise ContractError(f"{where}: {spec.name} is {dtype} {shape}, expected {spec.dtype} {spec.shape}")
 
 
 _DTYPES = {"float": "float32"}

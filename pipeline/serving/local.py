@@ -7,6 +7,7 @@ import time
 from client.api import PredictClient
 from client.errors import ClientError
 from model.signature import BYTES, MODEL_NAME
+from pipeline import policy as policies
 from pipeline.config import Settings
 from pipeline.console import console
 from pipeline.errors import ServingError
@@ -27,16 +28,9 @@ def serve(settings: Settings) -> None:
     server = process.running(settings.server)
     if server:
         console.print(f"Already running, process {server.pid}")
-    else:
-        log = settings.server / "server.log"
-        server = process.start(store.folder, MODEL_NAME, log, settings.grpc_port, settings.rest_port)
-        process.remember(server, settings.server)
-        console.print(f"Started model_server, process {server.pid}, log in {log}")
-    try:
         version = wait_until_available(server, MODEL_NAME, START_SECONDS)
-    except ServingError:
-        server.stop()
-        raise
+    else:
+        server, version = _start(settings, store)
     url = f"http://{server.rest_target}/v1/models/{MODEL_NAME}"
     photo = sample(latest.folder)
     console.print(
@@ -49,6 +43,25 @@ def serve(settings: Settings) -> None:
         f"""$(base64 < {photo} | tr -d '\\n')'"}}]}}' | curl -d @- {url}:predict""",
         markup=False,
     )
+
+
+def _start(settings: Settings, store: ModelStore) -> tuple[process.ServerProcess, int]:
+    # Written anew: it names the store by its absolute path, which changes when the project is moved.
+    policies.write(store, policies.read(store))
+    log = settings.server / "server.log"
+    flags = (
+        f"--model_config_file={policies.path(store).resolve()}",
+        "--model_config_file_poll_wait_seconds=1",
+        "--allow_version_labels_for_unavailable_models=true",
+    )
+    server = process.start(flags, log, settings.grpc_port, settings.rest_port)
+    process.remember(server, settings.server)
+    console.print(f"Started model_server, process {server.pid}, log in {log}")
+    try:
+        return server, wait_until_available(server, MODEL_NAME, START_SECONDS)
+    except ServingError:
+        server.stop()
+        raise
 
 
 def stop(settings: Settings) -> None:

@@ -79,10 +79,8 @@ class ServerProcess:
         return process if alive else None
 
 
-def start(
-    base: Path, model: str, log: Path, grpc_port: int, rest_port: int, flags: tuple[str, ...] = ()
-) -> ServerProcess:
-    """Starts a server over `base`, with the official binary's own flags. It lives on when this process ends.
+def start(flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int) -> ServerProcess:
+    """Starts a server with the official binary's own flags. It lives on when this process ends.
 
     Raises ServingError when a port is taken.
     """
@@ -93,8 +91,6 @@ def start(
         *(sys.executable, "-m", "model_server"),
         f"--port={grpc_port}",
         f"--rest_api_port={rest_port}",
-        f"--model_name={model}",
-        f"--model_base_path={base.resolve()}",
         *flags,
     ]
     with log.open("w") as file:
@@ -106,8 +102,12 @@ def start(
 
 @contextmanager
 def throw_away(base: Path, model: str, log: Path) -> Iterator[ServerProcess]:
-    """A server on free ports, stopped at the end. It gives up on a broken model at once."""
-    with start(base, model, log, _free_port(), _free_port(), ("--max_num_load_retries=0",)) as server:
+    """A server of the newest version below `base`, on free ports, stopped at the end.
+
+    It gives up on a broken model at once.
+    """
+    flags = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0")
+    with start(flags, log, _free_port(), _free_port()) as server:
         yield server
 
 
