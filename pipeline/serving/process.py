@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +33,8 @@ class ServerProcess:
     grpc_port: int
     rest_port: int
     log: str
+    child: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
+    """Set in the process that started it, which has to take note of its end."""
 
     @property
     def grpc_target(self) -> str:
@@ -69,6 +71,8 @@ class ServerProcess:
             process.kill()
         except psutil.NoSuchProcess:
             pass
+        if self.child:
+            self.child.wait()
 
     def _process(self) -> psutil.Process | None:
         try:
@@ -97,7 +101,7 @@ def start(flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int) -> 
         child = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
-    return ServerProcess(child.pid, psutil.Process(child.pid).create_time(), grpc_port, rest_port, str(log))
+    return ServerProcess(child.pid, psutil.Process(child.pid).create_time(), grpc_port, rest_port, str(log), child)
 
 
 @contextmanager
@@ -113,7 +117,8 @@ def throw_away(base: Path, model: str, log: Path) -> Iterator[ServerProcess]:
 
 def remember(server: ServerProcess, folder: Path) -> None:
     """Notes the background server, for `running`."""
-    (folder / _STATE).write_text(json.dumps(asdict(server)))
+    known = {each.name: getattr(server, each.name) for each in fields(server) if each.name != "child"}
+    (folder / _STATE).write_text(json.dumps(known))
 
 
 def running(folder: Path) -> ServerProcess | None:
