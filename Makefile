@@ -6,7 +6,7 @@ LAUNCH = @$(PYTHON) -m pipeline.launch --runtime $(RUNTIME)
 VENV = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train export serve predict status stop clean test lint format lock
+.PHONY: help train export serve predict status versions promote rollback verify stop clean test lint format lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
@@ -14,7 +14,7 @@ help: ## Print this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 	@echo
 	@echo "Variables:  DATA=<folder of annotated photos>  PRESET=demo|photos|tiny  IMAGE=<photo>"
-	@echo "            RUNTIME=auto|docker|local  PYTHON=<a Python 3.9 to 3.11>"
+	@echo "            VERSION=<number>  LABEL=stable|canary  RUNTIME=auto|docker|local  PYTHON=<a Python 3.9 to 3.11>"
 
 train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 	$(LAUNCH) train $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET))
@@ -30,6 +30,18 @@ predict: ## Ask the running server about IMAGE.
 
 status: ## Say what runs, which version, since when.
 	$(LAUNCH) status
+
+versions: ## List the published versions: score, labels, state in the server.
+	$(LAUNCH) versions
+
+promote: ## Move LABEL (stable) to VERSION.
+	$(LAUNCH) promote $(VERSION) $(if $(LABEL),--label $(LABEL))
+
+rollback: ## Move LABEL (stable) back; without labels, serve the version before.
+	$(LAUNCH) rollback $(if $(LABEL),--label $(LABEL))
+
+verify: ## Replay the golden requests: is what answers what was trained?
+	$(LAUNCH) verify $(if $(LABEL),--label $(LABEL))
 
 stop: ## End the background server.
 	$(LAUNCH) stop

@@ -27,7 +27,9 @@ app = typer.Typer(
 )
 """Commands import their stage when they run: `status` need not wait for TensorFlow."""
 
-DATA = typer.Option(None, "--data", help="Folder of annotated photos, FashionAI layout. Default: drawn garments.")
+DATA = typer.Option(
+    None, "--data", "--source", help="Folder of annotated photos, FashionAI layout. Default: drawn garments."
+)
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
 PRESET = typer.Option(None, "--preset", help=f"{', '.join(PRESETS)}. Default: demo, or photos where --data is given.")
 

@@ -9,16 +9,17 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from client.api import PredictClient
+from client.errors import ClientError
 from model.metrics import NE
 from model.signature import METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, TAG, TensorSpec
 from pipeline.dataset.records import Dataset
-from pipeline.errors import ContractError, ScoreError
+from pipeline.errors import ContractError, ParityError, ScoreError
 from pipeline.evaluate import evaluate
 from pipeline.export import Candidate
 from pipeline.golden import Golden, replay
 from pipeline.serving.process import throw_away
 from pipeline.serving.server import wait_until_available
-from pipeline.store import Version
+from pipeline.store import Version, verify_checksums
 
 LOAD_SECONDS = 120.0
 NE_TOLERANCE = 0.5
@@ -36,10 +37,11 @@ class Proof:
 def validate(candidate: Candidate, published: Version | None, dataset: Dataset, *, force: bool = False) -> list[Proof]:
     """Checks a candidate, against the version published before too, and returns what was proven.
 
-    Raises ContractError, ScoreError, ParityError or ServingError for what is not as it must be; with `force` a worse
-    score is let through.
+    Raises ChecksumError, ContractError, ScoreError, ParityError or ServingError for what is not as it must be; with
+    `force` a worse score is let through.
     """
     folder = candidate.folder
+    verify_checksums(folder)
     check_signatures(folder)
     proofs = [Proof("signatures", f"{', '.join(SIGNATURES)} are the contract, read back from the SavedModel")]
     proofs.append(_compare(evaluate(folder, dataset)[NE], published, dataset, force=force))
@@ -49,12 +51,19 @@ def validate(candidate: Candidate, published: Version | None, dataset: Dataset, 
         proofs.append(Proof("server", "a server loaded it, warm-up requests included"))
         for transport, target in (("grpc", server.grpc_target), ("rest", server.rest_target)):
             with PredictClient(target, transport) as client:  # type: ignore[arg-type]
-                largest = replay(golden, client)
+                largest = _replay(golden, client)
             how = (
                 f"{len(golden.files)} pictures through {len(SIGNATURES)} signatures, differences at most {largest:.1g}"
             )
             proofs.append(Proof(f"golden requests, {transport}", how))
     return proofs
+
+
+def _replay(golden: Golden, client: PredictClient) -> float:
+    try:
+        return replay(golden, client)
+    except ClientError as error:
+        raise ParityError(f"A golden request was not answered: {error}") from error
 
 
 def _compare(ne: float, published: Version | None, dataset: Dataset, *, force: bool) -> Proof:

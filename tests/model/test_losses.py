@@ -32,6 +32,17 @@ def test_position_loss_is_lowest_at_the_truth() -> None:
     assert losses[0] < losses[1]
 
 
+def test_the_map_of_an_absent_point_should_say_nothing() -> None:
+    """Beside a point that is there, an absent one costs least when its map is even, wherever its label would be."""
+    v = tf.constant([[VISIBLE] + [ABSENT] * (KEYPOINT_COUNT - 1)])
+    xy = tf.fill([1, KEYPOINT_COUNT, 2], 0.5)
+    sure = heads_at(0.5)
+    even = np.array(sure.x_logits)
+    even[:, 1:] = 0
+    silent = sure._replace(x_logits=tf.constant(even), y_logits=tf.constant(even))
+    assert float(position_loss(silent, xy, v, LossConfig())) < float(position_loss(sure, xy, v, LossConfig()))
+
+
 def test_absent_points_have_no_position_to_learn() -> None:
     """The loss of a picture without any point is zero, not NaN, wherever the network looks."""
     assert loss(0.9, -1.0, ABSENT) == 0.0
