@@ -9,7 +9,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-NAMES = ("client", "serving")
+NAMES = ("batching", "client", "folder", "serving", "swap")
 
 
 def main() -> None:

@@ -13,21 +13,16 @@ from typing import Any
 import numpy as np
 import requests
 
-from benchmarks import report
+from benchmarks import report, subject
 from benchmarks.measure import alternate
 from client import PredictClient
-from model.signature import BYTES, DEFAULT, MODEL_NAME, TAG, UINT8, Signature
-from pipeline.config import Settings
+from model.signature import BYTES, DEFAULT, MODEL_NAME, UINT8, Signature
 from pipeline.golden import Golden
-from pipeline.serving.process import throw_away
-from pipeline.serving.server import wait_until_available
-from pipeline.store import ModelStore
 
 ROUNDS, QUICK_ROUNDS = 200, 40
 JSON_ROUNDS = 5
 """Pixels as JSON take about a second each: few rounds tell."""
-
-Inputs = dict[str, Any]
+DOORS = {"uint8": UINT8, "bytes": BYTES, "float": DEFAULT}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,26 +32,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, folder: Path) -> None:
     """One picture a request, one request at a time."""
-    version = ModelStore(Settings.from_environment().models, MODEL_NAME).latest()
-    if version is None:
-        raise SystemExit("No version is published: `make train export` first.")
-    golden = Golden.load(version.folder)
-    first = {
-        signature: {name: values[:1] for name, values in inputs.items()} for signature, inputs in golden.requests()
-    }
+    version, golden = subject.published()
     rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
     with (
-        _targets(arguments, version.folder.parent) as (grpc_target, rest_target),
+        _targets(arguments, version.parent) as (grpc_target, rest_target),
         PredictClient(grpc_target) as grpc,
         PredictClient(rest_target, "rest") as rest,
     ):
-        timings = alternate(_cases(version.folder, golden, first, grpc, rest), rounds)
+        local = subject.in_process(version, *DOORS.values())
+        timings = []
+        for name, door in DOORS.items():
+            inputs = subject.pictures(golden, door, 1)
+            (values,) = inputs.values()
+            cases: dict[str, Callable[[], object]] = {
+                f"in-process {name}": lambda door=door, values=values: local[door](values),  # type: ignore[misc]
+                f"gRPC {name}": lambda door=door, inputs=inputs: grpc.run(inputs, signature=door.key),  # type: ignore[misc]
+            }
+            if door == BYTES:
+                cases["REST bytes"] = lambda: rest.predict(golden.files[0])
+            timings += alternate(cases, rounds)
         url = f"http://{rest_target}/v1/models/{MODEL_NAME}:predict"
-        timings += alternate(_json_cases(first, url), JSON_ROUNDS, warm_up=1)
+        timings += alternate(_json_cases(golden, url), JSON_ROUNDS, warm_up=1)
     by_name = {timing.name: timing for timing in timings}
     rows, results = [], {}
     for timing in timings:
-        base = by_name.get(f"in-process {timing.name.split()[1]}", timing)
+        base = by_name[f"in-process {timing.name.split()[1]}"]
         ratio, low, high = timing.ratio(base)
         sizes = [timing.percentile(percent) for percent in (50, 95, 99)]
         rows.append([timing.name, *(f"{size:.2f}" for size in sizes), f"{ratio:.2f} ({low:.2f} to {high:.2f})"])
@@ -71,50 +71,20 @@ def _targets(arguments: argparse.Namespace, base: Path) -> Iterator[tuple[str, s
     if arguments.target:
         yield arguments.target, arguments.rest_target
         return
-    log = Settings.from_environment().server / "benchmark.log"
-    with throw_away(base, MODEL_NAME, log) as server:
-        wait_until_available(server, MODEL_NAME, 60)
+    with subject.server(base) as server:
         yield server.grpc_target, server.rest_target
 
 
-def _cases(
-    folder: Path, golden: Golden, first: dict[Signature, Inputs], grpc: PredictClient, rest: PredictClient
-) -> dict[str, Callable[[], object]]:
-    file = golden.files[0]
-    cases: dict[str, Callable[[], object]] = {}
-    for signature, name in ((UINT8, "uint8"), (BYTES, "bytes"), (DEFAULT, "float")):
-        cases[f"in-process {name}"] = _in_process(folder, signature, first[signature])
-        cases[f"gRPC {name}"] = lambda signature=signature: grpc.run(first[signature], signature=signature.key)  # type: ignore[misc]
-    cases["REST bytes"] = lambda: rest.predict(file)
-    return cases
+def _json_cases(golden: Golden, url: str) -> dict[str, Callable[[], object]]:
+    """Requests written by hand, the article's way among them. Writing the JSON is part of it."""
 
-
-def _in_process(folder: Path, signature: Signature, inputs: Inputs) -> Callable[[], object]:
-    """The SavedModel in a session of this process: what remains when there is no network."""
-    import tensorflow as tf
-
-    with tf.Graph().as_default() as graph:
-        session = tf.compat.v1.Session(graph=graph)
-        loaded = tf.compat.v1.saved_model.load(session, [TAG], str(folder))
-        outputs = [info.name for info in loaded.signature_def[signature.key].outputs.values()]
-        call = session.make_callable(outputs, [signature.tensor])
-    (values,) = inputs.values()
-    return lambda: call(values)
-
-
-def _json_cases(first: dict[Signature, Inputs], url: str) -> dict[str, Callable[[], object]]:
-    """The article's way: pixels written as JSON. Building the request is part of it, as for all others."""
-
-    def send(body: dict[str, Any]) -> None:
+    def send(door: Signature, instance: Any) -> None:
+        body = {"signature_name": door.key, "instances": [instance]}
         requests.post(url, json.dumps(body), timeout=60).raise_for_status()
 
-    def pixels(signature: Signature) -> dict[str, Any]:
-        (values,) = first[signature].values()
-        return {"signature_name": signature.key, "instances": np.asarray(values).tolist()}
-
-    encoded = base64.b64encode(first[BYTES][BYTES.input.name][0]).decode()
+    pixels, file = golden.pixels[0], golden.files[0]
     return {
-        "REST float JSON": lambda: send(pixels(DEFAULT)),
-        "REST uint8 JSON": lambda: send(pixels(UINT8)),
-        "REST b64 by hand": lambda: send({"signature_name": BYTES.key, "instances": [{"b64": encoded}]}),
+        "REST float JSON": lambda: send(DEFAULT, pixels.astype(np.float32).tolist()),
+        "REST uint8 JSON": lambda: send(UINT8, pixels.tolist()),
+        "REST bytes by hand": lambda: send(BYTES, {"b64": base64.b64encode(file).decode()}),
     }

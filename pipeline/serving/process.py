@@ -105,13 +105,13 @@ def start(flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int) -> 
 
 
 @contextmanager
-def throw_away(base: Path, model: str, log: Path) -> Iterator[ServerProcess]:
+def throw_away(base: Path, model: str, log: Path, flags: tuple[str, ...] = ()) -> Iterator[ServerProcess]:
     """A server of the newest version below `base`, on free ports, stopped at the end.
 
     It gives up on a broken model at once.
     """
-    flags = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0")
-    with start(flags, log, _free_port(), _free_port()) as server:
+    own = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0")
+    with start((*own, *flags), log, _free_port(), _free_port()) as server:
         yield server
 
 
