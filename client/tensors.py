@@ -40,6 +40,14 @@ def dtype_name(number: int) -> str:
 
 def encode(array: NDArray[Any]) -> pb.TensorProto:
     """A TensorProto of any shape; dtype object holds bytes. Raises InvalidInput for what cannot be a tensor."""
+    tensor, content = parts(array)
+    tensor.tensor_content = bytes(content)
+    return tensor
+
+
+def parts(array: NDArray[Any]) -> tuple[pb.TensorProto, memoryview]:
+    """A TensorProto without its `tensor_content`, and that content, not copied: it is most of a request."""
+    content = memoryview(b"")
     tensor = pb.TensorProto(tensor_shape={"dim": [{"size": size} for size in array.shape]})
     if array.dtype == object:
         if not all(isinstance(value, bytes) for value in array.flat):
@@ -48,10 +56,11 @@ def encode(array: NDArray[Any]) -> pb.TensorProto:
         tensor.string_val.extend(array.flat)
     elif array.dtype.name in _NUMBERS:
         tensor.dtype = _NUMBERS[array.dtype.name]
-        tensor.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        content = little.reshape(-1).view(np.uint8).data
     else:
         raise InvalidInput(f"an array of {array.dtype} cannot be sent; there are {', '.join(_NUMBERS)} and bytes")
-    return tensor
+    return tensor, content
 
 
 def decode(tensor: pb.TensorProto, name: str = "tensor") -> NDArray[Any]:
