@@ -20,31 +20,38 @@ class LossConfig:
     sigma: float = 1.0
     occluded: float = 0.5
     """An occluded point's position is annotated less surely than a visible one's, so it counts less."""
+    absent: float = 0.1
+    """The map of an absent point is pushed towards saying nothing, so that how sure it is tells what is there."""
     distance: float = 10.0
-    visibility: float = 0.3
+    visibility: float = 1.0
 
 
 def position_loss(heads: Heads, xy: tf.Tensor, v: tf.Tensor, config: LossConfig) -> tf.Tensor:
-    """Mean over the points that are in the picture; an absent point has no coordinates and does not count.
+    """Mean over the points that are in the picture.
 
     Cross-entropy of each map's column and row marginals against a Gaussian round the truth, plus the L1 distance of
-    its centre of mass (integral regression, Sun et al., 2018). `xy`: (N, K, 2) fractions. `v`: (N, K) classes. Scalar.
+    its centre of mass (integral regression, Sun et al., 2018). An absent point has no coordinates: its marginals are
+    compared with an even spread instead. `xy`: (N, K, 2) fractions. `v`: (N, K) classes. Scalar.
     """
-    weight = tf.where(tf.equal(v, OCCLUDED), config.occluded, 1.0) * tf.cast(tf.not_equal(v, ABSENT), tf.float32)
-    cross_entropy = _marginal(heads.x_logits, xy[..., 0], config.sigma) + _marginal(
-        heads.y_logits, xy[..., 1], config.sigma
+    absent = tf.equal(v, ABSENT)
+    present = tf.where(absent, 0.0, tf.where(tf.equal(v, OCCLUDED), config.occluded, 1.0))
+    cross_entropy = sum(
+        _marginal(logits, xy[..., axis], absent, config.sigma)
+        for axis, logits in enumerate((heads.x_logits, heads.y_logits))
     )
     distance = tf.reduce_sum(tf.abs(heads.mean_xy - xy), axis=2)
-    return tf.math.divide_no_nan(
-        tf.reduce_sum(weight * (cross_entropy + config.distance * distance)), tf.reduce_sum(weight)
-    )
+    total = (
+        present + config.absent * tf.cast(absent, tf.float32)
+    ) * cross_entropy + present * config.distance * distance
+    return tf.math.divide_no_nan(tf.reduce_sum(total), tf.reduce_sum(present))
 
 
-def _marginal(logits: tf.Tensor, truth: tf.Tensor, sigma: float) -> tf.Tensor:
-    """(N, K, G) logits and (N, K) fractions -> (N, K) cross-entropy against a Gaussian of `sigma` cells."""
+def _marginal(logits: tf.Tensor, truth: tf.Tensor, absent: tf.Tensor, sigma: float) -> tf.Tensor:
+    """(N, K, G) logits and (N, K) fractions -> (N, K) cross-entropy with a Gaussian, or an even spread."""
     grid = logits.shape[2]
     centres = tf.range(grid, dtype=tf.float32) + 0.5
-    target = tf.nn.softmax(-tf.square(centres - truth[:, :, None] * grid) / (2 * sigma**2))
+    energy = -tf.square(centres - truth[:, :, None] * grid) / (2 * sigma**2)
+    target = tf.nn.softmax(tf.where(absent[:, :, None], 0.0, energy))
     return tf.nn.softmax_cross_entropy_with_logits(target, logits)
 
 

@@ -7,6 +7,7 @@ the result back up to one map of logits for each keypoint.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -108,6 +109,8 @@ class KeypointNetwork(tf.keras.Model):
         self.laterals = [tf.keras.layers.Conv2D(config.neck, 1) for _ in config.widths]
         self.smooth = [ConvNorm(config.neck, config) for _ in config.widths]
         self.maps = tf.keras.layers.Conv2D(KEYPOINT_COUNT, 1)
+        self.kind_hidden = tf.keras.layers.Dense(2 * config.neck, activation="relu")
+        self.kind = tf.keras.layers.Dense(KEYPOINT_COUNT * len(VISIBILITY_NAMES))
         self.visibility_hidden = tf.keras.layers.Dense(config.neck, activation="relu")
         # One linear classifier a keypoint: being hidden means another thing for an armpit than for a hem.
         self.visibility = tf.keras.layers.EinsumDense(
@@ -135,18 +138,23 @@ class KeypointNetwork(tf.keras.Model):
         flat = tf.reshape(logits, [-1, KEYPOINT_COUNT, grid * grid])
         x_logits, y_logits = tf.reduce_logsumexp(logits, 2), tf.reduce_logsumexp(logits, 3)
         attention = tf.nn.softmax(flat)
-        pooled = tf.matmul(
-            tf.stop_gradient(attention),
-            tf.cast(tf.reshape(features, [-1, grid * grid, features.shape[-1]]), tf.float32),
-        )
-        context = tf.repeat(tf.cast(context, tf.float32)[:, None, :], KEYPOINT_COUNT, axis=1)
-        hidden = self.visibility_hidden(tf.concat([pooled, context], 2))
+        mean_xy = tf.stack([_mean(tf.nn.softmax(x_logits)), _mean(tf.nn.softmax(y_logits))], 2)
+        cells = tf.cast(tf.reshape(features, [-1, grid * grid, features.shape[-1]]), tf.float32)
+        # Which points are there is told by what is seen at each (pooled), by the whole picture (context), and by the
+        # maps themselves: how sure each is of its point, and what shape all points make together.
+        pooled = tf.matmul(tf.stop_gradient(attention), cells)
+        sureness = tf.math.log(tf.reduce_max(attention, axis=2)) + math.log(48 * 48) / 2
+        shape = tf.stop_gradient(tf.concat([sureness, tf.reshape(mean_xy - 0.5, [-1, KEYPOINT_COUNT * 2])], 1))
+        whole = tf.concat([tf.cast(context, tf.float32), shape], 1)
+        kind = tf.reshape(self.kind(self.kind_hidden(whole)), [-1, KEYPOINT_COUNT, len(VISIBILITY_NAMES)])
+        whole = tf.repeat(whole[:, None, :], KEYPOINT_COUNT, axis=1)
+        hidden = self.visibility_hidden(tf.concat([pooled, whole], 2))
         return Heads(
             xy=_peak_mean(attention, grid),
-            mean_xy=tf.stack([_mean(tf.nn.softmax(x_logits)), _mean(tf.nn.softmax(y_logits))], 2),
+            mean_xy=mean_xy,
             x_logits=x_logits,
             y_logits=y_logits,
-            visibility_logits=tf.cast(self.visibility(hidden), tf.float32),
+            visibility_logits=tf.cast(kind + self.visibility(hidden), tf.float32),
         )
 
 
