@@ -54,7 +54,10 @@ def tiny() -> Preset:
 
 
 def demo() -> Preset:
-    """`make train`: drawn garments, on two cores."""
+    """`make train`: 1,200 drawn garments, on two cores: half a minute to draw them, 4 minutes to train.
+
+    Measured on two cores of an AMD EPYC: NE 11.7 %, PCK@0.1 0.77, balanced visibility recall 0.57 on 116 of them held out.
+    """
     return Preset(
         name="demo",
         model=ModelConfig(OptimiserConfig(steps=450)),
@@ -65,7 +68,7 @@ def demo() -> Preset:
 
 
 def photos() -> Preset:
-    """`make train DATA=<folder>`: some hundreds of real photos, on two cores."""
+    """`make train DATA=<folder>`: some hundreds of real photos, on two cores. How good it gets was not measured yet."""
     return Preset(name="photos", model=ModelConfig(OptimiserConfig(steps=4000, warmup_steps=200)), drawn=4000)
 
 

@@ -36,6 +36,7 @@ def ensure() -> None:
             "--disable-pip-version-check",
             "install",
             "--quiet",
+            "--quiet",
             "--requirement",
             str(LOCK),
         ]
