@@ -56,7 +56,7 @@ def tiny() -> Preset:
 def demo() -> Preset:
     """`make train`: 1,200 drawn garments, on two cores: half a minute to draw them, 4 minutes to train.
 
-    Measured on two cores of an AMD EPYC: NE 11.7 %, PCK@0.1 0.77, balanced visibility recall 0.57 on 116 of them held out.
+    Measured on two cores of an AMD EPYC: NE 11.7 %, PCK@0.1 0.77, balanced visibility recall 0.57 on the 116 held out.
     """
     return Preset(
         name="demo",
