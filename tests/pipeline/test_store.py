@@ -88,7 +88,7 @@ def test_a_second_publisher_is_told_so(tmp_path: Path) -> None:
         folder = candidate(staging)
         with (tmp_path / ".lock").open("w") as other:
             fcntl.flock(other, fcntl.LOCK_EX)
-            with pytest.raises(ExportError, match="another process is publishing"):
+            with pytest.raises(ExportError, match="another process is changing the store"):
                 store.publish(folder)
         assert store.publish(folder).number == 1
 
