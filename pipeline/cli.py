@@ -216,6 +216,6 @@ def main() -> None:
     except PipelineError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except ClientError as error:
+    except (ClientError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(PipelineError.exit_code)

@@ -17,6 +17,7 @@ from model.model_fn import ModelConfig, OptimiserConfig
 from model.network import NetworkConfig
 from model.signature import GRPC_PORT, REST_PORT
 from pipeline.dataset.augment import Augmentation
+from pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,23 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT."""
+        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT.
+
+        Raises PipelineError for a port that is none.
+        """
         home = Path(os.environ.get("SEAMLINE_HOME", "var"))
         return cls(
             data=home / "data",
             runs=home / "runs",
             models=home / "models",
             server=home / "server",
-            grpc_port=int(os.environ.get("SEAMLINE_GRPC_PORT", GRPC_PORT)),
-            rest_port=int(os.environ.get("SEAMLINE_REST_PORT", REST_PORT)),
+            grpc_port=_port("SEAMLINE_GRPC_PORT", GRPC_PORT),
+            rest_port=_port("SEAMLINE_REST_PORT", REST_PORT),
         )
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        raise PipelineError(f"{variable} is {text!r}; expected a port from 1 to 65535")
+    return int(text)

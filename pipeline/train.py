@@ -14,7 +14,7 @@ from pipeline.config import Preset
 from pipeline.console import console, progress
 from pipeline.dataset.input_fn import eval_input_fn, train_input_fn
 from pipeline.dataset.records import Dataset
-from pipeline.errors import TrainingError
+from pipeline.errors import DataError, TrainingError
 from pipeline.hooks import BestCheckpoint, Checkpoint, Stop, StopBeforeEvaluation, TrainingLine, stop_on_signal
 
 v1 = tf.compat.v1
@@ -34,6 +34,11 @@ def train(dataset: Dataset, preset: Preset, folder: Path) -> Checkpoint:
         raise TrainingError(f"{folder}: cannot be written: {error}") from error
     except tf.errors.ResourceExhaustedError as error:
         raise TrainingError(f"{folder}: out of memory or disk: {error.message.splitlines()[0]}") from error
+    except tf.errors.DataLossError as error:
+        raise DataError(
+            f"{dataset.folder}: a record is damaged ({error.message.splitlines()[0]}). "
+            f"Delete the folder to have it made again."
+        ) from error
     except v1.train.NanLossDuringTrainingError as error:
         raise TrainingError(
             f"{folder}: the loss is no longer a number. Lower the learning rate of preset {preset.name} "

@@ -86,6 +86,18 @@ def test_a_server_that_is_not_running(seamline: Seamline, tmp_path: Path) -> Non
         assert f"127.0.0.1:{port}" in one_line(seamline.run(*PREDICT, how, str(tmp_path / "a.png"), code=4))
 
 
+def test_a_port_that_is_none(seamline: Seamline) -> None:
+    """The variable is named, and what it may hold."""
+    seamline.environment["SEAMLINE_REST_PORT"] = "web"
+    assert "SEAMLINE_REST_PORT is 'web'" in one_line(seamline.pipeline("status", code=1))
+
+
+def test_a_home_that_cannot_be_written(seamline: Seamline) -> None:
+    """The folder is named."""
+    seamline.home.write_text("a file where a folder should be")
+    assert str(seamline.home) in seamline.pipeline("data", "--preset", "tiny", code=1)
+
+
 def test_a_damaged_data_set_says_what_to_delete(seamline: Seamline, tmp_path: Path) -> None:
     """dataset.json that is not JSON: which file, and that it can be made again."""
     seamline.pipeline("data", "--preset", "tiny")

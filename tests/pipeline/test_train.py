@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.config import Preset, tiny
-from pipeline.errors import TrainingError
+from pipeline.errors import DataError, TrainingError
 from pipeline.prepare import prepare
 from pipeline.train import step_of, train
 
@@ -119,6 +119,15 @@ def test_a_loss_that_is_not_a_number_says_what_to_do(home: Path, tmp_path: Path)
     wild = replace(small.model, optimiser=replace(small.model.optimiser, learning_rate=float("nan")))
     with pytest.raises(TrainingError, match=r"no longer a number.*learning rate of preset tiny"):
         train(prepare(None, "tiny", home / "data"), replace(small, model=wild), tmp_path / "run")
+
+
+def test_a_damaged_record_says_what_to_delete(home: Path, tmp_path: Path) -> None:
+    """A shard that was cut short: its data set is named, and that it can be made again."""
+    dataset = prepare(None, "tiny", tmp_path / "data")
+    shard = Path(dataset.shards("train")[0])
+    shard.write_bytes(shard.read_bytes()[:-1000])
+    with pytest.raises(DataError, match=rf"{dataset.folder}: a record is damaged.*Delete the folder"):
+        train(dataset, preset(10), tmp_path / "run")
 
 
 def test_served_are_the_averaged_weights(home: Path, tmp_path: Path) -> None:
