@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from model.signature import MODEL_NAME, TAG, Signature
-from pipeline.config import Settings
 from pipeline.golden import Golden
 from pipeline.serving.process import ServerProcess, throw_away
 from pipeline.serving.server import wait_until_available
+from pipeline.settings import Settings
 from pipeline.store import ModelStore
 
 Inputs = dict[str, Any]

@@ -6,12 +6,14 @@ import json
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model.signature import MODEL_NAME
-from pipeline.config import Preset
-from pipeline.dataset.records import Dataset
-from pipeline.hooks import Checkpoint
+
+if TYPE_CHECKING:
+    from pipeline.config import Preset
+    from pipeline.dataset.records import Dataset
+    from pipeline.hooks import Checkpoint
 
 CARD = "assets.extra/model_card.json"
 TEXT = "assets.extra/model_card.txt"

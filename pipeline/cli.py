@@ -14,9 +14,9 @@ import typer
 
 from client.errors import ClientError
 from model.signature import MODEL_NAME
-from pipeline.config import PRESETS, Settings
 from pipeline.console import console
 from pipeline.errors import PipelineError, ServingError
+from pipeline.settings import Settings
 from pipeline.store import ModelStore
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ DATA = typer.Option(
     None, "--data", "--source", help="Folder of annotated photos, FashionAI layout. Default: drawn garments."
 )
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
-PRESET = typer.Option(None, "--preset", help=f"{', '.join(PRESETS)}. Default: demo, or photos where --data is given.")
+PRESET = typer.Option(None, "--preset", help="demo, photos or tiny. Default: demo, or photos where --data is given.")
 
 
 @app.command()
@@ -54,6 +54,7 @@ def data(
 @app.command()
 def train(source: Optional[Path] = DATA, preset: Optional[str] = PRESET) -> None:
     """Train, or go on training, and keep the best checkpoint."""
+    from pipeline.config import PRESETS
     from pipeline.prepare import prepare
     from pipeline.runs import open_run
     from pipeline.train import train as train_stage
@@ -203,6 +204,8 @@ def _warn_of_canary(store: ModelStore) -> None:
 
 
 def _preset(name: str | None, source: Path | None) -> str:
+    from pipeline.config import PRESETS
+
     chosen = name or ("photos" if source else "demo")
     if chosen not in PRESETS:
         raise typer.BadParameter(f"{chosen!r} is not one of {', '.join(PRESETS)}", param_hint="--preset")

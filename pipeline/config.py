@@ -1,23 +1,15 @@
-"""Named presets of the whole job, and the paths and ports that the environment may set.
-
-Hyper-parameters come from presets only; the environment names places (`Settings`), so that a run can be told from its
-preset and its data alone.
-"""
+"""Named presets of the whole job. Hyper-parameters come from here only: a run is its preset and its data."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Callable
 
 from model.model_fn import ModelConfig, OptimiserConfig
 from model.network import NetworkConfig
-from model.signature import GRPC_PORT, REST_PORT
 from pipeline.dataset.augment import Augmentation
-from pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True)
@@ -74,39 +66,3 @@ def photos() -> Preset:
 
 
 PRESETS: Mapping[str, Callable[[], Preset]] = {"tiny": tiny, "demo": demo, "photos": photos}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Places and ports. `from_environment` is the only reader of SEAMLINE_* variables in this package."""
-
-    data: Path
-    runs: Path
-    models: Path
-    server: Path
-    """Where the local server's log and state are."""
-    grpc_port: int
-    rest_port: int
-
-    @classmethod
-    def from_environment(cls) -> Settings:
-        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT.
-
-        Raises PipelineError for a port that is none.
-        """
-        home = Path(os.environ.get("SEAMLINE_HOME", "var"))
-        return cls(
-            data=home / "data",
-            runs=home / "runs",
-            models=home / "models",
-            server=home / "server",
-            grpc_port=_port("SEAMLINE_GRPC_PORT", GRPC_PORT),
-            rest_port=_port("SEAMLINE_REST_PORT", REST_PORT),
-        )
-
-
-def _port(variable: str, default: int) -> int:
-    text = os.environ.get(variable, str(default))
-    if not (text.isdecimal() and 0 < int(text) < 65536):
-        raise PipelineError(f"{variable} is {text!r}; expected a port from 1 to 65535")
-    return int(text)

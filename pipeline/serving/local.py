@@ -8,12 +8,12 @@ from client.api import PredictClient
 from client.errors import ClientError
 from model.signature import BYTES, MODEL_NAME
 from pipeline import policy as policies
-from pipeline.config import Settings
 from pipeline.console import console
 from pipeline.errors import ServingError
 from pipeline.golden import sample
 from pipeline.serving import process
 from pipeline.serving.server import wait_until_available
+from pipeline.settings import Settings
 from pipeline.store import ModelStore
 
 START_SECONDS = 120.0

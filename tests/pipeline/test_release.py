@@ -14,12 +14,12 @@ from client import PredictClient
 from client.errors import ClientError
 from model.signature import MODEL_NAME
 from pipeline import policy, release
-from pipeline.config import Settings
 from pipeline.errors import ServingError
 from pipeline.policy import Policy
 from pipeline.release import Releases
 from pipeline.serving import process
 from pipeline.serving.server import wait_until_available
+from pipeline.settings import Settings
 from pipeline.store import ModelStore, write_checksums
 from tests.model_server.model_server_support import free_port, save_half_plus
 
