@@ -35,10 +35,14 @@ def find_photos(arguments: Sequence[str]) -> list[str]:
 
 
 def watch(folder: str, seconds: float = 0.5) -> Iterator[list[str]]:
-    """For ever: the photos that came into the folder since the last look, each once it has stopped growing."""
+    """For ever: the photos that come into the folder from now on, each once it has stopped growing."""
     if not Path(folder).is_dir():
         raise InvalidInput(f"{folder}: not a folder that can be watched")
-    done, before = set(_walk(folder)), dict[str, tuple[int, int]]()
+    return _arrivals(folder, set(_walk(folder)), seconds)
+
+
+def _arrivals(folder: str, done: set[str], seconds: float) -> Iterator[list[str]]:
+    before: dict[str, tuple[int, int]] = {}
     while True:
         now = {path: state for path in _walk(folder) if path not in done and (state := _state(path))}
         ready = sorted(path for path, state in now.items() if before.get(path) == state)

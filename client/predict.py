@@ -147,7 +147,9 @@ def run(options: argparse.Namespace) -> int:
         try:
             tally.add_all(_ask(client, photos, options), report, drawings, Progress(len(photos), sys.stderr))
             if options.watch:
-                for arrived in watch(options.watch):
+                arrivals = watch(options.watch)
+                print(f"Watching {options.watch} for new photos; Ctrl-C ends", file=sys.stderr, flush=True)
+                for arrived in arrivals:
                     tally.add_all(_ask(client, arrived, options), report, drawings, Progress(len(arrived), sys.stderr))
                     sys.stdout.flush()
         except KeyboardInterrupt:

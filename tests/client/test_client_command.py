@@ -192,7 +192,7 @@ def test_watch_answers_new_photos_until_ctrl_c(server: Server, photo: Path, tmp_
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        time.sleep(1)
+        assert "Watching" in process.stderr.readline()
         shutil.copy(photo, folder / "new.jpg")
         first = json.loads(process.stdout.readline())
         with (folder / "slow.jpg").open("wb") as file:
