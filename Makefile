@@ -6,7 +6,7 @@ LAUNCH = @$(PYTHON) -m pipeline.launch --runtime $(RUNTIME)
 VENV = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train export serve predict status versions promote rollback verify stop clean test lint format lock
+.PHONY: help train export serve predict status versions promote rollback verify logs gpu-check stop clean test lint format lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
@@ -42,6 +42,12 @@ rollback: ## Move LABEL (stable) back; without labels, serve the version before.
 
 verify: ## Replay the golden requests: is what answers what was trained?
 	$(LAUNCH) verify $(if $(LABEL),--label $(LABEL))
+
+logs: ## Show what the server wrote.
+	$(LAUNCH) logs
+
+gpu-check: ## Can containers use an NVIDIA GPU here, and if not, what is missing?
+	$(LAUNCH) gpu-check
 
 stop: ## End the background server.
 	$(LAUNCH) stop

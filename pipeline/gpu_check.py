@@ -57,8 +57,12 @@ def main() -> int:
 
 def explain(complaint: str) -> str:
     """What is wrong and what to do about it, from what Docker said."""
-    known = next((reason for sign, reason in _REASONS if sign in complaint), "the container did not start.")
-    return f"{known}\nDocker said: {complaint.splitlines()[-1]}"
+    lines = complaint.strip().splitlines()
+    for sign, reason in _REASONS:
+        for line in lines:
+            if sign in line:
+                return f"{reason}\nDocker said: {line}"
+    return f"the container did not start.\nDocker said: {' '.join(lines)}"
 
 
 def _check_engine(compose: Compose) -> None:
