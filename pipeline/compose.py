@@ -42,6 +42,12 @@ class Compose:
         sys.stdout.flush()
         return self._run(*arguments, capture=quiet).returncode
 
+    def build(self, service: str, *, quiet: bool) -> int:
+        """The exit code. Its progress is no part of anybody's answer: it goes to standard error."""
+        sys.stdout.flush()
+        command = [*self._command, "build", *(["--quiet"] if quiet else []), service]
+        return subprocess.run(command, env=self.environment, stdout=sys.stderr, check=False).returncode
+
     def ask(self, *arguments: str) -> str:
         """What it says on standard output; empty where it fails."""
         return self._run(*arguments, capture=True).stdout.strip()

@@ -67,10 +67,12 @@ def explain(complaint: str) -> str:
 
 def _check_engine(compose: Compose) -> None:
     """Before gigabytes of CUDA are built: does the engine start anything at all with a GPU?"""
-    base = compose.build_argument("train", "PYTHON_IMAGE")
-    if not engines.has(base):
-        engines.pull(base)
-    command = ["docker", "run", "--rm", "--gpus", "all", "--network", "none", "--entrypoint", "true", base]
+    image = compose.image("train")
+    if not engines.has(image):
+        image = compose.build_argument("train", "PYTHON_IMAGE")
+    if not engines.has(image):
+        engines.pull(image)
+    command = ["docker", "run", "--rm", "--gpus", "all", "--network", "none", "--entrypoint", "true", image]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise EngineError(explain(done.stderr.strip() or "no reason was given"))

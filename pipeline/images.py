@@ -67,5 +67,5 @@ def _build(service: str, compose: Compose) -> None:
             return
     if not there:
         print(f"Building {image}", flush=True)
-    if compose.call("build", *(["--quiet"] if there else []), service):
+    if compose.build(service, quiet=there):
         raise EngineError(f"{image} could not be built, see above")
