@@ -1,0 +1,129 @@
+"""How containers end: killed, stopped, without a model, without a port."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.containers.job import Job, free_port
+
+
+@pytest.fixture
+def fresh(built: Job) -> Iterator[Job]:
+    """The same images, and volumes in which nothing happened yet."""
+    job = Job(f"{built.name}-fresh")
+    for service in ("train", "serve", "client"):
+        job.run("docker", "tag", f"{built.name}-{service}", f"{job.name}-{service}")
+    try:
+        yield job
+    finally:
+        job.remove()
+
+
+def test_training_that_was_killed_goes_on(fresh: Job) -> None:
+    """SIGKILL after the first checkpoint; the next container goes on from it."""
+    name = f"{fresh.name}-killed"
+    fresh.compose("run", "--detach", "--name", name, "train", "train", "--preset", "tiny")
+    follow = subprocess.Popen(["docker", "logs", "--follow", name], stdout=subprocess.PIPE, text=True)
+    assert follow.stdout is not None
+    try:
+        seen = next((line for line in follow.stdout if line.startswith("Step 3")), "")
+        fresh.run("docker", "kill", "--signal", "KILL", name)
+    finally:
+        follow.stdout.close()
+        follow.kill()
+        follow.wait(10)
+    assert seen
+    assert fresh.run("docker", "wait", name).strip() == "137"
+    fresh.run("docker", "rm", name)
+    said = fresh.make("train", "PRESET=tiny")
+    assert "Going on from step 3 of 6" in said
+    assert "Best checkpoint: step" in said
+
+
+def test_training_that_is_stopped_saves_and_says_so(fresh: Job) -> None:
+    """`docker stop` is SIGTERM: a checkpoint is written, exit code 130, well before the grace period is over."""
+    name = f"{fresh.name}-stopped"
+    fresh.compose("run", "--detach", "--name", name, "train", "train", "--preset", "demo")
+    deadline = time.monotonic() + 150
+    while "Training: " not in fresh.run("docker", "logs", name):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    fresh.run("docker", "stop", "--time", "100", name)
+    log = fresh.run("docker", "logs", name)
+    assert fresh.run("docker", "wait", name).strip() == "130", log
+    fresh.run("docker", "rm", name)
+    assert "Going on from step" in _first_seconds_of_training(fresh)
+
+
+def _first_seconds_of_training(job: Job) -> str:
+    name = f"{job.name}-again"
+    job.compose("run", "--detach", "--name", name, "train", "train", "--preset", "demo")
+    deadline = time.monotonic() + 60
+    log = ""
+    while "Training: " not in log and time.monotonic() < deadline:
+        time.sleep(1)
+        log = job.run("docker", "logs", name)
+    job.run("docker", "rm", "--force", name)
+    return log
+
+
+def test_stop_ends_the_server_in_time(job: Job) -> None:
+    """`docker stop` returns within 5 s, and the exit code says that it was asked: 0 or 143."""
+    container = job.server()
+    started = time.monotonic()
+    job.run("docker", "stop", container)
+    assert time.monotonic() - started < 5
+    assert job.inspect(container)["State"]["ExitCode"] in (0, 143)
+    assert "Started" in job.make("serve")
+    assert "Already running" in job.make("serve")
+
+
+def test_serve_without_a_version_says_what_to_do(fresh: Job) -> None:
+    """Exit code 6, no container left that restarts for ever."""
+    said = fresh.run("python3", "-m", "pipeline.launch", "--runtime", "docker", "serve", code=6)
+    assert "make export" in said
+    assert fresh.server() == ""
+
+
+def test_a_taken_port_is_named(job: Job) -> None:
+    """Exit code 6, the port, and which variables name others; the containers that ran go on."""
+    other = Job(f"{job.name}-port")
+    other.environment["SEAMLINE_GRPC_PORT"] = str(job.grpc_port)
+    other.environment["SEAMLINE_REST_PORT"] = str(free_port())
+    other.run("docker", "tag", f"{job.name}-serve", f"{other.name}-serve")
+    volume = f"{other.name}_models"
+    try:
+        other.run("docker", "volume", "create", "--label", f"com.docker.compose.project={other.name}",
+                  "--label", "com.docker.compose.volume=models", volume)  # fmt: skip
+        copy = "cp -a /from/. /to/"
+        other.run(
+            "docker", "run", "--rm", "--user", "0", "--entrypoint", "sh",
+            "--volume", f"{job.name}_models:/from:ro", "--volume", f"{volume}:/to", f"{job.name}-serve", "-c", copy,
+        )  # fmt: skip
+        said = other.run("python3", "-m", "pipeline.launch", "--runtime", "docker", "serve", code=6)
+    finally:
+        other.remove()
+    assert str(job.grpc_port) in said
+    assert "SEAMLINE_GRPC_PORT" in said
+    assert "is AVAILABLE" in job.make("status")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(os.environ.get("SEAMLINE_TEST_GPU") is None, reason="set SEAMLINE_TEST_GPU on a machine with one")
+def test_a_gpu_is_seen_in_the_training_container(built: Job) -> None:
+    """nvidia-smi and TensorFlow both list it."""
+    assert "can use the GPUs above" in built.make("gpu-check")
+
+
+def test_a_machine_without_a_gpu_is_told_what_is_missing(built: Job) -> None:
+    """`make gpu-check` without the NVIDIA Container Toolkit: what to install, and Docker's own words."""
+    if "nvidia" in built.run("docker", "info", "--format", "{{json .Runtimes}}"):
+        pytest.skip("this engine has the NVIDIA runtime")
+    said = built.run("python3", "-m", "pipeline.launch", "gpu-check", code=9)
+    assert "nvidia-ctk runtime configure" in said
+    assert "could not select device driver" in said
