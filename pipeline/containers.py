@@ -68,7 +68,10 @@ def _serve(compose: Compose, _: list[str]) -> int:
         return _fail(f"The server did not become healthy: {complaint.splitlines()[-1]}{hint}\n{log}")
     print(f"{'Already running' if container == before else 'Started'}, container {container[:12]}")
     grpc, url = _endpoints(compose)
-    version = next(number for number, state in _states(url) if state == "AVAILABLE")
+    try:
+        version = next(number for number, state in _states(url) if state == "AVAILABLE")
+    except (OSError, ValueError, StopIteration) as error:
+        return _fail(f"{url}: healthy a moment ago, and now {error!r}\n{_log(compose)}")
     sample = _copy_sample(container, version)
     print(
         f"\nVersion {version} of {MODEL_NAME} is AVAILABLE\n"

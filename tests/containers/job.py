@@ -87,6 +87,11 @@ class Job:
     def server(self) -> str:
         return self.run("docker", "compose", "ps", "--all", "--quiet", "serve").strip()
 
+    def throw_away_servers(self) -> list[str]:
+        project = f"label=com.docker.compose.project={self.name}"
+        ours = ("--filter", "label=seamline.throw-away-of", "--filter", project)
+        return self.run("docker", "ps", "--all", "--quiet", *ours).split()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.rest_port}/v1/models/keypoints"

@@ -43,8 +43,7 @@ def test_the_candidate_was_proven_by_a_throw_away_server_that_is_gone(job: Job) 
     """The gate asked a server in another container, over gRPC and REST; nothing of it is left."""
     assert "proven: golden requests, grpc" in job.said
     assert "proven: golden requests, rest" in job.said
-    left = job.run("docker", "ps", "--all", "--quiet", "--filter", "label=seamline.throw-away-of")
-    assert left == ""
+    assert job.throw_away_servers() == []
 
 
 def test_the_client_container_gives_one_answer_over_both_transports(job: Job, photo: Path) -> None:
