@@ -33,3 +33,15 @@ def job(built: Job) -> Job:
     """After `make train export serve PRESET=tiny RUNTIME=docker`: version 1 is served."""
     built.said = built.make("train", "export", "serve", "PRESET=tiny")
     return built
+
+
+@pytest.fixture
+def fresh(built: Job) -> Iterator[Job]:
+    """The same images, and volumes in which nothing happened yet."""
+    job = Job(f"{built.name}-fresh")
+    for service in ("train", "serve", "client"):
+        job.run("docker", "tag", f"{built.name}-{service}", f"{job.name}-{service}")
+    try:
+        yield job
+    finally:
+        job.remove()

@@ -5,23 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.containers.job import Job, free_port
-
-
-@pytest.fixture
-def fresh(built: Job) -> Iterator[Job]:
-    """The same images, and volumes in which nothing happened yet."""
-    job = Job(f"{built.name}-fresh")
-    for service in ("train", "serve", "client"):
-        job.run("docker", "tag", f"{built.name}-{service}", f"{job.name}-{service}")
-    try:
-        yield job
-    finally:
-        job.remove()
 
 
 def test_training_that_was_killed_goes_on(fresh: Job) -> None:
