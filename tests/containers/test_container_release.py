@@ -9,9 +9,9 @@ from tests.containers.job import Job
 
 
 def stable(job: Job) -> str:
-    with urllib.request.urlopen(f"{job.url}/labels/stable", timeout=10) as answer:
-        (status,) = json.load(answer)["model_version_status"]
-    return str(status["version"])
+    """The version that answers callers of the label."""
+    with urllib.request.urlopen(f"{job.url}/labels/stable/metadata", timeout=10) as answer:
+        return str(json.load(answer)["model_spec"]["version"])
 
 
 def test_labels_move_in_the_running_server(job: Job) -> None:
