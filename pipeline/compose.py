@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from pipeline.engine import Engine, EngineError
@@ -16,6 +18,7 @@ FILES = ("docker-compose.yml",)
 GPU_FILES = (*FILES, "docker-compose.gpu.yml")
 JOB = "job"
 """The profile of the services that run once, and that `docker compose up` leaves alone."""
+LOOK_SECONDS = 0.3
 
 
 class Compose:
@@ -29,7 +32,9 @@ class Compose:
         done = self._run("config", "--format", "json", capture=True)
         if done.returncode:
             raise EngineError(f"docker compose refuses the project's files: {done.stderr.strip()}")
-        self._services: dict[str, Any] = json.loads(done.stdout)["services"]
+        config: dict[str, Any] = json.loads(done.stdout)
+        self.project = str(config["name"])
+        self._services: dict[str, Any] = config["services"]
 
     def image(self, service: str) -> str:
         return str(self._services[service]["image"])
@@ -57,6 +62,39 @@ class Compose:
         done = self._run(*arguments, capture=True)
         return done.stderr.strip() or "no reason was given" if done.returncode else ""
 
+    def run(self, *arguments: str) -> int:
+        """A new container of a service; its exit code. Ctrl-C and SIGTERM are for what runs in it.
+
+        Left to itself, `docker compose run` without a terminal goes away at Ctrl-C and leaves the container running.
+        """
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            self.become("run", "--rm", *arguments)
+        name = f"{self.project}-run-{os.getpid()}"
+        pending: list[int] = []
+
+        def remember(number: int, _: FrameType | None) -> None:
+            pending.append(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, remember)
+        sys.stdout.flush()
+        command = [*self._command, "run", "--rm", "-T", "--name", name, *arguments]
+        child = subprocess.Popen(command, env=self.environment, start_new_session=True)
+        while True:
+            try:
+                return child.wait(LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                # Until the container is there to be told.
+                if pending and _signal(name, pending[0]):
+                    pending.pop(0)
+
+    def remove_containers(self) -> None:
+        """All of the project, those too that `docker compose down` does not know: jobs that still run."""
+        ours = ["docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}"]
+        found = subprocess.run(ours, capture_output=True, text=True, check=False).stdout.split()
+        if found:
+            subprocess.run(["docker", "rm", "--force", "--volumes", *found], capture_output=True, check=False)
+
     def become(self, *arguments: str) -> NoReturn:
         """Takes the place of this process: signals, terminal and exit code are then the command's own."""
         sys.stdout.flush()
@@ -66,3 +104,8 @@ class Compose:
         return subprocess.run(
             [*self._command, *arguments], env=self.environment, capture_output=capture, text=True, check=False
         )
+
+
+def _signal(container: str, number: int) -> bool:
+    command = ["docker", "kill", "--signal", str(number), container]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -1,6 +1,6 @@
 """The stages in containers, by the `docker compose` commands that people can type too (docs/containers.md lists them).
 
-Standard library only. A stage that is one command takes the place of this process; the rest print and exit.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def _run_stage(compose: Compose, stage: str, arguments: list[str]) -> int:
         return _fail(str(error), EXIT_USAGE)
     if stage == "verify" and not any(each.startswith("--target") for each in arguments):
         arguments = ["--target", f"serve:{REST_PORT if '--rest' in arguments else GRPC_PORT}", *arguments]
-    return compose.become("run", "--rm", *_terminal(), *mounts, _SERVICE[stage], stage, *arguments)
+    return compose.run(*mounts, _SERVICE[stage], stage, *arguments)
 
 
 def _predict(compose: Compose, arguments: list[str]) -> int:
     mounts, arguments = mount_photos(arguments)
     # As the user who asks, whose photos need not be readable by others. Root asks as the image's own user.
     user = ["--user", f"{os.getuid()}:{os.getgid()}"] if os.getuid() else []
-    return compose.become("run", "--rm", *_terminal(), *user, *mounts, "client", *arguments)
+    return compose.run(*user, *mounts, "client", *arguments)
 
 
 def _serve(compose: Compose, _: list[str]) -> int:
@@ -119,6 +119,7 @@ def _clean(compose: Compose, _: list[str]) -> int:
     """Photos that were given as DATA are not among what is removed."""
     for sample in ROOT.glob(f"{SAMPLE}.*"):
         sample.unlink()
+    compose.remove_containers()
     return compose.call("down", "--volumes", "--remove-orphans", "--rmi", "all")
 
 
@@ -159,10 +160,6 @@ def _copy_sample(container: str, version: str) -> str:
         ):
             return str(target)
     return "photo.jpg"
-
-
-def _terminal() -> list[str]:
-    return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
 
 
 def _fail(message: str, code: int = EXIT_SERVING) -> int:

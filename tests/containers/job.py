@@ -87,10 +87,14 @@ class Job:
     def server(self) -> str:
         return self.run("docker", "compose", "ps", "--all", "--quiet", "serve").strip()
 
+    def containers(self, *filters: str) -> list[str]:
+        """Of this project, running or not."""
+        chosen = (f"label=com.docker.compose.project={self.name}", *filters)
+        options = [part for each in chosen for part in ("--filter", each)]
+        return self.run("docker", "ps", "--all", "--quiet", *options).split()
+
     def throw_away_servers(self) -> list[str]:
-        project = f"label=com.docker.compose.project={self.name}"
-        ours = ("--filter", "label=seamline.throw-away-of", "--filter", project)
-        return self.run("docker", "ps", "--all", "--quiet", *ours).split()
+        return self.containers("label=seamline.throw-away-of")
 
     @property
     def url(self) -> str:
@@ -98,4 +102,7 @@ class Job:
 
     def remove(self) -> None:
         """Containers, networks, volumes and images of this project. The build cache stays."""
+        left = self.containers()
+        if left:
+            self.run("docker", "rm", "--force", *left, code=None)
         self.compose("down", "--volumes", "--remove-orphans", "--rmi", "all", "--timeout", "5", code=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 
@@ -33,30 +34,37 @@ def test_training_that_was_killed_goes_on(fresh: Job) -> None:
 
 
 def test_training_that_is_stopped_saves_and_says_so(fresh: Job) -> None:
-    """`docker stop` is SIGTERM: a checkpoint is written, exit code 130, well before the grace period is over."""
-    name = f"{fresh.name}-stopped"
+    """Ctrl-C at the launcher, and `docker stop`: a checkpoint each time, exit code 130, nothing left running."""
+    launcher = subprocess.Popen(
+        ["python3", "-m", "pipeline.launch", "--runtime", "docker", "train", "--preset", "demo"],
+        cwd=fresh.root,
+        env=fresh.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert launcher.stdout is not None
+    with launcher:
+        next(line for line in launcher.stdout if line.startswith("Training: "))
+        os.killpg(launcher.pid, signal.SIGINT)
+        said = launcher.stdout.read()
+    assert launcher.returncode == 130, said
+    assert "A checkpoint was saved" in said
+    assert fresh.containers() == []
+
+    name = f"{fresh.name}-again"
     fresh.compose("run", "--detach", "--name", name, "train", "train", "--preset", "demo")
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 60
     while "Training: " not in fresh.run("docker", "logs", name):
         assert time.monotonic() < deadline
-        time.sleep(1)
-    fresh.run("docker", "stop", "--time", "100", name)
+        time.sleep(0.5)
+    fresh.run("docker", "stop", "--time", "60", name)
     log = fresh.run("docker", "logs", name)
-    assert fresh.run("docker", "wait", name).strip() == "130", log
-    fresh.run("docker", "rm", name)
-    assert "Going on from step" in _first_seconds_of_training(fresh)
-
-
-def _first_seconds_of_training(job: Job) -> str:
-    name = f"{job.name}-again"
-    job.compose("run", "--detach", "--name", name, "train", "train", "--preset", "demo")
-    deadline = time.monotonic() + 60
-    log = ""
-    while "Training: " not in log and time.monotonic() < deadline:
-        time.sleep(1)
-        log = job.run("docker", "logs", name)
-    job.run("docker", "rm", "--force", name)
-    return log
+    assert "Going on from step" in log
+    assert "A checkpoint was saved" in log
+    assert fresh.run("docker", "wait", name).strip() == "130"
 
 
 def test_stop_ends_the_server_in_time(job: Job) -> None:

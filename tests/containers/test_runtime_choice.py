@@ -14,13 +14,14 @@ from pipeline import engine, gpu_check, mounts
 from tests.containers.job import ROOT
 
 CONFIG = {
+    "name": "seamline",
     "services": {
         "train": {"image": "seamline-train", "build": {"args": {"PYTHON_IMAGE": "python:slim"}}},
         "serve": {
             "image": "seamline-serve",
             "build": {"args": {"PYTHON_IMAGE": "python:slim", "SERVING_IMAGE": "tensorflow/serving:2.15.1"}},
         },
-    }
+    },
 }
 INFO = {"ServerVersion": "27.0", "Architecture": "x86_64", "Runtimes": {"runc": {}}, "OperatingSystem": "Debian"}
 NO_SUCH_HOST = 'echo "Error response from daemon: lookup registry: no such host" >&2; exit 1'
