@@ -183,11 +183,12 @@ def status() -> None:
 
 def _store_and_releases() -> tuple[ModelStore, Releases]:
     from pipeline.release import Releases
-    from pipeline.serving import running
+    from pipeline.serving import process
 
     settings = Settings.from_environment()
     store = ModelStore(settings.models, MODEL_NAME)
-    return store, Releases(store, running.grpc_target(settings))
+    server = process.running(settings.server)
+    return store, Releases(store, server.grpc_target if server else None)
 
 
 def _warn_of_canary(store: ModelStore) -> None:
