@@ -66,8 +66,9 @@ def train(source: Optional[Path] = DATA, preset: Optional[str] = PRESET) -> None
         f"Training on {dataset.folder}: {dataset.count('train')} photos, evaluating on {dataset.count('eval')}, "
         f"{len(dataset.refusals)} refused{' (`python -m pipeline data` lists them)' if dataset.refusals else ''}"
     )
-    run = open_run(settings.runs, dataset, chosen)
-    checkpoint = train_stage(run.dataset, run.preset, run.folder)
+    drawn = prepare(None, chosen.name, settings.data) if source and chosen.drawn_share else None
+    run = open_run(settings.runs, dataset, chosen, drawn)
+    checkpoint = train_stage(run.dataset, run.preset, run.folder, drawn=run.drawn)
     console.print(f"Best checkpoint: step {checkpoint.step}, NE {checkpoint.ne:.1f} %, in {run.folder}")
 
 

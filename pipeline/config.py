@@ -19,7 +19,9 @@ class Preset:
     name: str
     model: ModelConfig
     drawn: int
-    """How many garments are drawn where no photos are given."""
+    """How many garments are drawn where no photos are given, or beside them for `drawn_share`."""
+    drawn_share: float = 0.0
+    """Share of the training pictures that is drawn where photos are given: a few hundred photos show too few shapes."""
     batch_size: int = 16
     evaluate_every: int = 200
     """Steps between two checkpoints; each is evaluated and the best one kept."""
@@ -62,7 +64,14 @@ def demo() -> Preset:
 
 def photos() -> Preset:
     """`make train DATA=<folder>`: some hundreds of real photos, on two cores. How good it gets was not measured yet."""
-    return Preset(name="photos", model=ModelConfig(OptimiserConfig(steps=4000, warmup_steps=200)), drawn=4000)
+    return Preset(
+        name="photos",
+        model=ModelConfig(OptimiserConfig(steps=6000, warmup_steps=200)),
+        drawn=1500,
+        drawn_share=0.2,
+        evaluate_every=500,
+        augmentation=Augmentation(stretch=0.15),
+    )
 
 
 PRESETS: Mapping[str, Callable[[], Preset]] = {"tiny": tiny, "demo": demo, "photos": photos}

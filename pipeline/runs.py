@@ -17,14 +17,15 @@ _LATEST = "latest"
 
 @dataclass(frozen=True)
 class Run:
-    """A data set and a preset, and the folder where training on them happens."""
+    """A data set and a preset, and the folder where training on them happens. `drawn` is mixed into training."""
 
     folder: Path
     dataset: Dataset
     preset: Preset
+    drawn: Dataset | None = None
 
 
-def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:
+def open_run(runs: Path, dataset: Dataset, preset: Preset, drawn: Dataset | None = None) -> Run:
     """The run of this data set and preset. Other data or other settings are another run, in a folder of its own."""
     identity = f"{dataset.fingerprint[:4]}{preset.fingerprint[:4]}"
     folder = runs / f"{dataset.folder.name}-{preset.name}-{identity}"
@@ -32,7 +33,7 @@ def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:
     record = {"dataset": str(dataset.folder.resolve()), "preset": preset.name, "settings": preset.fingerprint}
     write_atomically(folder / _RECORD, json.dumps(record, indent=1))
     write_atomically(runs / _LATEST, folder.name)
-    return Run(folder, dataset, preset)
+    return Run(folder, dataset, preset, drawn)
 
 
 def latest_run(runs: Path) -> Run:

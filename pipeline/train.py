@@ -20,16 +20,17 @@ from pipeline.hooks import BestCheckpoint, Checkpoint, Stop, StopBeforeEvaluatio
 v1 = tf.compat.v1
 
 
-def train(dataset: Dataset, preset: Preset, folder: Path) -> Checkpoint:
+def train(dataset: Dataset, preset: Preset, folder: Path, *, drawn: Dataset | None = None) -> Checkpoint:
     """Trains up to the preset's last step and returns the checkpoint with the lowest NE on the evaluation split.
 
+    `drawn` is mixed in at the preset's `drawn_share`.
     Raises Interrupted on SIGINT or SIGTERM, after a checkpoint was saved, and TrainingError when the folder is in use,
     cannot be written, or the loss is no longer a number.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _only_one(folder), stop_on_signal() as stop:
-            return _train(dataset, preset, folder, stop)
+            return _train(dataset, drawn, preset, folder, stop)
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be written: {error}") from error
     except tf.errors.ResourceExhaustedError as error:
@@ -52,7 +53,7 @@ def step_of(folder: Path) -> int:
     return int(tf.train.load_variable(latest, v1.GraphKeys.GLOBAL_STEP)) if latest else 0
 
 
-def _train(dataset: Dataset, preset: Preset, folder: Path, stop: Stop) -> Checkpoint:
+def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path, stop: Stop) -> Checkpoint:
     start = step_of(folder)
     best = BestCheckpoint(folder)
     if start >= preset.steps and best.current:
@@ -64,7 +65,15 @@ def _train(dataset: Dataset, preset: Preset, folder: Path, stop: Stop) -> Checkp
             v1.estimator.train_and_evaluate(
                 estimators.build(folder, preset.model, seed=preset.seed, checkpoint_every=preset.evaluate_every),
                 v1.estimator.TrainSpec(
-                    train_input_fn(dataset, preset.batch_size, preset.augmentation, preset.seed, start),
+                    train_input_fn(
+                        dataset,
+                        preset.batch_size,
+                        preset.augmentation,
+                        preset.seed,
+                        start,
+                        drawn=drawn,
+                        drawn_share=preset.drawn_share,
+                    ),
                     max_steps=preset.steps,
                     hooks=[stop, TrainingLine(preset.steps, preset.batch_size, best, on_progress)],
                 ),

@@ -25,6 +25,8 @@ class Augmentation:
     flip: float = 0.5
     rotate: float = 25.0
     scale: tuple[float, float] = (0.7, 1.25)
+    stretch: float = 0.0
+    """Garments are made up to this much longer or wider: exp(-stretch) to exp(stretch), at constant area."""
     shift: float = 0.12
     brightness: float = 0.25
     contrast: float = 0.35
@@ -72,10 +74,11 @@ def _affine(size: tf.Tensor, draws: _Draws, config: Augmentation) -> tuple[tf.Te
     angle = draws.uniform(-config.rotate, config.rotate) * (math.pi / 180)
     scale = tf.exp(draws.uniform(math.log(config.scale[0]), math.log(config.scale[1])))
     flipped = draws.chance(config.flip)
+    wider = tf.exp(draws.uniform(-config.stretch, config.stretch))
     cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
-    mirror = tf.where(flipped, -1.0, 1.0)
+    across = tf.where(flipped, -wider, wider)
     aspect = size[:, 0] / size[:, 1]
-    rows = [tf.stack([cos * mirror, -sin / aspect], 1), tf.stack([sin * mirror * aspect, cos], 1)]
+    rows = [tf.stack([cos * across, -sin / wider / aspect], 1), tf.stack([sin * across * aspect, cos / wider], 1)]
     matrix = tf.stack(rows, 1)
     shift = draws.uniform(-config.shift, config.shift, 2)
     return matrix, 0.5 + shift - tf.linalg.matvec(matrix, tf.fill(tf.shape(shift), 0.5)), flipped

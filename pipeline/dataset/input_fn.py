@@ -21,16 +21,25 @@ EVAL_BATCH = 16
 
 
 def train_input_fn(
-    dataset: Dataset, batch_size: int, augmentation: Augmentation, seed: int, start_step: int
+    dataset: Dataset,
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    start_step: int,
+    *,
+    drawn: Dataset | None = None,
+    drawn_share: float = 0.0,
 ) -> InputFn:
-    """Endless augmented batches. `start_step` is where the run goes on from: it does not see the same draws again."""
+    """Endless augmented batches, `drawn_share` of their pictures from `drawn`.
+
+    `start_step` is where the run goes on from: it does not see the same draws again.
+    """
 
     def input_fn() -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(dataset.shards("train"))
-        if dataset.count("train") * IMAGE_SIDE * IMAGE_SIDE * 3 <= CACHE_BYTES:
-            examples = _decoded(records).cache().shuffle(dataset.count("train"), seed=seed + start_step).repeat()
-        else:
-            examples = _decoded(records.shuffle(SHUFFLE_RECORDS, seed=seed + start_step).repeat())
+        examples = _endless(dataset, seed + start_step)
+        if drawn is not None:
+            both = [examples, _endless(drawn, seed + start_step)]
+            examples = tf.data.Dataset.sample_from_datasets(both, [1 - drawn_share, drawn_share], seed + start_step)
         batches = examples.batch(batch_size, drop_remainder=True).enumerate(start_step)
         return batches.map(
             lambda number, batch: _split(augment(batch, number, augmentation, seed)),
@@ -38,6 +47,14 @@ def train_input_fn(
         ).prefetch(2)
 
     return input_fn
+
+
+def _endless(dataset: Dataset, seed: int) -> tf.data.Dataset:
+    """The training photos, decoded, shuffled, over and over."""
+    records = tf.data.TFRecordDataset(dataset.shards("train"))
+    if dataset.count("train") * IMAGE_SIDE * IMAGE_SIDE * 3 <= CACHE_BYTES:
+        return _decoded(records).cache().shuffle(dataset.count("train"), seed=seed).repeat()
+    return _decoded(records.shuffle(SHUFFLE_RECORDS, seed=seed).repeat())
 
 
 def eval_input_fn(dataset: Dataset) -> InputFn:
