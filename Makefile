@@ -6,7 +6,7 @@ LAUNCH = @$(PYTHON) -m pipeline.launch --runtime $(RUNTIME)
 VENV = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train export serve predict status versions promote rollback verify stop clean test lint format lock
+.PHONY: help train export serve predict status versions promote rollback verify logs gpu-check stop clean test lint format lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
@@ -43,6 +43,12 @@ rollback: ## Move LABEL (stable) back; without labels, serve the version before.
 verify: ## Replay the golden requests: is what answers what was trained?
 	$(LAUNCH) verify $(if $(LABEL),--label $(LABEL))
 
+logs: ## Show what the server wrote.
+	$(LAUNCH) logs
+
+gpu-check: ## Can containers use an NVIDIA GPU here, and if not, what is missing?
+	$(LAUNCH) gpu-check
+
 stop: ## End the background server.
 	$(LAUNCH) stop
 
@@ -65,6 +71,10 @@ format: ## Rewrite the code in the project's style.
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 
-lock: ## Resolve pyproject.toml into requirements.lock anew (needs uv).
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.9 \
-		--generate-hashes --no-header --no-annotate --upgrade -o requirements.lock
+RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
+lock: ## Resolve pyproject.toml anew: requirements.lock, and of it what each image needs (needs uv).
+	$(RESOLVE) --all-extras --upgrade -o requirements.lock
+	$(RESOLVE) -c requirements.lock -o requirements/client.lock
+	$(RESOLVE) -c requirements.lock --extra server -o requirements/server.lock
+	$(RESOLVE) -c requirements.lock --extra pipeline -o requirements/train.lock
+	$(RESOLVE) -c requirements.lock --extra pipeline requirements/gpu.in -o requirements/train-gpu.lock

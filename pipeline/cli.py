@@ -184,12 +184,11 @@ def status() -> None:
 
 def _store_and_releases() -> tuple[ModelStore, Releases]:
     from pipeline.release import Releases
-    from pipeline.serving import process
+    from pipeline.serving import running
 
     settings = Settings.from_environment()
     store = ModelStore(settings.models, MODEL_NAME)
-    server = process.running(settings.server)
-    return store, Releases(store, server.grpc_target if server else None)
+    return store, Releases(store, running.grpc_target(settings))
 
 
 def _warn_of_canary(store: ModelStore) -> None:

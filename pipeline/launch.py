@@ -9,8 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-from pipeline import venv
+from pipeline import containers, engine, gpu_check, images, venv
+from pipeline.compose import Compose
+from pipeline.engine import EngineError
 
 RUNTIMES = ("auto", "docker", "local")
 EXIT_NO_DOCKER = 9
@@ -21,25 +24,55 @@ def main() -> None:
     parser.add_argument("--runtime", choices=RUNTIMES, default="auto")
     parser.add_argument("stage", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
-    runtime, why = choose(arguments.runtime)
-    print(f"Runtime: {runtime} ({why})", flush=True)
+    stage, rest = arguments.stage[:1], arguments.stage[1:]
+    if stage == ["gpu-check"]:
+        sys.exit(gpu_check.main())
+    compose, why = choose(arguments.runtime, "".join(stage))
+    print(f"Runtime: {'docker' if compose else 'local'} ({why})", flush=True)
+    if compose:
+        sys.exit(containers.run(compose, "".join(stage), rest))
     _local(arguments.stage)
 
 
-def choose(asked: str) -> "tuple[str, str]":
-    """The runtime and the reason in words. Exits when Docker was asked for and cannot be used."""
+def choose(asked: str, stage: str) -> "tuple[Compose | None, str]":
+    """Compose, with the images that the stage needs, or None for the local runtime; and the reason in words.
+
+    Exits when Docker was asked for and cannot be used.
+    """
     if asked == "local":
-        return "local", "as asked"
-    reason = "the containers are not there yet"
-    if asked == "docker":
-        print(f"Error: RUNTIME=docker: {reason}. Use RUNTIME=local.", file=sys.stderr)
+        return None, "as asked"
+    if asked == "auto" and _used_locally():
+        return None, f"as before: its runs are in {_home()}; RUNTIME=docker uses containers"
+    begun = False
+    try:
+        found = engine.find()
+        compose = Compose(found, gpu=bool(found.gpu))
+        begun = engine.has(compose.image("train"))
+        served = images.prepare(stage, compose, found)
+    except EngineError as error:
+        # Once runs are in volumes, going on without them would be a surprise.
+        if asked == "auto" and not begun:
+            return None, str(error)
+        print(f"Error: containers cannot be used: {error}. RUNTIME=local needs none.", file=sys.stderr)
         sys.exit(EXIT_NO_DOCKER)
-    return "local", reason
+    words = (f"engine {found.version} answers", found.gpu and f"training on GPUs through {found.gpu}", served)
+    return compose, "; ".join(filter(None, words))
+
+
+def _home() -> Path:
+    return venv.ROOT / os.environ.get("SEAMLINE_HOME", "var")
+
+
+def _used_locally() -> bool:
+    return any((_home() / each).is_dir() for each in ("runs", "models"))
 
 
 def _local(stage: "list[str]") -> None:
     if stage[:1] == ["clean"]:
         _clean()
+        return
+    if stage[:1] == ["logs"]:
+        print((_home() / "server" / "server.log").read_text(errors="replace"), end="")
         return
     venv.ensure()
     program = (

@@ -1,4 +1,4 @@
-"""Places and ports, which the environment may name. No hyper-parameter comes from there."""
+"""Places, ports and images, which the environment may name. No hyper-parameter comes from there."""
 
 from __future__ import annotations
 
@@ -21,10 +21,16 @@ class Settings:
     """Where the local server's log and state are."""
     grpc_port: int
     rest_port: int
+    serving_image: str | None = None
+    """In a container: the image that validates a candidate. None: a process of this machine does."""
+    serving_target: str | None = None
+    """In a container: gRPC `host:port` where the background server is, when it runs."""
 
     @classmethod
     def from_environment(cls) -> Settings:
         """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT.
+
+        Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
 
         Raises PipelineError for a port that is none.
         """
@@ -36,6 +42,8 @@ class Settings:
             server=home / "server",
             grpc_port=_port("SEAMLINE_GRPC_PORT", GRPC_PORT),
             rest_port=_port("SEAMLINE_REST_PORT", REST_PORT),
+            serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,
+            serving_target=os.environ.get("SEAMLINE_SERVER") or None,
         )
 
 

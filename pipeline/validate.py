@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from pipeline.errors import ContractError, ParityError, ScoreError
 from pipeline.evaluate import evaluate
 from pipeline.export import Candidate
 from pipeline.golden import Golden, replay
-from pipeline.serving.process import throw_away
-from pipeline.serving.server import wait_until_available
+from pipeline.serving import container, process
+from pipeline.serving.server import Server, wait_until_available
+from pipeline.settings import Settings
 from pipeline.store import Version, verify_checksums
 
 LOAD_SECONDS = 120.0
@@ -46,7 +48,7 @@ def validate(candidate: Candidate, published: Version | None, dataset: Dataset, 
     proofs = [Proof("signatures", f"{', '.join(SIGNATURES)} are the contract, read back from the SavedModel")]
     proofs.append(_compare(evaluate(folder, dataset)[NE], published, dataset, force=force))
     golden = Golden.load(folder)
-    with throw_away(folder.parent, MODEL_NAME, folder.parent / "server.log") as server:
+    with _server(folder.parent) as server:
         wait_until_available(server, MODEL_NAME, LOAD_SECONDS, version=int(folder.name))
         proofs.append(Proof("server", "a server loaded it, warm-up requests included"))
         for transport, target in (("grpc", server.grpc_target), ("rest", server.rest_target)):
@@ -57,6 +59,14 @@ def validate(candidate: Candidate, published: Version | None, dataset: Dataset, 
             )
             proofs.append(Proof(f"golden requests, {transport}", how))
     return proofs
+
+
+def _server(base: Path) -> AbstractContextManager[Server]:
+    """A throw-away server of the candidate below `base`: the serving image where there is one, or a process."""
+    image = Settings.from_environment().serving_image
+    if image:
+        return container.throw_away(image, base, MODEL_NAME)
+    return process.throw_away(base, MODEL_NAME, base / "server.log")
 
 
 def _replay(golden: Golden, client: PredictClient) -> float:

@@ -1,0 +1,157 @@
+"""The serving image in a throw-away container beside the one that this runs in, for validation.
+
+It is started through the engine's socket, which only the export container has (docs/containers.md says what that
+means). Volume, network and GPUs are those of the container that we are in, so nobody has to tell us their names; the
+server gets the volume read-only and none of the rest.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException, NotFound
+from docker.models.containers import Container
+from docker.types import DeviceRequest
+
+from model.signature import GRPC_PORT, REST_PORT
+from pipeline.errors import ServingError
+
+ENGINE_SECONDS = 60
+LOG_LINES = 15
+OWNER = "seamline.throw-away-of"
+"""Label: the container that started a throw-away server. Where that is gone, the server was left behind."""
+_COMPOSE = ("com.docker.compose.project", "com.docker.compose.oneoff")
+
+
+class ServerContainer:
+    """A server in a container that is reached by its name on a network that we share. `Server` of `serving.server`."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    @property
+    def grpc_target(self) -> str:
+        return f"{self._container.name}:{GRPC_PORT}"
+
+    @property
+    def rest_target(self) -> str:
+        return f"{self._container.name}:{REST_PORT}"
+
+    def ended(self) -> str | None:
+        try:
+            self._container.reload()
+        except NotFound:
+            return f"container {self._container.name} is gone"
+        state = self._container.attrs["State"]
+        if state["Running"]:
+            return None
+        killed = ", out of memory" if state["OOMKilled"] else ""
+        return f"container {self._container.name} ended with exit code {state['ExitCode']}{killed}"
+
+    def log_tail(self) -> str:
+        lines = self._container.logs(tail=LOG_LINES).decode(errors="replace").rstrip()
+        return f"Last lines of {self._container.name}:\n{lines}"
+
+
+@contextmanager
+def throw_away(image: str, base: Path, model: str) -> Iterator[ServerContainer]:
+    """A server of the newest version below `base`, which lies on a volume of ours; removed at the end.
+
+    It gives up on a broken model at once. Raises ServingError when the engine, the image or the volume cannot be used.
+    """
+    try:
+        with _engine() as engine:
+            own = _own(engine)
+            _sweep(engine)
+            container = engine.containers.run(image, **_options(own, base.resolve(), model))
+            try:
+                yield ServerContainer(container)
+            finally:
+                container.remove(force=True, v=True)
+    except DockerException as error:
+        raise ServingError(f"{image}: a throw-away server cannot be run: {error}") from error
+
+
+@contextmanager
+def _engine() -> Iterator[docker.DockerClient]:
+    try:
+        engine = docker.from_env(timeout=ENGINE_SECONDS)
+    except DockerException as error:
+        raise ServingError(
+            f"The Docker engine cannot be reached from here: {error}. Validation needs its socket: DOCKER_SOCKET names "
+            f"another one than /var/run/docker.sock, DOCKER_GID the group that may use it (stat -c %g <socket>)."
+        ) from error
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _own(engine: docker.DockerClient) -> dict[str, Any]:
+    """What the engine knows about the container that this runs in, whose host name is its id."""
+    try:
+        return dict(engine.containers.get(socket.gethostname()).attrs)
+    except NotFound as error:
+        raise ServingError(
+            f"The engine has no container {socket.gethostname()}: is this running outside of one, or with a host name?"
+        ) from error
+
+
+def _sweep(engine: docker.DockerClient) -> None:
+    """Removes servers whose export was killed."""
+    for container in engine.containers.list(all=True, filters={"label": OWNER}):
+        try:
+            if engine.containers.get(container.labels[OWNER]).status == "running":
+                continue
+        except NotFound:
+            pass
+        container.remove(force=True, v=True)
+
+
+def _options(own: dict[str, Any], base: Path, model: str) -> dict[str, Any]:
+    labels = {name: value for name, value in own["Config"]["Labels"].items() if name in _COMPOSE}
+    devices = own["HostConfig"]["DeviceRequests"] or []
+    return {
+        # An explicit name: engine 20.10 resolves none that it makes up itself.
+        "name": f"{labels.get(_COMPOSE[0], 'seamline')}-candidate-{own['Id'][:12]}",
+        "command": [
+            f"--port={GRPC_PORT}",
+            f"--rest_api_port={REST_PORT}",
+            f"--model_name={model}",
+            f"--model_base_path={base}",
+            "--max_num_load_retries=0",
+        ],
+        "detach": True,
+        "labels": {**labels, OWNER: own["Id"]},
+        "network": next(iter(own["NetworkSettings"]["Networks"])),
+        "volumes": {_volume(own, base): {"bind": str(_mount(own, base)["Destination"]), "mode": "ro"}},
+        "device_requests": [DeviceRequest(**{_snake(name): value for name, value in each.items()}) for each in devices],
+        "healthcheck": {"test": ["NONE"]},
+        "init": True,
+        "read_only": True,
+        "tmpfs": {"/tmp": ""},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "mem_limit": own["HostConfig"]["Memory"] or None,
+        "pids_limit": own["HostConfig"]["PidsLimit"] or None,
+    }
+
+
+def _mount(own: dict[str, Any], base: Path) -> dict[str, Any]:
+    for mount in own["Mounts"]:
+        if mount["Type"] == "volume" and Path(mount["Destination"]) in base.parents:
+            return dict(mount)
+    raise ServingError(f"{base}: is on no volume that another container could mount")
+
+
+def _volume(own: dict[str, Any], base: Path) -> str:
+    return str(_mount(own, base)["Name"])
+
+
+def _snake(name: str) -> str:
+    return {"DeviceIDs": "device_ids"}.get(name, name.lower())

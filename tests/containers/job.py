@@ -1,0 +1,108 @@
+"""The whole job under a project name of its own, so that nobody else's images, volumes or ports are touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm")
+MODELS = "/models/keypoints"
+
+
+def missing() -> str:
+    """What this machine lacks for these tests, in words; empty when it lacks nothing."""
+    if shutil.which("docker") is None:
+        return "no docker command"
+    for command, lack in (
+        (["docker", "version"], "no Docker engine answers"),
+        (["docker", "compose", "version"], "docker compose (v2) is not installed"),
+        (["docker", "image", "inspect", PYTHON_IMAGE], f"no image {PYTHON_IMAGE}: pull it or set PYTHON_IMAGE"),
+    ):
+        if subprocess.run(command, capture_output=True, timeout=30, check=False).returncode:
+            return lack
+    return ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Job:
+    """Commands of the project in a project of containers. `root` is the code that images are built from."""
+
+    def __init__(self, name: str, root: Path = ROOT) -> None:
+        self.name, self.root = name, root
+        self.said = ""
+        self.grpc_port, self.rest_port = free_port(), free_port()
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "SEAMLINE_"))}
+        self.environment = {
+            **kept,
+            "COMPOSE_PROJECT_NAME": name,
+            "PYTHON_IMAGE": PYTHON_IMAGE,
+            "SERVING_IMAGE": "stand-in",
+            "SEAMLINE_GRPC_PORT": str(self.grpc_port),
+            "SEAMLINE_REST_PORT": str(self.rest_port),
+            "DOCKER_GID": str(Path("/var/run/docker.sock").stat().st_gid),
+        }
+
+    def run(self, *command: str, code: int | None = 0, stdin: bytes | None = None, seconds: float = 280) -> str:
+        """What it said on both outputs. `code` None: however it ends."""
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            input=stdin,
+            stdin=None if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+        )
+        said = done.stdout.decode(errors="replace")
+        assert code is None or done.returncode == code, f"{' '.join(command)}: exit code {done.returncode}\n{said}"
+        return said
+
+    def make(self, *targets: str, code: int = 0) -> str:
+        return self.run("make", *targets, "RUNTIME=docker", f"PYTHON={sys.executable}", code=code)
+
+    def compose(self, *arguments: str, code: int | None = 0, stdin: bytes | None = None) -> str:
+        return self.run("docker", "compose", "--profile", "job", *arguments, code=code, stdin=stdin)
+
+    def inside(self, service: str, script: str, *, code: int | None = 0) -> str:
+        """A shell script in a new container of a service."""
+        return self.compose("run", "--rm", "-T", "--no-deps", "--entrypoint", "sh", service, "-c", script, code=code)
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        return dict(json.loads(self.run("docker", "inspect", container))[0])
+
+    def server(self) -> str:
+        return self.run("docker", "compose", "ps", "--all", "--quiet", "serve").strip()
+
+    def containers(self, *filters: str) -> list[str]:
+        """Of this project, running or not."""
+        chosen = (f"label=com.docker.compose.project={self.name}", *filters)
+        options = [part for each in chosen for part in ("--filter", each)]
+        return self.run("docker", "ps", "--all", "--quiet", *options).split()
+
+    def throw_away_servers(self) -> list[str]:
+        return self.containers("label=seamline.throw-away-of")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.rest_port}/v1/models/keypoints"
+
+    def remove(self) -> None:
+        """Containers, networks, volumes and images of this project. The build cache stays."""
+        left = self.containers()
+        if left:
+            self.run("docker", "rm", "--force", *left, code=None)
+        self.compose("down", "--volumes", "--remove-orphans", "--rmi", "all", "--timeout", "5", code=None)

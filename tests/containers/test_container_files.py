@@ -1,0 +1,75 @@
+"""The files that images and containers are made from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from model.signature import GRPC_PORT, MODEL_NAME, REST_PORT
+from tests.containers.job import ROOT
+
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+COMPOSE = (("docker-compose.yml",), ("docker-compose.yml", "docker-compose.gpu.yml"))
+TENSORFLOW = re.compile(r"^(tensorflow|keras|nvidia-)")
+
+
+def pins(lock: Path) -> set[str]:
+    return {line.split(" ;")[0].rstrip(" \\") for line in lock.read_text().splitlines() if "==" in line.split(" ;")[0]}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.stem))
+def test_every_pin_of_an_image_is_a_pin_of_the_project(lock: Path) -> None:
+    """What runs in a container is what was tested in the virtual environment; NVIDIA's libraries come on top."""
+    own = {pin for pin in pins(lock) if not pin.startswith("nvidia-")}
+    assert len(own) > 5
+    assert own <= pins(ROOT / "requirements.lock")
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.stem))
+def test_every_pin_has_hashes(lock: Path) -> None:
+    """pip installs with --require-hashes: what was locked is what is installed."""
+    entries = re.split(r"\n(?=\S)", lock.read_text().strip())
+    assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_which_image_has_tensorflow() -> None:
+    """The client has none of it, the GPU image has CUDA, nobody has the developers' tools."""
+    names = {lock.stem: {pin.split("==")[0] for pin in pins(lock)} for lock in LOCKS}
+    assert not [name for name in names["client"] if TENSORFLOW.match(name)]
+    assert "nvidia-cudnn-cu12" in names["train-gpu"]
+    assert "nvidia-cudnn-cu12" not in names["train"]
+    assert not {"pytest", "mypy", "ruff", "hypothesis"} & {name for image in names.values() for name in image}
+
+
+def test_names_and_ports_are_the_contract() -> None:
+    """Compose, Dockerfile and health check cannot import the contract: this is what holds them to it."""
+    serve = (ROOT / "Dockerfile.serve").read_text()
+    assert f"MODEL_NAME={MODEL_NAME}\n" in serve
+    assert f"EXPOSE {GRPC_PORT} {REST_PORT}\n" in serve
+    compose = (ROOT / "docker-compose.yml").read_text()
+    assert f"--port={GRPC_PORT}\n" in compose
+    assert f"--rest_api_port={REST_PORT}\n" in compose
+    assert f"SEAMLINE_GRPC_PORT:-{GRPC_PORT}}}:{GRPC_PORT}\n" in compose
+    assert f"SEAMLINE_REST_PORT:-{REST_PORT}}}:{REST_PORT}\n" in compose
+    assert f"SEAMLINE_SERVER: serve:{GRPC_PORT}\n" in compose
+    assert f"/dev/tcp/127.0.0.1/{REST_PORT} " in (ROOT / "config" / "healthy.bash").read_text()
+
+
+@pytest.mark.parametrize("files", COMPOSE, ids=["cpu", "gpu"])
+def test_compose_accepts_the_files(docker: None, files: tuple[str, ...]) -> None:
+    """`docker compose config` for each combination of files, with every profile."""
+    chosen = [part for file in files for part in ("--file", file)]
+    subprocess.run(["docker", "compose", *chosen, "--profile", "job", "config", "--quiet"], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("name", ["train", "serve", "client"])
+def test_hadolint_finds_nothing(name: str) -> None:
+    """Where hadolint is installed."""
+    if shutil.which("hadolint") is None:
+        pytest.skip("no hadolint: https://github.com/hadolint/hadolint")
+    done = subprocess.run(["hadolint", f"Dockerfile.{name}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == ""

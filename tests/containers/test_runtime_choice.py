@@ -1,0 +1,172 @@
+"""Which runtime is chosen on machines that this one is not: a `docker` command that answers as theirs would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import engine, gpu_check, mounts
+from tests.containers.job import ROOT
+
+CONFIG = {
+    "name": "seamline",
+    "services": {
+        "train": {"image": "seamline-train", "build": {"args": {"PYTHON_IMAGE": "python:slim"}}},
+        "serve": {
+            "image": "seamline-serve",
+            "build": {"args": {"PYTHON_IMAGE": "python:slim", "SERVING_IMAGE": "tensorflow/serving:2.15.1"}},
+        },
+    },
+}
+INFO = {"ServerVersion": "27.0", "Architecture": "x86_64", "Runtimes": {"runc": {}}, "OperatingSystem": "Debian"}
+NO_SUCH_HOST = 'echo "Error response from daemon: lookup registry: no such host" >&2; exit 1'
+
+
+class Machine:
+    """A machine with a `docker` of our making, first on the path. What was asked of it is in `asked`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.home = folder / "home"
+
+    def has(self, *, info: object = INFO, images: str = "", pull: str = NO_SUCH_HOST, compose: str = "2.26.1") -> None:
+        docker = self._folder / "docker"
+        docker.write_text(
+            f"""#!/bin/bash
+            echo "$*" >> {self._folder}/asked
+            case "$*" in
+              info*) echo '{json.dumps(info)}' ;;
+              "compose version"*) [ -n "{compose}" ] && echo "{compose}" ;;
+              "context inspect"*) echo unix:///nowhere/docker.sock ;;
+              "image inspect --format"*) exit 1 ;;
+              "image inspect"*) for image in {images}; do [ "$image" = "$3" ] && exit 0; done; exit 1 ;;
+              pull*) {pull} ;;
+              *"config --format json") echo '{json.dumps(CONFIG)}' ;;
+              *build*) exit 0 ;;
+              *" run "*) exit 1 ;;
+            esac"""
+        )
+        docker.chmod(0o755)
+
+    @property
+    def asked(self) -> str:
+        return (self._folder / "asked").read_text()
+
+    def launch(self, runtime: str, stage: str = "stop", code: int = 0, **environment: str) -> str:
+        """`stop` does no work in either runtime, where no server runs."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.launch", "--runtime", runtime, stage],
+            cwd=ROOT,
+            env={
+                "PATH": f"{self._folder}:/usr/bin:/bin",
+                "HOME": os.environ.get("HOME", "/"),
+                "SEAMLINE_HOME": str(self.home),
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_local_asks_no_engine(machine: Machine, tmp_path: Path) -> None:
+    """RUNTIME=local works whatever Docker does."""
+    machine.has()
+    assert "Runtime: local (as asked)" in machine.launch("local")
+    assert not (tmp_path / "asked").exists()
+
+
+def test_an_engine_that_is_down(machine: Machine) -> None:
+    """auto goes on locally with the engine's own words; docker stops with exit code 9."""
+    machine.has(info={"ServerErrors": ["Cannot connect to the Docker daemon"]})
+    assert "Runtime: local (the engine does not answer: Cannot connect" in machine.launch("auto")
+    assert "containers cannot be used: the engine does not answer" in machine.launch("docker", code=9)
+
+
+def test_an_engine_without_compose(machine: Machine) -> None:
+    """The plugin is named."""
+    machine.has(compose="")
+    assert "`docker compose` (v2) is not installed" in machine.launch("auto")
+
+
+def test_an_image_that_cannot_be_had(machine: Machine) -> None:
+    """Neither local nor pulled: auto falls back and says which image and why, docker stops with it."""
+    machine.has()
+    said = machine.launch("docker", "train", code=9)
+    assert "python:slim cannot be pulled: lookup registry: no such host" in said
+    assert "build" not in machine.asked
+
+
+def test_a_registry_that_says_nothing_does_not_hang(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pull whose first word does not come is given up."""
+    machine.has(pull="exec sleep 60")
+    monkeypatch.setenv("PATH", f"{machine.home.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(engine, "PULL_SECONDS", 0.5)
+    with pytest.raises(engine.EngineError, match="no answer within"):
+        engine.pull("python:slim")
+
+
+def test_runs_that_are_on_disk_stay_there(machine: Machine) -> None:
+    """Once the local runtime made something, auto goes on with it; docker can be asked for."""
+    machine.has(images="python:slim seamline-train")
+    (machine.home / "runs").mkdir(parents=True)
+    assert "Runtime: local (as before" in machine.launch("auto")
+    assert "Runtime: docker (engine 27.0 answers)" in machine.launch("docker")
+
+
+def test_arm_machines_get_the_stand_in(machine: Machine) -> None:
+    """tensorflow/serving is amd64 only: that is said, and no pull is tried."""
+    machine.has(info={**INFO, "Architecture": "aarch64"}, images="python:slim")
+    said = machine.launch("docker", "serve", code=6)
+    assert "No version is published" in said
+    assert "is for amd64 only and this engine is aarch64" in said
+    assert "pull" not in machine.asked
+
+
+def test_a_gpu_is_used_where_the_engine_reaches_one(machine: Machine) -> None:
+    """By the NVIDIA runtime or a CDI device; the GPU file is added, and the line says so."""
+    machine.has(info={**INFO, "Runtimes": {"nvidia": {}}}, images="python:slim")
+    assert "training on GPUs through the NVIDIA runtime" in machine.launch("docker")
+    assert "docker-compose.gpu.yml" in machine.asked
+    machine.has(info={**INFO, "DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=all"}]})
+    assert "training on GPUs through the CDI device nvidia.com/gpu=all" in machine.launch("docker")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ('docker: could not select device driver "" with capabilities: [[gpu]].\nRun help', "nvidia-ctk"),
+        ("nvidia-container-cli: nvml error: driver/library version mismatch", "restart the machine"),
+        ("load library failed: libnvidia-ml.so.1: cannot open shared object file", "finds no NVIDIA driver"),
+        ('exec: "nvidia-smi": executable file not found in $PATH', "driver capabilities"),
+        ("something new", "something new"),
+    ],
+)
+def test_what_docker_says_of_a_gpu_is_explained(said: str, reason: str) -> None:
+    """Each known failure by what to do about it; the others by Docker's own words."""
+    assert reason in gpu_check.explain(said)
+
+
+def test_a_folder_of_photos_becomes_a_read_only_mount(tmp_path: Path) -> None:
+    """In both spellings; a folder that the container's user could not read is refused with the remedy."""
+    tmp_path.chmod(0o755)
+    for arguments in (["--data", str(tmp_path)], [f"--data={tmp_path}"]):
+        given, rewritten = mounts.mount_data([*arguments, "--preset", "tiny"])
+        assert given == ["--volume", f"{tmp_path}:/photos:ro"]
+        assert rewritten == ["--data", "/photos", "--preset", "tiny"]
+    tmp_path.chmod(0o700)
+    with pytest.raises(ValueError, match="chmod -R o"):
+        mounts.mount_data(["--data", str(tmp_path)])

@@ -1,0 +1,67 @@
+"""The throw-away server of validation: a broken model, no engine, and what a killed export leaves behind."""
+
+from __future__ import annotations
+
+import time
+
+from tests.containers.job import Job
+
+PRELUDE = """
+import os, shutil
+from pathlib import Path
+from model.signature import MODEL_NAME
+from pipeline.errors import ServingError
+from pipeline.serving.container import throw_away
+from pipeline.serving.server import wait_until_available
+image = os.environ.get("SEAMLINE_SERVING_IMAGE", "")
+base = Path("/models/.staging/test")
+shutil.rmtree(base, ignore_errors=True)
+"""
+GOOD = """
+shutil.copytree(max(Path("/models/keypoints").glob("*")), base / "7")
+with throw_away(image, base, MODEL_NAME) as server:
+    print("answers", wait_until_available(server, MODEL_NAME, 60))
+"""
+BROKEN = """
+(base / "7").mkdir(parents=True)
+(base / "7" / "saved_model.pb").write_bytes(b"truncated")
+with throw_away(image, base, MODEL_NAME) as server:
+    wait_until_available(server, MODEL_NAME, 60)
+"""
+
+
+def python(job: Job, service: str, script: str, code: int = 0) -> str:
+    command = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python", service, "-c", PRELUDE + script)
+    return job.compose(*command, code=code)
+
+
+def test_a_good_model_is_answered_for(job: Job) -> None:
+    """The newest version below the folder, by its own number; the container is gone afterwards."""
+    assert "answers 7" in python(job, "export", GOOD)
+    assert job.throw_away_servers() == []
+
+
+def test_a_broken_model_is_refused_with_the_servers_own_words(job: Job) -> None:
+    """In seconds, with exit code and last lines of the server; the container is gone afterwards."""
+    started = time.monotonic()
+    said = python(job, "export", BROKEN, code=1)
+    assert time.monotonic() - started < 60
+    assert "ServingError: The server ended before the model was available" in said
+    assert "ended with exit code 255" in said
+    assert "Failed to start server" in said
+    assert job.throw_away_servers() == []
+
+
+def test_what_a_killed_export_leaves_behind_is_removed_by_the_next(job: Job) -> None:
+    """The process is gone at once, in the middle of validation: its server stays, until the next export's."""
+    python(job, "export", GOOD.replace("print(", "os._exit(9) or print("), code=9)
+    assert len(job.throw_away_servers()) == 1
+    python(job, "export", GOOD)
+    assert job.throw_away_servers() == []
+
+
+def test_without_the_socket_it_says_which_variables_help(job: Job) -> None:
+    """Asked in a service that has none."""
+    said = python(job, "release", "with throw_away('any', base, MODEL_NAME): pass", code=1)
+    assert "ServingError: The Docker engine cannot be reached from here" in said
+    assert "DOCKER_GID" in said
