@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from model.losses import LossConfig, position_loss, total_loss, visibility_loss
 from model.metrics import Labels, metric_ops
@@ -13,6 +16,10 @@ from model.network import Heads, KeypointNetwork, NetworkConfig
 from model.signature import DEFAULT, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
 
 v1 = tf.compat.v1
+
+
+class WeightsMismatch(ValueError):
+    """Initial weights that are of another network."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,10 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that `model_fn` needs to know. It is passed as `params={"config": ModelConfig(...)}`."""
+    """All that `model_fn` needs to know. It is passed as `params={"config": ModelConfig(...)}`.
+
+    Beside it `params["initial"]` may hold the weights that a new run starts from, by the names of variables.
+    """
 
     optimiser: OptimiserConfig
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -39,7 +49,10 @@ class ModelConfig:
 def model_fn(
     features: dict[str, tf.Tensor], labels: Labels | None, mode: str, params: dict[str, Any]
 ) -> tf.estimator.EstimatorSpec:
-    """`features`: {"images": (N, 384, 384, 3) uint8 or float32 in 0..255}. `labels`: see `metrics.Labels`."""
+    """`features`: {"images": (N, 384, 384, 3) uint8 or float32 in 0..255}. `labels`: see `metrics.Labels`.
+
+    Raises WeightsMismatch when the initial weights are not those of this network.
+    """
     config: ModelConfig = params["config"]
     training = mode == v1.estimator.ModeKeys.TRAIN
     network = KeypointNetwork(config.network)
@@ -69,7 +82,12 @@ def model_fn(
 
     v1.summary.scalar("loss/position", position_loss(heads, labels["xy"], labels["v"], config.loss))
     v1.summary.scalar("loss/visibility", visibility_loss(heads, labels["v"]))
-    return v1.estimator.EstimatorSpec(mode, loss=loss, train_op=_train_op(loss, network, average, config.optimiser))
+    return v1.estimator.EstimatorSpec(
+        mode,
+        loss=loss,
+        train_op=_train_op(loss, network, average, config.optimiser),
+        scaffold=_starting_from(params.get("initial"), network),
+    )
 
 
 def predict(heads: Heads) -> dict[str, tf.Tensor]:
@@ -112,3 +130,22 @@ def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwo
     restore = {average.average_name(variable): variable for variable in network.variables}
     restore[v1.GraphKeys.GLOBAL_STEP] = v1.train.get_global_step()
     return v1.train.Scaffold(saver=v1.train.Saver(restore))
+
+
+def _starting_from(
+    initial: Mapping[str, NDArray[np.float32]] | None, network: KeypointNetwork
+) -> tf.compat.v1.train.Scaffold | None:
+    """Initialises each weight from an array. Only a run without a checkpoint is initialised at all."""
+    if initial is None:
+        return None
+    variables = {variable.op.name: variable for variable in network.variables}
+    for name in sorted({*variables, *initial}):
+        expected = variables[name].shape.as_list() if name in variables else "no such variable"
+        found = list(initial[name].shape) if name in initial else "nothing"
+        if found != expected:
+            raise WeightsMismatch(f"these weights are of another network: {name} is {found}, expected {expected}")
+    # Fed, since constants of that size would make every summary of the graph as large.
+    feeds = {v1.placeholder(tf.float32, variables[name].shape): array for name, array in initial.items()}
+    with tf.control_dependencies([v1.global_variables_initializer()]):
+        assigned = [variables[name].assign(fed) for name, fed in zip(initial, feeds)]
+    return v1.train.Scaffold(init_op=tf.group(*assigned), init_feed_dict=feeds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -20,7 +21,9 @@ from pipeline.settings import Settings
 from pipeline.store import ModelStore
 
 if TYPE_CHECKING:
+    from pipeline.hooks import Checkpoint
     from pipeline.release import Releases
+    from pipeline.runs import Run
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="From photos to a served model."
@@ -30,6 +33,7 @@ app = typer.Typer(
 DATA = typer.Option(
     None, "--data", "--source", help="Folder of annotated photos, FashionAI layout. Default: drawn garments."
 )
+WEIGHTS = typer.Option(..., help="The file to write, .npz.")
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
 PRESET = typer.Option(None, "--preset", help="demo, photos or tiny. Default: demo, or photos where --data is given.")
 
@@ -52,7 +56,13 @@ def data(
 
 
 @app.command()
-def train(source: Optional[Path] = DATA, preset: Optional[str] = PRESET) -> None:
+def train(
+    source: Optional[Path] = DATA,
+    preset: Optional[str] = PRESET,
+    init: Optional[str] = typer.Option(
+        None, help="Weights to start from: starter, none, or a file of `weights`. Default: as the preset says."
+    ),
+) -> None:
     """Train, or go on training, and keep the best checkpoint."""
     from pipeline.config import PRESETS
     from pipeline.prepare import prepare
@@ -61,6 +71,8 @@ def train(source: Optional[Path] = DATA, preset: Optional[str] = PRESET) -> None
 
     settings = Settings.from_environment()
     chosen = PRESETS[_preset(preset, source)]()
+    if init:
+        chosen = replace(chosen, init=None if init == "none" else init)
     dataset = prepare(source, chosen.name, settings.data)
     console.print(
         f"Training on {dataset.folder}: {dataset.count('train')} photos, evaluating on {dataset.count('eval')}, "
@@ -73,22 +85,26 @@ def train(source: Optional[Path] = DATA, preset: Optional[str] = PRESET) -> None
 
 
 @app.command()
+def weights(to: Path = WEIGHTS) -> None:
+    """Write the weights of the latest run's best checkpoint, to start other runs from (`train --init`)."""
+    from pipeline.weights import save
+
+    _, checkpoint = _best_of_latest_run()
+    save(checkpoint, to)
+    console.print(f"Wrote the weights of step {checkpoint.step}, NE {checkpoint.ne:.1f} %, to {to}")
+
+
+@app.command()
 def export(
     dry_run: bool = typer.Option(False, help="Stop before the version is published."),
     force: bool = typer.Option(False, help="Publish even when it scores worse than the version published before."),
 ) -> None:
     """Export the latest run's best checkpoint, prove it, and publish it as a new version."""
     from pipeline.export import export as export_stage
-    from pipeline.hooks import BestCheckpoint
     from pipeline.publish import publish
-    from pipeline.runs import latest_run
     from pipeline.validate import validate
 
-    settings = Settings.from_environment()
-    run = latest_run(settings.runs)
-    checkpoint = BestCheckpoint(run.folder).current
-    if checkpoint is None:
-        raise PipelineError(f"{run.folder}: no checkpoint was evaluated yet. `make train` goes on training.")
+    run, checkpoint = _best_of_latest_run()
     store, releases = _store_and_releases()
     with store.stage() as staging:
         console.print(f"Exporting step {checkpoint.step} of {run.folder}")
@@ -180,6 +196,17 @@ def status() -> None:
     from pipeline.serving import local
 
     local.status(Settings.from_environment())
+
+
+def _best_of_latest_run() -> tuple[Run, Checkpoint]:
+    from pipeline.hooks import BestCheckpoint
+    from pipeline.runs import latest_run
+
+    run = latest_run(Settings.from_environment().runs)
+    checkpoint = BestCheckpoint(run.folder).current
+    if checkpoint is None:
+        raise PipelineError(f"{run.folder}: no checkpoint was evaluated yet. `make train` goes on training.")
+    return run, checkpoint
 
 
 def _store_and_releases() -> tuple[ModelStore, Releases]:

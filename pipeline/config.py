@@ -23,6 +23,8 @@ class Preset:
     drawn_share: float = 0.0
     """Share of the training pictures that is drawn where photos are given: a few hundred photos show too few shapes."""
     batch_size: int = 16
+    init: str | None = None
+    """The weights that a run starts from: `starter`, or a file of `python -m pipeline weights`. None: from nothing."""
     evaluate_every: int = 200
     """Steps between two checkpoints; each is evaluated and the best one kept."""
     augmentation: Augmentation = field(default_factory=Augmentation)

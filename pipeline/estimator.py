@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from model.model_fn import ModelConfig, model_fn
+from pipeline.weights import Weights
 
 v1 = tf.compat.v1
 
@@ -16,12 +17,17 @@ v1 = tf.compat.v1
 tf.get_logger().setLevel(logging.ERROR)
 
 
-def build(folder: Path, config: ModelConfig, *, seed: int = 1, checkpoint_every: int = 200) -> Any:
-    """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`."""
+def build(
+    folder: Path, config: ModelConfig, *, seed: int = 1, checkpoint_every: int = 200, initial: Weights | None = None
+) -> Any:
+    """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
+
+    A run without a checkpoint starts from the weights in `initial`.
+    """
     return v1.estimator.Estimator(
         model_fn=model_fn,
         model_dir=str(folder),
-        params={"config": config},
+        params={"config": config, "initial": initial},
         config=v1.estimator.RunConfig(
             tf_random_seed=seed,
             save_checkpoints_steps=checkpoint_every,

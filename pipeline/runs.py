@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config import PRESETS, Preset
@@ -30,7 +30,12 @@ def open_run(runs: Path, dataset: Dataset, preset: Preset, drawn: Dataset | None
     identity = f"{dataset.fingerprint[:4]}{preset.fingerprint[:4]}"
     folder = runs / f"{dataset.folder.name}-{preset.name}-{identity}"
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"dataset": str(dataset.folder.resolve()), "preset": preset.name, "settings": preset.fingerprint}
+    record = {
+        "dataset": str(dataset.folder.resolve()),
+        "preset": preset.name,
+        "init": preset.init,
+        "settings": preset.fingerprint,
+    }
     write_atomically(folder / _RECORD, json.dumps(record, indent=1))
     write_atomically(runs / _LATEST, folder.name)
     return Run(folder, dataset, preset, drawn)
@@ -41,7 +46,7 @@ def latest_run(runs: Path) -> Run:
     try:
         folder = runs / (runs / _LATEST).read_text().strip()
         record = json.loads((folder / _RECORD).read_text())
-        preset = PRESETS[record["preset"]]()
+        preset = replace(PRESETS[record["preset"]](), init=record["init"])
     except (OSError, ValueError, KeyError) as error:
         raise PipelineError(f"{runs}: no training run found. `make train` makes one.") from error
     if preset.fingerprint != record["settings"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from model.model_fn import WeightsMismatch
 from pipeline import estimator as estimators
 from pipeline.config import Preset
 from pipeline.console import console, progress
@@ -16,6 +17,7 @@ from pipeline.dataset.input_fn import eval_input_fn, train_input_fn
 from pipeline.dataset.records import Dataset
 from pipeline.errors import DataError, TrainingError
 from pipeline.hooks import BestCheckpoint, Checkpoint, Stop, StopBeforeEvaluation, TrainingLine, stop_on_signal
+from pipeline.weights import load
 
 v1 = tf.compat.v1
 
@@ -40,6 +42,10 @@ def train(dataset: Dataset, preset: Preset, folder: Path, *, drawn: Dataset | No
             f"{dataset.folder}: a record is damaged ({error.message.splitlines()[0]}). "
             f"Delete the folder to have it made again."
         ) from error
+    except WeightsMismatch as error:
+        raise TrainingError(
+            f"{preset.init}: {error}. --init none starts from nothing, or choose a preset with the same network."
+        ) from error
     except v1.train.NanLossDuringTrainingError as error:
         raise TrainingError(
             f"{folder}: the loss is no longer a number. Lower the learning rate of preset {preset.name} "
@@ -59,11 +65,20 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
     if start >= preset.steps and best.current:
         console.print(f"Nothing left to do: {folder} is at step {start} of {preset.steps}")
     else:
+        initial = load(preset.init) if preset.init and not start else None
         if start:
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
+        elif preset.init:
+            console.print(f"Starting from the weights {preset.init}")
         with progress("Training") as on_progress:
             v1.estimator.train_and_evaluate(
-                estimators.build(folder, preset.model, seed=preset.seed, checkpoint_every=preset.evaluate_every),
+                estimators.build(
+                    folder,
+                    preset.model,
+                    seed=preset.seed,
+                    checkpoint_every=preset.evaluate_every,
+                    initial=initial,
+                ),
                 v1.estimator.TrainSpec(
                     train_input_fn(
                         dataset,

@@ -1,0 +1,47 @@
+"""Weights on their own, to start other runs from: one array a variable, in half precision, in a NumPy archive.
+
+`STARTER` ships with Seamline; its model card is beside it.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline.errors import TrainingError
+from pipeline.hooks import Checkpoint
+
+STARTER = "starter"
+STARTER_FILE = Path(__file__).resolve().parent.parent / "model" / "starter" / "weights.npz"
+_AVERAGE = "/ExponentialMovingAverage"
+
+Weights = dict[str, NDArray[np.float32]]
+"""By the name that the variable has in the training graph."""
+
+
+def load(init: str) -> Weights:
+    """`init` is STARTER or the path of an archive. Raises TrainingError when it cannot be read."""
+    path = STARTER_FILE if init == STARTER else Path(init)
+    try:
+        with path.open("rb") as file, np.load(file) as archive:
+            return {name: archive[name].astype(np.float32) for name in archive.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise TrainingError(
+            f"{path}: cannot be read as weights ({error}). `python -m pipeline weights` writes such files; "
+            f"--init none starts from nothing."
+        ) from error
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Writes the averaged weights, those that are served. About two bytes a parameter."""
+    reader = tf.train.load_checkpoint(checkpoint.prefix)
+    averages = [name for name in reader.get_variable_to_shape_map() if name.endswith(_AVERAGE)]
+    arrays = {name[: -len(_AVERAGE)]: reader.get_tensor(name).astype(np.float16) for name in sorted(averages)}
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, **arrays)
+    partial.rename(path)

@@ -1,0 +1,87 @@
+"""Weights of one run start another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.metrics import NE
+from model.network import NetworkConfig
+from pipeline.config import Preset, tiny
+from pipeline.dataset.records import Dataset
+from pipeline.errors import TrainingError
+from pipeline.hooks import Checkpoint
+from pipeline.prepare import prepare
+from pipeline.runs import latest_run, open_run
+from pipeline.train import train
+from pipeline.weights import load, save
+
+
+def steps(count: int, *, rate: float = 2e-3, init: str | None = None) -> Preset:
+    small = tiny()
+    optimiser = replace(small.model.optimiser, steps=count, warmup_steps=1, learning_rate=rate)
+    return replace(small, model=replace(small.model, optimiser=optimiser), evaluate_every=count, init=init)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return prepare(None, "tiny", tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return train(dataset, steps(30), tmp_path_factory.mktemp("first") / "run")
+
+
+@pytest.fixture(scope="module")
+def archive(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "weights.npz"
+    save(checkpoint, path)
+    return path
+
+
+def test_a_run_starts_from_weights(dataset: Dataset, checkpoint: Checkpoint, archive: Path, tmp_path: Path) -> None:
+    """With a learning rate of nothing the other run scores what the first one did, half precision apart."""
+    # Long enough for the moving averages to forget what the variables were before the weights were put in.
+    other = train(dataset, steps(30, rate=0.0, init=str(archive)), tmp_path / "run")
+    nothing = train(dataset, steps(30, rate=0.0), tmp_path / "nothing")
+    assert other.metrics["loss"] == pytest.approx(checkpoint.metrics["loss"], rel=0.05)
+    assert abs(other.metrics[NE] - checkpoint.metrics[NE]) < abs(nothing.metrics[NE] - checkpoint.metrics[NE])
+
+
+def test_half_precision_is_enough(archive: Path, checkpoint: Checkpoint) -> None:
+    """Every averaged weight is there, finite, in two bytes a value."""
+    weights = load(str(archive))
+    assert all(np.isfinite(array).all() for array in weights.values())
+    assert archive.stat().st_size < 2.2 * sum(array.size for array in weights.values()) + 500 * len(weights)
+
+
+def test_weights_of_another_network_are_refused(dataset: Dataset, archive: Path, tmp_path: Path) -> None:
+    """The error names the file, the first variable that differs, and the way out."""
+    wider = steps(1, init=str(archive))
+    wider = replace(wider, model=replace(wider.model, network=NetworkConfig(widths=(32, 32), blocks=1, neck=16)))
+    with pytest.raises(TrainingError, match=r"weights\.npz: these weights are of another network: .*--init none"):
+        train(dataset, wider, tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut off"])
+def test_weights_that_cannot_be_read(dataset: Dataset, tmp_path: Path, content: bytes | None) -> None:
+    """A missing, empty or damaged file is named."""
+    path = tmp_path / "weights.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TrainingError, match="cannot be read as weights"):
+        train(dataset, steps(1, init=str(path)), tmp_path / "run")
+
+
+def test_a_run_remembers_where_it_started(dataset: Dataset, archive: Path, tmp_path: Path) -> None:
+    """Other weights are another run, and the latest run is found again with its own."""
+    plain = open_run(tmp_path, dataset, tiny())
+    started = open_run(tmp_path, dataset, replace(tiny(), init=str(archive)))
+    assert plain.folder != started.folder
+    assert latest_run(tmp_path).preset.init == str(archive)
+    assert json.loads((started.folder / "run.json").read_text())["init"] == str(archive)
