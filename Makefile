@@ -13,7 +13,7 @@ help: ## Print this help.
 	@echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 	@echo
-	@echo "Variables:  DATA=<folder of annotated photos>  PRESET=demo|photos|tiny  IMAGE=<photo>"
+	@echo "Variables:  DATA=<folder of annotated photos>  PRESET=demo|photos|gpu|tiny  IMAGE=<photo>"
 	@echo "            VERSION=<number>  LABEL=stable|canary  RUNTIME=auto|docker|local  PYTHON=<a Python 3.9 to 3.11>"
 
 train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.

@@ -32,6 +32,8 @@ class OptimiserConfig:
     clip_norm: float = 5.0
     average_decay: float = 0.999
     """Served are the exponential moving averages of the weights, which are better than the last ones."""
+    mixed_precision: bool = False
+    """Compute in float16 where a GPU can (compute capability 7.0 and newer), with a loss scale that adapts itself."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,15 @@ def _train_op(
     step = v1.train.get_or_create_global_step()
     rate = learning_rate(step, config)
     v1.summary.scalar("learning_rate", rate)
-    gradients = tf.gradients(loss, network.trainable_variables)
+    optimiser = v1.train.AdamOptimizer(rate)
+    if config.mixed_precision:
+        optimiser = v1.mixed_precision.enable_mixed_precision_graph_rewrite(optimiser)
+    gradients, variables = zip(*optimiser.compute_gradients(loss, network.trainable_variables))
     clipped, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
     v1.summary.scalar("gradient_norm", norm)
-    optimiser = v1.train.AdamOptimizer(rate)
     # Keras keeps the batch-norm updates to itself in graph mode: without them the moving averages would never move.
     with tf.control_dependencies(network.updates):
-        apply = optimiser.apply_gradients(zip(clipped, network.trainable_variables), global_step=step)
+        apply = optimiser.apply_gradients(zip(clipped, variables), global_step=step)
     with tf.control_dependencies([apply]):
         return average.apply(network.variables)
 
@@ -138,14 +142,18 @@ def _starting_from(
     """Initialises each weight from an array. Only a run without a checkpoint is initialised at all."""
     if initial is None:
         return None
-    variables = {variable.op.name: variable for variable in network.variables}
+    # Under MirroredStrategy a variable is one on each GPU, called by the name of the first.
+    copies = [getattr(variable, "values", (variable,)) for variable in network.variables]
+    variables = {each[0].op.name: each for each in copies}
     for name in sorted({*variables, *initial}):
-        expected = variables[name].shape.as_list() if name in variables else "no such variable"
+        expected = variables[name][0].shape.as_list() if name in variables else "no such variable"
         found = list(initial[name].shape) if name in initial else "nothing"
         if found != expected:
             raise WeightsMismatch(f"these weights are of another network: {name} is {found}, expected {expected}")
-    # Fed, since constants of that size would make every summary of the graph as large.
-    feeds = {v1.placeholder(tf.float32, variables[name].shape): array for name, array in initial.items()}
-    with tf.control_dependencies([v1.global_variables_initializer()]):
-        assigned = [variables[name].assign(fed) for name, fed in zip(initial, feeds)]
-    return v1.train.Scaffold(init_op=tf.group(*assigned), init_feed_dict=feeds)
+
+    def load(_: tf.compat.v1.train.Scaffold, session: tf.compat.v1.Session) -> None:
+        for name, array in initial.items():
+            for variable in variables[name]:
+                variable.load(array, session)
+
+    return v1.train.Scaffold(init_fn=load)

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-# Before TensorFlow is imported, by whichever command: it greets with pages of notes on CUDA.
+# Before TensorFlow is imported, by whichever command: it greets with pages of notes on CUDA, and takes all of a GPU's
+# memory, where a server may have to load the candidate on the same one.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 import typer
 
@@ -35,7 +37,9 @@ DATA = typer.Option(
 )
 WEIGHTS = typer.Option(..., help="The file to write, .npz.")
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
-PRESET = typer.Option(None, "--preset", help="demo, photos or tiny. Default: demo, or photos where --data is given.")
+PRESET = typer.Option(
+    None, "--preset", help="demo, photos, gpu or tiny. Default: demo, or photos where --data is given."
+)
 
 
 @app.command()

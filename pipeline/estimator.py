@@ -18,12 +18,23 @@ tf.get_logger().setLevel(logging.ERROR)
 
 
 def build(
-    folder: Path, config: ModelConfig, *, seed: int = 1, checkpoint_every: int = 200, initial: Weights | None = None
+    folder: Path,
+    config: ModelConfig,
+    *,
+    seed: int = 1,
+    checkpoint_every: int = 200,
+    initial: Weights | None = None,
+    gpus: bool = False,
 ) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
-    A run without a checkpoint starts from the weights in `initial`.
+    A run without a checkpoint starts from the weights in `initial`. With `gpus` XLA compiles what runs on them, and
+    where there are several each trains on batches of its own (MirroredStrategy).
     """
+    session = v1.ConfigProto()
+    if gpus:
+        session.graph_options.optimizer_options.global_jit_level = v1.OptimizerOptions.ON_1
+    several = gpus and len(tf.config.list_physical_devices("GPU")) > 1
     return v1.estimator.Estimator(
         model_fn=model_fn,
         model_dir=str(folder),
@@ -34,5 +45,7 @@ def build(
             save_summary_steps=20,
             log_step_count_steps=20,
             keep_checkpoint_max=2,
+            session_config=session,
+            train_distribute=tf.distribute.MirroredStrategy() if several else None,
         ),
     )

@@ -78,6 +78,7 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
                     seed=preset.seed,
                     checkpoint_every=preset.evaluate_every,
                     initial=initial,
+                    gpus=preset.gpus,
                 ),
                 v1.estimator.TrainSpec(
                     train_input_fn(
