@@ -88,7 +88,7 @@ def model_fn(
         mode,
         loss=loss,
         train_op=_train_op(loss, network, average, config.optimiser),
-        scaffold=_starting_from(params.get("initial"), network),
+        scaffold=_starting_from(params.get("initial"), network, partly=config.network.backbone is not None),
     )
 
 
@@ -137,9 +137,12 @@ def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwo
 
 
 def _starting_from(
-    initial: Mapping[str, NDArray[np.float32]] | None, network: KeypointNetwork
+    initial: Mapping[str, NDArray[np.float32]] | None, network: KeypointNetwork, *, partly: bool
 ) -> tf.compat.v1.train.Scaffold | None:
-    """Initialises each weight from an array. Only a run without a checkpoint is initialised at all."""
+    """Initialises each weight from an array; `partly` allows for weights without one, as round a backbone.
+
+    Only a run without a checkpoint is initialised at all.
+    """
     if initial is None:
         return None
     # Under MirroredStrategy a variable is one on each GPU, called by the name of the first.
@@ -147,8 +150,8 @@ def _starting_from(
     variables = {each[0].op.name: each for each in copies}
     for name in sorted({*variables, *initial}):
         expected = variables[name][0].shape.as_list() if name in variables else "no such variable"
-        found = list(initial[name].shape) if name in initial else "nothing"
-        if found != expected:
+        found = list(initial[name].shape) if name in initial else "absent"
+        if found != expected and not (partly and name not in initial):
             raise WeightsMismatch(f"these weights are of another network: {name} is {found}, expected {expected}")
 
     def load(_: tf.compat.v1.train.Scaffold, session: tf.compat.v1.Session) -> None:

@@ -13,8 +13,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from model.backbone import MOBILENET_V2, MobileNetV2
 from model.signature import KEYPOINT_COUNT, VISIBILITY_NAMES
 
+BACKBONE_SCOPE = f"keypoint_network/{MOBILENET_V2}"
+"""How the names of the backbone's variables begin in Estimator's graphs."""
 WINDOW = 3
 """At inference a point is the centre of mass of its map within this many cells of the peak."""
 
@@ -31,11 +34,15 @@ class NetworkConfig:
     blocks: int = 2
     neck: int = 64
     batch_norm_momentum: float = 0.97
+    backbone: str | None = None
+    """`mobilenet_v2` in place of the network's own stages: slower on a CPU, but there are ImageNet weights for it."""
 
     def __post_init__(self) -> None:
         for width in (*self.widths, self.neck):
             if width % 16:
                 raise ValueError(f"channels must be multiples of 16, found {width} in {self}")
+        if self.backbone not in (None, MOBILENET_V2):
+            raise ValueError(f"backbone {self.backbone!r} is not known; there is {MOBILENET_V2}")
 
 
 class Heads(NamedTuple):
@@ -92,8 +99,8 @@ class Residual(tf.keras.layers.Layer):
         return tf.nn.relu(shortcut + self.second(self.first(x, training=training), training=training))
 
 
-class KeypointNetwork(tf.keras.Model):
-    """Images (N, 384, 384, 3) float32 in 0..255 -> `Heads`. Takes any side that is a multiple of 32."""
+class Stages(tf.keras.layers.Layer):
+    """(N, S, S, 3) float32 in -1..1 -> the features at strides 8, 16, 32, ..., of `config.widths` channels."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -105,6 +112,23 @@ class KeypointNetwork(tf.keras.Model):
             ]
             for level, width in enumerate(config.widths)
         ]
+
+    def call(self, images: tf.Tensor, training: bool) -> list[tf.Tensor]:
+        x = self.stem(tf.nn.space_to_depth(images, 8), training=training)
+        levels = []
+        for stage in self.stages:
+            for block in stage:
+                x = block(x, training=training)
+            levels.append(x)
+        return levels
+
+
+class KeypointNetwork(tf.keras.Model):
+    """Images (N, 384, 384, 3) float32 in 0..255 -> `Heads`. Takes any side that is a multiple of 32."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.backbone = MobileNetV2() if config.backbone else Stages(config)
         self.context = tf.keras.layers.Dense(config.neck, activation="relu")
         self.laterals = [tf.keras.layers.Conv2D(config.neck, 1) for _ in config.widths]
         self.smooth = [ConvNorm(config.neck, config) for _ in config.widths]
@@ -118,14 +142,8 @@ class KeypointNetwork(tf.keras.Model):
         )
 
     def call(self, images: tf.Tensor, training: bool) -> Heads:
-        x = tf.nn.space_to_depth(images / 127.5 - 1.0, 8)
-        x = self.stem(x, training=training)
-        levels = []
-        for stage in self.stages:
-            for block in stage:
-                x = block(x, training=training)
-            levels.append(x)
-        context = self.context(tf.reduce_mean(x, axis=[1, 2]))
+        levels = self.backbone(images / 127.5 - 1.0, training=training)
+        context = self.context(tf.reduce_mean(levels[-1], axis=[1, 2]))
         x = context[:, None, None, :]
         for level, lateral, smooth in reversed(list(zip(levels, self.laterals, self.smooth))):
             x = smooth(_upsample(x, level) + lateral(level), training=training)

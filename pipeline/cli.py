@@ -66,6 +66,9 @@ def train(
     init: Optional[str] = typer.Option(
         None, help="Weights to start from: starter, none, or a file of `weights`. Default: as the preset says."
     ),
+    backbone: Optional[str] = typer.Option(
+        None, help="mobilenet_v2: in place of the network's own stages; --init names Keras' .h5 file of its weights."
+    ),
 ) -> None:
     """Train, or go on training, and keep the best checkpoint."""
     from pipeline.config import PRESETS
@@ -77,6 +80,13 @@ def train(
     chosen = PRESETS[_preset(preset, source)]()
     if init:
         chosen = replace(chosen, init=None if init == "none" else init)
+    if backbone:
+        if not init:
+            raise typer.BadParameter("name its weights, --init <file>.h5, or --init none", param_hint="--backbone")
+        try:
+            chosen = chosen.with_backbone(backbone)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--backbone") from error
     dataset = prepare(source, chosen.name, settings.data)
     console.print(
         f"Training on {dataset.folder}: {dataset.count('train')} photos, evaluating on {dataset.count('eval')}, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable
 
 from model.model_fn import ModelConfig, OptimiserConfig
@@ -35,6 +35,11 @@ class Preset:
     @property
     def steps(self) -> int:
         return self.model.optimiser.steps
+
+    def with_backbone(self, backbone: str | None) -> Preset:
+        """The same on another feature extractor. Raises ValueError for one that is not known."""
+        network = replace(self.model.network, backbone=backbone)
+        return replace(self, model=replace(self.model, network=network))
 
     @property
     def fingerprint(self) -> str:

@@ -34,6 +34,7 @@ def open_run(runs: Path, dataset: Dataset, preset: Preset, drawn: Dataset | None
         "dataset": str(dataset.folder.resolve()),
         "preset": preset.name,
         "init": preset.init,
+        "backbone": preset.model.network.backbone,
         "settings": preset.fingerprint,
     }
     write_atomically(folder / _RECORD, json.dumps(record, indent=1))
@@ -46,7 +47,7 @@ def latest_run(runs: Path) -> Run:
     try:
         folder = runs / (runs / _LATEST).read_text().strip()
         record = json.loads((folder / _RECORD).read_text())
-        preset = replace(PRESETS[record["preset"]](), init=record["init"])
+        preset = replace(PRESETS[record["preset"]](), init=record["init"]).with_backbone(record["backbone"])
     except (OSError, ValueError, KeyError) as error:
         raise PipelineError(f"{runs}: no training run found. `make train` makes one.") from error
     if preset.fingerprint != record["settings"]:

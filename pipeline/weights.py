@@ -1,6 +1,6 @@
 """Weights on their own, to start other runs from: one array a variable, in half precision, in a NumPy archive.
 
-`STARTER` ships with Seamline; its model card is beside it.
+`STARTER` ships with Seamline; its model card is beside it. Keras' weight files for a backbone are read too.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from model.network import BACKBONE_SCOPE
 from pipeline.errors import TrainingError
 from pipeline.hooks import Checkpoint
 
@@ -24,9 +26,11 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def load(init: str) -> Weights:
-    """`init` is STARTER or the path of an archive. Raises TrainingError when it cannot be read."""
+    """`init` is STARTER or the path of a file, `.h5` from Keras or an archive. Raises TrainingError for any other."""
     path = STARTER_FILE if init == STARTER else Path(init)
     try:
+        if path.suffix == ".h5":
+            return _load_backbone(path)
         with path.open("rb") as file, np.load(file) as archive:
             return {name: archive[name].astype(np.float32) for name in archive.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
@@ -34,6 +38,21 @@ def load(init: str) -> Weights:
             f"{path}: cannot be read as weights ({error}). `python -m pipeline weights` writes such files; "
             f"--init none starts from nothing."
         ) from error
+
+
+def _load_backbone(path: Path) -> Weights:
+    """Keras' file of `tf.keras.applications.MobileNetV2`, without what comes after the last stage that is used."""
+    weights: Weights = {}
+
+    def keep(name: str, item: object) -> None:
+        layer, _, weight = name.rpartition("/")
+        layer = layer.rpartition("/")[2]
+        if isinstance(item, h5py.Dataset) and not layer.startswith(("Conv_1", "predictions")):
+            weights[f"{BACKBONE_SCOPE}/{layer}/{weight.partition(':')[0]}"] = item[...].astype(np.float32)
+
+    with h5py.File(path) as file:
+        file.visititems(keep)
+    return weights
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

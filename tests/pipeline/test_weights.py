@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from model.backbone import MOBILENET_V2, MobileNetV2
 from model.metrics import NE
-from model.network import NetworkConfig
+from model.network import BACKBONE_SCOPE, NetworkConfig
 from pipeline.config import Preset, tiny
 from pipeline.dataset.records import Dataset
 from pipeline.errors import TrainingError
@@ -19,6 +21,9 @@ from pipeline.prepare import prepare
 from pipeline.runs import latest_run, open_run
 from pipeline.train import train
 from pipeline.weights import load, save
+
+ENDS = {5: "add", 12: "add", 16: "project_BN"}
+"""Of MobileNetV2's blocks at strides 8, 16 and 32: the last layer of each."""
 
 
 def steps(count: int, *, rate: float = 2e-3, init: str | None = None) -> Preset:
@@ -81,7 +86,43 @@ def test_weights_that_cannot_be_read(dataset: Dataset, tmp_path: Path, content: 
 def test_a_run_remembers_where_it_started(dataset: Dataset, archive: Path, tmp_path: Path) -> None:
     """Other weights are another run, and the latest run is found again with its own."""
     plain = open_run(tmp_path, dataset, tiny())
-    started = open_run(tmp_path, dataset, replace(tiny(), init=str(archive)))
+    preset = replace(tiny(), init=str(archive)).with_backbone(MOBILENET_V2)
+    started = open_run(tmp_path, dataset, preset)
     assert plain.folder != started.folder
-    assert latest_run(tmp_path).preset.init == str(archive)
+    assert latest_run(tmp_path).preset == preset
     assert json.loads((started.folder / "run.json").read_text())["init"] == str(archive)
+
+
+def test_a_backbone_starts_from_a_weight_file_of_keras(tmp_path: Path) -> None:
+    """MobileNetV2's features are those that Keras computes with the same file, in training mode and out of it."""
+    keras = tf.keras.applications.MobileNetV2(input_shape=(96, 96, 3), include_top=False, weights=None)
+    for variable in keras.variables:
+        if "moving" in variable.name:
+            variable.assign(tf.random.uniform(variable.shape, 0.5, 1.5))
+    path = tmp_path / "mobilenet_v2.h5"
+    keras.save_weights(str(path))
+    weights = load(str(path))
+    ours = MobileNetV2()
+    pictures = tf.random.uniform((2, 96, 96, 3), -1, 1)
+    ours(pictures, training=False)
+    for variable in ours.variables:
+        variable.assign(weights.pop("/".join([BACKBONE_SCOPE, *variable.name.removesuffix(":0").split("/")[-2:]])))
+    assert not weights
+    expected = tf.keras.Model(
+        keras.inputs, [keras.get_layer(f"block_{block}_{end}").output for block, end in ENDS.items()]
+    )
+    for training in (False, True):
+        for found, features in zip(ours(pictures, training=training), expected(pictures, training=training)):
+            np.testing.assert_allclose(found, features, atol=2e-4)
+
+
+def test_a_run_on_a_backbone(dataset: Dataset, tmp_path: Path) -> None:
+    """It trains from the file, batch norm included."""
+    keras = tf.keras.applications.MobileNetV2(input_shape=(96, 96, 3), include_top=False, weights=None)
+    keras.save_weights(str(tmp_path / "backbone.h5"))
+    preset = steps(1, rate=0.0, init=str(tmp_path / "backbone.h5")).with_backbone(MOBILENET_V2)
+    checkpoint = train(dataset, preset, tmp_path / "run")
+    reader = tf.train.load_checkpoint(checkpoint.prefix)
+    kernel = reader.get_tensor(f"{BACKBONE_SCOPE}/block_1_expand/kernel")
+    np.testing.assert_array_equal(kernel, keras.get_layer("block_1_expand").get_weights()[0])
+    assert abs(reader.get_tensor(f"{BACKBONE_SCOPE}/bn_Conv1/moving_mean")).max() > 0
