@@ -116,6 +116,7 @@ def export(
     """Export the latest run's best checkpoint, prove it, and publish it as a new version."""
     from pipeline.export import export as export_stage
     from pipeline.publish import publish
+    from pipeline.validate import show as show_proofs
     from pipeline.validate import validate
 
     run, checkpoint = _best_of_latest_run()
@@ -123,8 +124,8 @@ def export(
     with store.stage() as staging:
         console.print(f"Exporting step {checkpoint.step} of {run.folder}")
         candidate = export_stage(checkpoint, run.preset, run.dataset, staging)
-        for proof in validate(candidate, store.latest(), run.dataset, force=force):
-            console.print(f"  proven: {proof.what}: {proof.how}")
+        proofs = validate(candidate, store.latest(), run.dataset, force=force)
+        show_proofs(proofs)
         if dry_run:
             console.print("Not published, as asked.")
             return

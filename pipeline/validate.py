@@ -6,6 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import tensorflow as tf
+from rich.box import SIMPLE
+from rich.table import Table
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
@@ -13,11 +16,12 @@ from client.api import PredictClient
 from client.errors import ClientError
 from model.metrics import NE
 from model.signature import METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, TAG, TensorSpec
+from pipeline.console import console
 from pipeline.dataset.records import Dataset
 from pipeline.errors import ContractError, ParityError, ScoreError
 from pipeline.evaluate import evaluate
 from pipeline.export import Candidate
-from pipeline.golden import Golden, replay
+from pipeline.golden import TOLERANCE, Golden, difference, replay
 from pipeline.serving import container, process
 from pipeline.serving.server import Server, wait_until_available
 from pipeline.settings import Settings
@@ -46,8 +50,11 @@ def validate(candidate: Candidate, published: Version | None, dataset: Dataset, 
     verify_checksums(folder)
     check_signatures(folder)
     proofs = [Proof("signatures", f"{', '.join(SIGNATURES)} are the contract, read back from the SavedModel")]
-    proofs.append(_compare(evaluate(folder, dataset)[NE], published, dataset, force=force))
     golden = Golden.load(folder)
+    largest = check_answers(folder, golden)
+    how = f"Estimator.predict's through every signature, differences at most {largest:.1g} (allowed {TOLERANCE:g})"
+    proofs.append(Proof("answers", how))
+    proofs.append(_compare(evaluate(folder, dataset)[NE], published, dataset, force=force))
     with _server(folder.parent) as server:
         wait_until_available(server, MODEL_NAME, LOAD_SECONDS, version=int(folder.name))
         proofs.append(Proof("server", "a server loaded it, warm-up requests included"))
@@ -59,6 +66,14 @@ def validate(candidate: Candidate, published: Version | None, dataset: Dataset, 
             )
             proofs.append(Proof(f"golden requests, {transport}", how))
     return proofs
+
+
+def show(proofs: list[Proof]) -> None:
+    """Prints them as a table."""
+    table = Table("proven", "how", box=SIMPLE)
+    for proof in proofs:
+        table.add_row(proof.what, proof.how)
+    console.print(table)
 
 
 def _server(base: Path) -> AbstractContextManager[Server]:
@@ -87,6 +102,23 @@ def _compare(ne: float, published: Version | None, dataset: Dataset, *, force: b
             f"The candidate is worse: {compared}; at most {NE_TOLERANCE} more is allowed (--force overrules)"
         )
     return Proof("score", compared)
+
+
+def check_answers(folder: Path, golden: Golden) -> float:
+    """The largest difference between the SavedModel's answers, in this process, and the Estimator's predictions.
+
+    Raises ParityError when it is above the tolerance, ContractError when the SavedModel cannot be loaded.
+    """
+    try:
+        model = tf.saved_model.load(str(folder), tags=[TAG])
+    except (OSError, ValueError) as error:
+        raise ContractError(f"{folder}: cannot be loaded: {error}") from error
+    largest = 0.0
+    for signature, inputs in golden.requests():
+        answer = model.signatures[signature.key](**{name: tf.constant(each) for name, each in inputs.items()})
+        arrays = {name: tensor.numpy() for name, tensor in answer.items()}
+        largest = max(largest, difference(golden.outputs, arrays, f"{folder}, {signature.key}"))
+    return largest
 
 
 def check_signatures(folder: Path) -> None:

@@ -56,10 +56,11 @@ def candidate(trained: Trained, tmp_path: Path) -> Candidate:
 
 
 def test_a_good_candidate_is_proven_and_published_whole(trained: Trained, candidate: Candidate, tmp_path: Path) -> None:
-    """Four kinds of proof; the golden answers differ by next to nothing; what is published verifies."""
+    """Five kinds of proof; the golden answers differ by next to nothing; what is published verifies."""
     proofs = validate.validate(candidate, None, trained.dataset)
     assert [proof.what for proof in proofs] == [
         "signatures",
+        "answers",
         "score",
         "server",
         "golden requests, grpc",
