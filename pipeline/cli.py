@@ -36,6 +36,7 @@ DATA = typer.Option(
     None, "--data", "--source", help="Folder of annotated photos, FashionAI layout. Default: drawn garments."
 )
 WEIGHTS = typer.Option(..., help="The file to write, .npz.")
+GARMENTS = typer.Option("garments", help="The folder to make.")
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
 PRESET = typer.Option(
     None, "--preset", help="demo, photos, gpu or tiny. Default: demo, or photos where --data is given."
@@ -57,6 +58,15 @@ def data(
         console.print(f"  {split}: {sum(counts.values())} photos ({', '.join(f'{n} {c}' for c, n in counts.items())})")
     for refusal in dataset.refusals:
         console.print(f"  refused: {refusal}")
+
+
+@app.command()
+def garments(photos: Path, to: Path = GARMENTS) -> None:
+    """Make a data set of the public Clothing Dataset's photos and the annotations that come with Seamline."""
+    from pipeline.dataset.garments import arrange
+
+    counts = arrange(photos, to)
+    console.print(f"Made {to}: {' and '.join(f'{count} photos in {split}/' for split, count in counts.items())}")
 
 
 @app.command()
