@@ -32,6 +32,12 @@ DATA = typer.Option(
 )
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
 PRESET = typer.Option(None, "--preset", help="demo, photos or tiny. Default: demo, or photos where --data is given.")
+COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
+IMAGES = typer.Option(..., "--images", help="Folder that the file's photos are in.")
+TO = typer.Option(..., "--to", help="New folder for --data, in the FashionAI layout.")
+NAMES = typer.Option(
+    None, "--map", help="theirs=ours for a keypoint or category of another name, or a JSON file of such pairs."
+)
 
 
 @app.command()
@@ -48,6 +54,37 @@ def data(
     for split, counts in dataset.categories.items():
         console.print(f"  {split}: {sum(counts.values())} photos ({', '.join(f'{n} {c}' for c, n in counts.items())})")
     for refusal in dataset.refusals:
+        console.print(f"  refused: {refusal}")
+
+
+@app.command()
+def convert(
+    coco: Path = COCO,
+    images: Path = IMAGES,
+    to: Path = TO,
+    names: Optional[list[str]] = NAMES,
+    crop_all: bool = typer.Option(
+        False, "--crop-all", help="Cut each garment out. Default: where a photo has several."
+    ),
+    margin: float = typer.Option(0.1, min=0.0, max=10.0, help="Room left round a garment, as a share of its sides."),
+    strict: bool = typer.Option(False, help="A refused annotation is an error, and nothing is written."),
+) -> None:
+    """Write COCO keypoints and their photos as a folder that `data` and `train` read."""
+    from pipeline.console import progress
+    from pipeline.convert import convert as convert_stage
+    from pipeline.dataset.coco import read_names
+
+    with progress("Converting") as on_progress:
+        converted = convert_stage(
+            coco, images, to, read_names(names or []), on_progress, crop_all=crop_all, margin=margin, strict=strict
+        )
+    counts = converted.categories
+    console.print(f"Wrote {to}: {sum(counts.values())} garments ({', '.join(f'{n} {c}' for c, n in counts.items())})")
+    if converted.cropped:
+        console.print(f"  cut out of their photos: {converted.cropped}")
+    if converted.guessed:
+        console.print(f"  category told by their points: {converted.guessed} (--map <theirs>=<ours> names it)")
+    for refusal in converted.refusals:
         console.print(f"  refused: {refusal}")
 
 
