@@ -35,6 +35,7 @@ PRESET = typer.Option(None, "--preset", help="demo, photos or tiny. Default: dem
 COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
 IMAGES = typer.Option(..., "--images", help="Folder that the file's photos are in.")
 TO = typer.Option(..., "--to", help="New folder for --data, in the FashionAI layout.")
+SHEET = typer.Option(None, "--to", help="Where the picture goes, - for standard output. Default: var/demo.png.")
 NAMES = typer.Option(
     None, "--map", help="theirs=ours for a keypoint or category of another name, or a JSON file of such pairs."
 )
@@ -201,6 +202,24 @@ def serve() -> None:
     from pipeline.serving import local
 
     local.serve(Settings.from_environment())
+
+
+@app.command()
+def demo(to: Optional[Path] = SHEET) -> None:
+    """Draw garments that no training saw, ask the running server, and show where it sees their points, in one PNG."""
+    from pipeline import demo as stage
+    from pipeline.serving import running
+
+    settings = Settings.from_environment()
+    target = running.grpc_target(settings)
+    if target is None:
+        raise ServingError("No server runs here. `make serve` starts one.")
+    if to == Path("-"):
+        sys.stdout.buffer.write(stage.contact_sheet(target))
+        return
+    path = to or settings.demo
+    stage.write(target, path)
+    console.print(f"\nDrawn garments that no training saw, with the points that {target} answers:\n  {path}")
 
 
 @app.command()
