@@ -6,7 +6,9 @@ LAUNCH = @$(PYTHON) -m pipeline.launch --runtime $(RUNTIME)
 VENV = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train export serve predict status versions promote rollback verify logs gpu-check stop clean test lint format lock
+# Each stage takes what the one before it made: `make -j` must not run them at once.
+.NOTPARALLEL:
+.PHONY: help train export serve demo predict status versions promote rollback verify logs gpu-check stop clean test lint format lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
@@ -24,6 +26,9 @@ export: ## Export the best checkpoint, prove it, publish it as a new version.
 
 serve: ## Serve the newest version in the background.
 	$(LAUNCH) serve
+
+demo: train export serve ## From nothing to a picture: train, export and serve, then show drawn garments with their points.
+	$(LAUNCH) demo
 
 predict: ## Ask the running server about IMAGE.
 	$(LAUNCH) predict $(if $(IMAGE),"$(IMAGE)")

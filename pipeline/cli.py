@@ -41,6 +41,13 @@ LABEL = typer.Option("stable", help="stable is the production address; canary, o
 PRESET = typer.Option(
     None, "--preset", help="demo, photos, gpu or tiny. Default: demo, or photos where --data is given."
 )
+COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
+IMAGES = typer.Option(..., "--images", help="Folder that the file's photos are in.")
+TO = typer.Option(..., "--to", help="New folder for --data, in the FashionAI layout.")
+SHEET = typer.Option(None, "--to", help="Where the picture goes, - for standard output. Default: var/demo.png.")
+NAMES = typer.Option(
+    None, "--map", help="theirs=ours for a keypoint or category of another name, or a JSON file of such pairs."
+)
 
 
 @app.command()
@@ -67,6 +74,37 @@ def garments(photos: Path, to: Path = GARMENTS) -> None:
 
     counts = arrange(photos, to)
     console.print(f"Made {to}: {' and '.join(f'{count} photos in {split}/' for split, count in counts.items())}")
+
+
+@app.command()
+def convert(
+    coco: Path = COCO,
+    images: Path = IMAGES,
+    to: Path = TO,
+    names: Optional[list[str]] = NAMES,
+    crop_all: bool = typer.Option(
+        False, "--crop-all", help="Cut each garment out. Default: where a photo has several."
+    ),
+    margin: float = typer.Option(0.1, min=0.0, max=10.0, help="Room left round a garment, as a share of its sides."),
+    strict: bool = typer.Option(False, help="A refused annotation is an error, and nothing is written."),
+) -> None:
+    """Write COCO keypoints and their photos as a folder that `data` and `train` read."""
+    from pipeline.console import progress
+    from pipeline.convert import convert as convert_stage
+    from pipeline.dataset.coco import read_names
+
+    with progress("Converting") as on_progress:
+        converted = convert_stage(
+            coco, images, to, read_names(names or []), on_progress, crop_all=crop_all, margin=margin, strict=strict
+        )
+    counts = converted.categories
+    console.print(f"Wrote {to}: {sum(counts.values())} garments ({', '.join(f'{n} {c}' for c, n in counts.items())})")
+    if converted.cropped:
+        console.print(f"  cut out of their photos: {converted.cropped}")
+    if converted.guessed:
+        console.print(f"  category told by their points: {converted.guessed} (--map <theirs>=<ours> names it)")
+    for refusal in converted.refusals:
+        console.print(f"  refused: {refusal}")
 
 
 @app.command()
@@ -205,6 +243,24 @@ def serve() -> None:
     from pipeline.serving import local
 
     local.serve(Settings.from_environment())
+
+
+@app.command()
+def demo(to: Optional[Path] = SHEET) -> None:
+    """Draw garments that no training saw, ask the running server, and show where it sees their points, in one PNG."""
+    from pipeline import demo as stage
+    from pipeline.serving import running
+
+    settings = Settings.from_environment()
+    target = running.grpc_target(settings)
+    if target is None:
+        raise ServingError("No server runs here. `make serve` starts one.")
+    if to == Path("-"):
+        sys.stdout.buffer.write(stage.contact_sheet(target))
+        return
+    path = to or settings.demo
+    stage.write(target, path)
+    console.print(f"\nDrawn garments that no training saw, with the points that {target} answers:\n  {path}")
 
 
 @app.command()

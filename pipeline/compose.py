@@ -88,6 +88,13 @@ class Compose:
                 if pending and _signal(name, pending[0]):
                     pending.pop(0)
 
+    def answer(self, service: str, *arguments: str) -> tuple[bytes, int]:
+        """What a new container of a service writes to standard output, and its exit code."""
+        sys.stdout.flush()
+        command = [*self._command, "run", "--rm", "-T", service, *arguments]
+        done = subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, check=False)
+        return done.stdout, done.returncode
+
     def remove_containers(self) -> None:
         """All of the project, those too that `docker compose down` does not know: jobs that still run."""
         ours = ["docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}"]

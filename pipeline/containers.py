@@ -21,6 +21,7 @@ EXIT_USAGE, EXIT_SERVING = 2, 6
 CONFIG = "/models/models.config"
 SAMPLE = Path("var", "sample")
 """A picture of the served version's golden requests, for people to try."""
+DEMO = Path("var", "demo.png")
 LOG_LINES = "15"
 ANSWER_SECONDS = 10.0
 _SERVICE = {"data": "train", "train": "train", "export": "export"}
@@ -31,7 +32,15 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     """The stage's exit code, the same as in the local runtime."""
     if stage in _SERVICE:
         return _run_stage(compose, stage, arguments)
-    commands = {"predict": _predict, "serve": _serve, "stop": _stop, "status": _status, "logs": _logs, "clean": _clean}
+    commands = {
+        "predict": _predict,
+        "serve": _serve,
+        "demo": _demo,
+        "stop": _stop,
+        "status": _status,
+        "logs": _logs,
+        "clean": _clean,
+    }
     if stage not in commands:
         return _fail(f"No such stage: {stage}. There are {', '.join([*_SERVICE, *commands])}.", EXIT_USAGE)
     return commands[stage](compose, arguments)
@@ -85,6 +94,17 @@ def _serve(compose: Compose, _: list[str]) -> int:
     return 0
 
 
+def _demo(compose: Compose, _: list[str]) -> int:
+    """The picture comes out of its container on standard output: no folder of this machine is written to from there."""
+    picture, code = compose.answer("release", "demo", "--to", "-")
+    if code:
+        return code
+    (ROOT / DEMO).parent.mkdir(exist_ok=True)
+    (ROOT / DEMO).write_bytes(picture)
+    print(f"\nDrawn garments that no training saw, with the points that the running server answers:\n  {DEMO}")
+    return 0
+
+
 def _stop(compose: Compose, _: list[str]) -> int:
     container = _running(compose)
     compose.call("rm", "--stop", "--force", "serve", quiet=True)
@@ -117,8 +137,8 @@ def _logs(compose: Compose, _: list[str]) -> int:
 
 def _clean(compose: Compose, _: list[str]) -> int:
     """Photos that were given as DATA are not among what is removed."""
-    for sample in ROOT.glob(f"{SAMPLE}.*"):
-        sample.unlink()
+    for made in (*ROOT.glob(f"{SAMPLE}.*"), *ROOT.glob(str(DEMO))):
+        made.unlink()
     compose.remove_containers()
     return compose.call("down", "--volumes", "--remove-orphans", "--rmi", "all")
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.local_job import Seamline
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -35,4 +39,26 @@ def real_photos() -> Path:
     folder = Path(os.environ.get("SEAMLINE_TEST_PHOTOS", ROOT.parent / "shared" / "garments"))
     if not (folder / "train").is_dir():
         pytest.skip(f"no real photos in {folder}: set SEAMLINE_TEST_PHOTOS to a folder with train/ and val/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seamline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seamline]:
+    """After `make train export serve PRESET=tiny`. Only tests/test_main_job.py changes what is in its home."""
+    seamline = Seamline(tmp_path_factory.mktemp("home"))
+    try:
+        seamline.said = seamline.make("train", "export", "serve", "PRESET=tiny")
+        yield seamline
+    finally:
+        seamline.make("stop")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What a clone has, with the Python of these tests as its .venv."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    for name in ("client", "examples", "model", "model_server", "pipeline"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / ".venv").symlink_to(sys.prefix)
     return folder

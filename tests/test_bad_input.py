@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model.keypoints import KEYPOINTS
-from tests.test_main_job import PREDICT, Seamline
+from tests.local_job import PREDICT, Seamline
 
 
 @pytest.fixture
@@ -63,6 +63,7 @@ def test_export_before_train_and_serve_before_export(seamline: Seamline) -> None
     """Each names the command that comes first."""
     assert "make train" in one_line(seamline.pipeline("export", code=1))
     assert "make export" in one_line(seamline.pipeline("serve", code=6))
+    assert "make serve" in one_line(seamline.pipeline("demo", code=6))
     assert not (seamline.home / "models" / "keypoints").exists()
 
 

@@ -3,72 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
-PREDICT = [sys.executable, "client/predict.py"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Seamline:
-    """The project's commands in a home of their own, on ports of their own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.said = ""
-        self.grpc_port, self.rest_port = free_port(), free_port()
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-        self.environment = {
-            **kept,
-            "SEAMLINE_HOME": str(home),
-            "SEAMLINE_GRPC_PORT": str(self.grpc_port),
-            "SEAMLINE_REST_PORT": str(self.rest_port),
-        }
-
-    def run(self, *command: str, code: int = 0) -> str:
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=280, check=False
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stderr
-
-    def make(self, *targets: str, code: int = 0) -> str:
-        return self.run("make", *targets, "RUNTIME=local", f"PYTHON={sys.executable}", code=code)
-
-    def pipeline(self, *arguments: str, code: int = 0) -> str:
-        return self.run(sys.executable, "-m", "pipeline", *arguments, code=code)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.rest_port}/v1/models/keypoints"
-
-
-@pytest.fixture(scope="module")
-def seamline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seamline]:
-    """After `make train export serve PRESET=tiny`."""
-    seamline = Seamline(tmp_path_factory.mktemp("home"))
-    try:
-        seamline.said = seamline.make("train", "export", "serve", "PRESET=tiny")
-        yield seamline
-    finally:
-        seamline.make("stop")
-
-
-def sample(seamline: Seamline) -> str:
-    return str(next((seamline.home / "models/keypoints/1/assets.extra/golden").glob("0.*")))
+from tests.local_job import PREDICT, Seamline
 
 
 def test_it_ends_with_the_endpoints_and_commands_that_work_as_printed(seamline: Seamline) -> None:
@@ -78,7 +18,7 @@ def test_it_ends_with_the_endpoints_and_commands_that_work_as_printed(seamline: 
     predict, curl = (line.strip() for line in seamline.said.splitlines()[-2:])
     python = ".venv/bin/python"
     assert predict.startswith(python)
-    assert sample(seamline) in seamline.run("bash", "-c", predict.replace(python, sys.executable))
+    assert seamline.sample() in seamline.run("bash", "-c", predict.replace(python, sys.executable))
     (answer,) = json.loads(seamline.run("bash", "-c", curl))["predictions"]
     assert [len(answer[name]) for name in ("pred_x_ratio", "pred_y_ratio", "pred_v")] == [24, 24, 24]
 
@@ -105,13 +45,26 @@ def test_a_second_export_reaches_the_running_server(seamline: Seamline) -> None:
 
 def test_make_predict_asks_about_a_photo(seamline: Seamline) -> None:
     """`make predict IMAGE=...`; through the same door, gRPC and REST give the same points."""
-    assert sample(seamline) in seamline.make("predict", f"IMAGE={sample(seamline)}")
+    assert seamline.sample() in seamline.make("predict", f"IMAGE={seamline.sample()}")
     grpc, rest = (
-        json.loads(seamline.run(*PREDICT, "--json", "--signature", "serving_bytes", how, sample(seamline)))
+        json.loads(seamline.run(*PREDICT, "--json", "--signature", "serving_bytes", how, seamline.sample()))
         for how in ("--grpc", "--rest")
     )
     assert grpc == rest
     assert grpc["keypoints"]
+
+
+def test_make_demo_ends_with_a_picture(seamline: Seamline) -> None:
+    """Trains, exports and serves first; the picture has ten garments, whichever the points, and says where it is."""
+    stages = [
+        line.split("local ")[1].split()[0] for line in seamline.make("-n", "demo").splitlines() if "launch" in line
+    ]
+    assert stages == ["train", "export", "serve", "demo"]
+    said = seamline.pipeline("demo")
+    assert seamline.home / "demo.png" == Path(said.splitlines()[-1].strip())
+    with Image.open(seamline.home / "demo.png") as picture:
+        assert picture.size == (2250, 1200)
+        picture.load()
 
 
 def test_saved_model_cli_prints_the_contract(seamline: Seamline) -> None:

@@ -15,6 +15,8 @@ from model.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
 from pipeline.errors import DataError
 
 HEADER = ("image_id", "image_category", *KEYPOINTS)
+CROP = "@"
+"""Several garments of one photo are pictures named `<photo>@<number>.jpg`."""
 SPLITS = {"train": "train", "val": "eval", "eval": "eval", "test": "eval"}
 
 

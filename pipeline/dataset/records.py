@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,7 @@ from PIL import Image, ImageOps
 from model.keypoints import CATEGORIES, KEYPOINTS
 from model.receivers import MAX_PIXELS
 from pipeline.console import OnProgress
-from pipeline.dataset.annotations import Annotation, Refusal, Source, find_sources, read
+from pipeline.dataset.annotations import CROP, Annotation, Refusal, Source, find_sources, read
 from pipeline.errors import DataError
 
 FORMAT = 1
@@ -91,8 +92,10 @@ def load(folder: Path) -> Dataset:
 
 
 def split_of(image_id: str) -> str:
-    """`train` or `eval`, by the image's name alone: the same photo is always on the same side."""
-    return "eval" if int(hashlib.sha256(image_id.encode()).hexdigest(), 16) % 100 < EVAL_PERCENT else "train"
+    """`train` or `eval`, by the image's name alone: the same photo is always on the same side, and so are its crops."""
+    crop = re.fullmatch(rf"(?:.*/)?(.+){CROP}\d+\.\w+", image_id)
+    photo = crop[1] if crop else image_id
+    return "eval" if int(hashlib.sha256(photo.encode()).hexdigest(), 16) % 100 < EVAL_PERCENT else "train"
 
 
 def _stamp(sources: list[Source]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -14,8 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
+
+from client.tensors import encode
+from client.wire import serving_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
+IMAGE = np.zeros((1, 384, 384, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -108,3 +114,26 @@ class FakeHttp:
         self._server.shutdown()
         self._thread.join(5)
         self._server.server_close()
+
+
+def good_outputs(count: int = 1) -> dict[str, np.ndarray[Any, Any]]:
+    """An answer that keeps the contract."""
+    ratios = np.linspace(0, 1, 24, dtype=np.float32)[None].repeat(count, 0)
+    return {"pred_x_ratio": ratios, "pred_y_ratio": ratios, "pred_v": np.full((count, 24), 2)}
+
+
+def as_grpc(outputs: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    return pb.PredictResponse(outputs={name: encode(array) for name, array in outputs.items()}).SerializeToString()
+
+
+def as_json(outputs: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    return json.dumps({"outputs": {name: array.tolist() for name, array in outputs.items()}}).encode()
+
+
+def statuses(*versions: tuple[int, str, str, str]) -> bytes:
+    """A status answer over REST."""
+    listed = [
+        {"version": str(version), "state": state, "status": {"error_code": code, "error_message": message}}
+        for version, state, code, message in versions
+    ]
+    return json.dumps({"model_version_status": listed}).encode()

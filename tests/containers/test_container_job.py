@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from model.signature import UINT8
 from tests.containers.job import MODELS, Job
@@ -109,6 +110,15 @@ def test_status_and_verify_say_what_answers(job: Job) -> None:
     assert "is AVAILABLE" in said
     assert "what was trained" in job.make("verify")
     assert "Serving keypoints" in job.make("logs")
+
+
+def test_make_demo_ends_with_a_picture_on_this_machine(job: Job) -> None:
+    """Drawn and asked about in a container that can write nowhere, from which the picture comes whole."""
+    said = job.run("python3", "-m", "pipeline.launch", "--runtime", "docker", "demo")
+    path = job.root / said.splitlines()[-1].strip()
+    with Image.open(path) as picture:
+        assert (picture.format, picture.size) == ("PNG", (2250, 1200))
+        picture.load()
 
 
 def test_volumes_survive_down(job: Job) -> None:

@@ -27,12 +27,8 @@ from tests.model_server.model_server_support import ROOT, Server, free_port, pre
 SLOW = 20_000
 
 
-@pytest.fixture
-def stand_in(kind: str, server: Server) -> Server:
-    """The server, when it is the stand-in: the others do not promise what is tested here."""
-    if kind != "model_server":
-        pytest.skip("a promise of the stand-in alone")
-    return server
+of_the_stand_in = pytest.mark.parametrize("kind", ["model_server"], indirect=True)
+"""The others do not promise what is tested here."""
 
 
 def command_line(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -116,21 +112,22 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             serve(read, threading.Event())
 
 
-def test_listens_on_loopback_only(stand_in: Server, saved: Saved, tmp_path: Path) -> None:
+@of_the_stand_in
+def test_listens_on_loopback_only(server: Server, saved: Saved, tmp_path: Path) -> None:
     """Only --bind_address is listened on, and that is 127.0.0.1 unless told otherwise."""
-    for port in (stand_in.grpc_port, stand_in.rest_port):
+    for port in (server.grpc_port, server.rest_port):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.2", port)) != 0
     publish(saved.half[1], tmp_path / "m", 1)
     flags = {"model_name": "m", "model_base_path": tmp_path / "m", "bind_address": "127.0.0.2"}
-    with running("model_server", tmp_path, **flags) as server:
+    with running("model_server", tmp_path, **flags) as other:
 
         def reachable() -> bool:
             with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.2", server.rest_port)) == 0
+                return probe.connect_ex(("127.0.0.2", other.rest_port)) == 0
 
-        server.wait_for(reachable, "listening on 127.0.0.2")
-        assert not server.listens()
+        other.wait_for(reachable, "listening on 127.0.0.2")
+        assert not other.listens()
 
 
 def test_sigterm_finishes_what_is_in_flight(saved: Saved, tmp_path: Path) -> None:
@@ -183,24 +180,27 @@ def test_tls(saved: Saved, tmp_path: Path) -> None:
             server.call("PredictionService", "Predict", request, timeout=2)
 
 
-def test_a_gzip_bomb_is_refused(stand_in: Server) -> None:
+@of_the_stand_in
+def test_a_gzip_bomb_is_refused(server: Server) -> None:
     """A body that grows beyond the limit is refused before it is unpacked whole."""
     bomb = gzip.compress(b" " * (300 << 20), compresslevel=1)
-    code, _, body = stand_in.request("POST", "/v1/models/zoo:predict", bomb, {"Content-Encoding": "gzip"})
+    code, _, body = server.request("POST", "/v1/models/zoo:predict", bomb, {"Content-Encoding": "gzip"})
     assert code == 400
     assert "larger than" in json.loads(body)["error"]
 
 
-def test_a_broken_gzip_body_is_refused(stand_in: Server) -> None:
+@of_the_stand_in
+def test_a_broken_gzip_body_is_refused(server: Server) -> None:
     """What is no gzip, or ends too early, is the client's error."""
     whole = gzip.compress(b'{"instances": [1]}')
     for body in (b"nonsense", whole[:-9]):
-        code, _, answer = stand_in.request("POST", "/v1/models/zoo:predict", body, {"Content-Encoding": "gzip"})
+        code, _, answer = server.request("POST", "/v1/models/zoo:predict", body, {"Content-Encoding": "gzip"})
         assert code == 400
         assert "gunzip" in json.loads(answer)["error"]
 
 
-def test_a_small_message_cannot_ask_for_a_large_tensor(stand_in: Server) -> None:
+@of_the_stand_in
+def test_a_small_message_cannot_ask_for_a_large_tensor(server: Server) -> None:
     """A shape of 4 GB with one value to fill it is refused instead of being made."""
     request = predict_request("zoo", {"x": np.ones(1, np.float32)})
     del request.inputs["x"].tensor_shape.dim[:]
@@ -208,4 +208,4 @@ def test_a_small_message_cannot_ask_for_a_large_tensor(stand_in: Server) -> None
     request.inputs["x"].tensor_content = b""
     request.inputs["x"].float_val.append(1)
     with pytest.raises(grpc.RpcError, match="tensor parsing error: x"):
-        stand_in.call("PredictionService", "Predict", request)
+        server.call("PredictionService", "Predict", request)

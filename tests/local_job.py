@@ -1,0 +1,56 @@
+"""The project's commands as a person runs them, in a home of their own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PREDICT = [sys.executable, "client/predict.py"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Seamline:
+    """The project's commands in a home of their own, on ports of their own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.said = ""
+        self.grpc_port, self.rest_port = free_port(), free_port()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        self.environment = {
+            **kept,
+            "SEAMLINE_HOME": str(home),
+            "SEAMLINE_GRPC_PORT": str(self.grpc_port),
+            "SEAMLINE_REST_PORT": str(self.rest_port),
+        }
+
+    def run(self, *command: str, code: int = 0) -> str:
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=280, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def make(self, *targets: str, code: int = 0) -> str:
+        return self.run("make", *targets, "RUNTIME=local", f"PYTHON={sys.executable}", code=code)
+
+    def pipeline(self, *arguments: str, code: int = 0) -> str:
+        return self.run(sys.executable, "-m", "pipeline", *arguments, code=code)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.rest_port}/v1/models/keypoints"
+
+    def sample(self) -> str:
+        """A picture of version 1's golden requests."""
+        return str(next((self.home / "models/keypoints/1/assets.extra/golden").glob("0.*")))
