@@ -25,6 +25,11 @@ class Preset:
     batch_size: int = 16
     evaluate_every: int = 200
     """Steps between two checkpoints; each is evaluated and the best one kept."""
+    patience: int | None = field(default=None, repr=False)
+    """Evaluations in a row without a better NE after which training ends; None: it goes on to the last step.
+
+    No part of what a run is: with more patience the same run goes on.
+    """
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 1
 
