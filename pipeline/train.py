@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipeline import checkpoints
+from pipeline import checkpoints, samples
 from pipeline import estimator as estimators
 from pipeline.config import Preset
 from pipeline.console import console, progress
@@ -26,6 +26,7 @@ from pipeline.hooks import (
     TrainingLine,
     stop_on_signal,
 )
+from pipeline.overlays import Overlays
 
 v1 = tf.compat.v1
 
@@ -95,7 +96,7 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
                 v1.estimator.EvalSpec(
                     eval_input_fn(dataset),
                     steps=None,
-                    hooks=[StopBeforeEvaluation(stop)],
+                    hooks=[StopBeforeEvaluation(stop), Overlays(folder / "eval", samples.one_of_each(dataset))],
                     exporters=[best],
                     start_delay_secs=0,
                     throttle_secs=0,
