@@ -28,8 +28,8 @@ LOG_LINES = "15"
 ANSWER_SECONDS = 10.0
 REPORT = Path("var", "report")
 """Where a copy of the report is put, out of the volume."""
-_SERVICE = {"data": "train", "train": "train", "export": "export"}
-_SERVICE.update(dict.fromkeys(("versions", "promote", "rollback", "remove", "verify", "evaluate"), "release"))
+_SERVICE = {"data": "train", "train": "train", "evaluate": "evaluate", "export": "export"}
+_SERVICE.update(dict.fromkeys(("versions", "promote", "rollback", "remove", "verify"), "release"))
 
 
 def run(compose: Compose, stage: str, arguments: list[str]) -> int:
