@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from model.keypoints import CATEGORIES
 from pipeline import report, samples
 from pipeline.errors import DataError
 from pipeline.hooks import BestCheckpoint
@@ -76,9 +77,7 @@ def test_each_evaluation_leaves_pictures_for_tensorboard(tiny_run: TinyRun) -> N
 def test_a_sample_has_the_truth_of_its_photo(tiny_run: TinyRun) -> None:
     """Its place is that in the evaluation, whose answers are told apart by nothing else."""
     chosen = samples.one_of_each(tiny_run.dataset)
-    assert [sample.category for sample in chosen] == sorted(
-        tiny_run.dataset.categories["eval"], key=samples.CATEGORIES.index
-    )
+    assert [sample.category for sample in chosen] == sorted(tiny_run.dataset.categories["eval"], key=CATEGORIES.index)
     every = list(samples.read(tiny_run.dataset))
     assert [sample.index for sample in every] == list(range(tiny_run.dataset.count("eval")))
     for sample in chosen:

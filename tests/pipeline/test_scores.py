@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from model.signature import ABSENT
 from pipeline.scores import score
 
 
-def batches(count: int) -> list[tuple[tf.Tensor, tf.Tensor, dict[str, np.ndarray]]]:  # type: ignore[type-arg]
+def batches(count: int) -> list[tuple[Any, Any, dict[str, Any]]]:
     """Two batches of garments of the first four categories, each point off by a little, visible or not by chance."""
     rng = np.random.default_rng(1)
     made = []
