@@ -8,7 +8,7 @@ VENV = .venv/bin
 .DEFAULT_GOAL := help
 # Each stage takes what the one before it made: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help train export serve demo predict status versions promote rollback verify logs gpu-check stop clean test lint format lock
+.PHONY: help train report evaluate export serve demo predict status versions promote rollback verify logs gpu-check stop clean test lint format lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
@@ -16,10 +16,16 @@ help: ## Print this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 	@echo
 	@echo "Variables:  DATA=<folder of annotated photos>  PRESET=demo|photos|gpu|tiny  IMAGE=<photo>"
-	@echo "            VERSION=<number>  LABEL=stable|canary  RUNTIME=auto|docker|local  PYTHON=<a Python 3.9 to 3.11>"
+	@echo "            VERSION=<number>  LABEL=stable|canary  SPLIT=train|val|all  RUNTIME=auto|docker|local  PYTHON=<a Python 3.9 to 3.11>"
 
 train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 	$(LAUNCH) train $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET))
+
+report: ## Write the latest run's report: curves, errors, overlays; say where it is.
+	$(LAUNCH) report
+
+evaluate: ## Say how good the newest version, or VERSION, is on the photos in DATA.
+	$(LAUNCH) evaluate --data "$(DATA)" $(if $(VERSION),--version $(VERSION)) $(if $(SPLIT),--split $(SPLIT))
 
 export: ## Export the best checkpoint, prove it, publish it as a new version.
 	$(LAUNCH) export

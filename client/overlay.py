@@ -21,14 +21,17 @@ LONG_SIDE = 900
 POINT, LINE, TEXT, SHADOW = "#ff3d7f", "#19d3c5", "white", "#202020"
 
 
-def draw(photo: Photo, prediction: Prediction) -> Image.Image:
-    """The photo in RGB, upright; visible points are discs, occluded ones rings. Raises InvalidInput as images do."""
+def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: float = 1.0) -> Image.Image:
+    """The photo in RGB, upright; visible points are discs, occluded ones rings. Raises InvalidInput as images do.
+
+    For pictures that are shrunk afterwards: without names, and with marks and lines `weight` times as heavy.
+    """
     picture = upright(photo)
     factor = max(1.0, LONG_SIDE / max(picture.size))
     width, height = (max(1, round(side * factor)) for side in picture.size)
     canvas = picture.resize((width, height), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(canvas)
-    unit = max(width, height) / LONG_SIDE
+    unit = weight * max(width, height) / LONG_SIDE
     points = {
         each.name: Keypoint(each.name, each.x * factor, each.y * factor, each.visibility)
         for each in prediction.keypoints
@@ -41,6 +44,8 @@ def draw(photo: Photo, prediction: Prediction) -> Image.Image:
     font = ImageFont.load_default(max(8, round(13 * unit)))
     for point in points.values():
         _mark(pen, point, 5 * unit)
+    if not names:
+        return canvas
     taken: list[tuple[float, float, float, float]] = []
     for point in points.values():  # after all marks, which would cover them
         taken.append(_write(pen, point, 8 * unit, font, width, taken))

@@ -39,6 +39,14 @@ def write(folder: Path, checkpoint: Checkpoint, preset: Preset, dataset: Dataset
     (folder / TEXT).write_text(_text(card))
 
 
+def read(folder: Path) -> dict[str, Any] | None:
+    """What `write` wrote below a version's folder; None where it cannot be read."""
+    try:
+        return json.loads((folder / CARD).read_text())  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
+
+
 def _text(card: dict[str, Any]) -> str:
     data, metrics = card["dataset"], card["metrics"]
     photos = {split: sum(counts.values()) for split, counts in data["photos"].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from pipeline.settings import Settings
 from pipeline.store import ModelStore
 
 if TYPE_CHECKING:
+    from pipeline.dataset.records import Dataset
     from pipeline.hooks import Checkpoint
     from pipeline.release import Releases
     from pipeline.runs import Run
@@ -37,6 +39,7 @@ DATA = typer.Option(
 )
 WEIGHTS = typer.Option(..., help="The file to write, .npz.")
 GARMENTS = typer.Option("garments", help="The folder to make.")
+PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, FashionAI layout.")
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
 PRESET = typer.Option(
     None, "--preset", help="demo, photos, gpu or tiny. Default: demo, or photos where --data is given."
@@ -54,7 +57,7 @@ NAMES = typer.Option(
 def data(
     source: Optional[Path] = DATA,
     preset: Optional[str] = PRESET,
-    strict: bool = typer.Option(False, help="Refused rows or photos are an error."),
+    strict: bool = typer.Option(False, help="Refused rows or photos are an error, and categories without photos."),
 ) -> None:
     """Check photos and annotations and write them as TFRecord."""
     from pipeline.prepare import prepare
@@ -65,6 +68,7 @@ def data(
         console.print(f"  {split}: {sum(counts.values())} photos ({', '.join(f'{n} {c}' for c, n in counts.items())})")
     for refusal in dataset.refusals:
         console.print(f"  refused: {refusal}")
+    _note_missing(dataset)
 
 
 @app.command()
@@ -140,10 +144,51 @@ def train(
         f"Training on {dataset.folder}: {dataset.count('train')} photos, evaluating on {dataset.count('eval')}, "
         f"{len(dataset.refusals)} refused{' (`python -m pipeline data` lists them)' if dataset.refusals else ''}"
     )
-    drawn = prepare(None, chosen.name, settings.data) if source and chosen.drawn_share else None
+    _note_missing(dataset)
+    drawn = prepare(None, chosen.name, settings.data, mixed_in=True) if source and chosen.drawn_share else None
     run = open_run(settings.runs, dataset, chosen, drawn)
     checkpoint = train_stage(run.dataset, run.preset, run.folder, drawn=run.drawn)
     console.print(f"Best checkpoint: step {checkpoint.step}, NE {checkpoint.ne:.1f} %, in {run.folder}")
+    _report(run, checkpoint, again=False)
+
+
+@app.command()
+def report() -> None:
+    """Write the report of the latest run, curves, errors and overlays of its best checkpoint, and say where it is."""
+    run, checkpoint = _latest_checkpoint()
+    _report(run, checkpoint, again=True)
+
+
+@app.command()
+def evaluate(
+    source: Path = PHOTOS,
+    version: Optional[int] = typer.Option(None, help="A published version. Default: the newest."),
+    split: str = typer.Option("all", help="train, val or all: as its subfolders have it, or as training splits it."),
+    as_json: bool = typer.Option(False, "--json", help="For programs: one JSON object on standard output."),
+) -> None:
+    """Say how good a published version is on any annotated photos: overall, by category, by keypoint."""
+    from pipeline import card, scoreboard
+    from pipeline.console import progress
+    from pipeline.dataset.photos import SPLITS, Photos
+    from pipeline.evaluate import answers
+    from pipeline.scores import score
+
+    if split not in SPLITS:
+        raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="--split")
+    found = ModelStore(Settings.from_environment().models, MODEL_NAME).find(version)
+    photos = Photos(source, split)
+    made = card.read(found.folder)
+    trained_on = made["dataset"]["name"] if made else "unknown photos"
+    if as_json:
+        scores = score(answers(found.folder, photos.batches(lambda done, total, note="": None)))
+        asked = {"version": found.number, "trained_on": trained_on, "data": str(source), "split": split}
+        print(json.dumps({**asked, "refused": len(photos.refusals), **scores.as_json()}, indent=1))
+        return
+    with progress("Evaluating") as on_progress:
+        scores = score(answers(found.folder, photos.batches(on_progress)))
+    console.print(f"Version {found.number}, trained on {trained_on}: {scores.photos} photos of {source}, split {split}")
+    scoreboard.show(scores)
+    scoreboard.show_refusals(photos.refusals)
 
 
 @app.command()
@@ -151,7 +196,7 @@ def weights(to: Path = WEIGHTS) -> None:
     """Write the weights of the latest run's best checkpoint, to start other runs from (`train --init`)."""
     from pipeline.weights import save
 
-    _, checkpoint = _best_of_latest_run()
+    _, checkpoint = _latest_checkpoint()
     save(checkpoint, to)
     console.print(f"Wrote the weights of step {checkpoint.step}, NE {checkpoint.ne:.1f} %, to {to}")
 
@@ -167,7 +212,7 @@ def export(
     from pipeline.validate import show as show_proofs
     from pipeline.validate import validate
 
-    run, checkpoint = _best_of_latest_run()
+    run, checkpoint = _latest_checkpoint()
     store, releases = _store_and_releases()
     with store.stage() as staging:
         console.print(f"Exporting step {checkpoint.step} of {run.folder}")
@@ -279,7 +324,8 @@ def status() -> None:
     local.status(Settings.from_environment())
 
 
-def _best_of_latest_run() -> tuple[Run, Checkpoint]:
+def _latest_checkpoint() -> tuple[Run, Checkpoint]:
+    """The latest run and its best checkpoint. Raises PipelineError where there is none."""
     from pipeline.hooks import BestCheckpoint
     from pipeline.runs import latest_run
 
@@ -288,6 +334,22 @@ def _best_of_latest_run() -> tuple[Run, Checkpoint]:
     if checkpoint is None:
         raise PipelineError(f"{run.folder}: no checkpoint was evaluated yet. `make train` goes on training.")
     return run, checkpoint
+
+
+def _report(run: Run, checkpoint: Checkpoint, *, again: bool) -> None:
+    """Writes it unless it is there, is younger than the checkpoint, and is not asked for again."""
+    from pipeline import report
+
+    page = report.path_of(run.folder)
+    if again or not report.is_current(checkpoint):
+        page = report.write(checkpoint, run.preset, run.dataset)
+    console.print(f"Report: {page}")
+
+
+def _note_missing(dataset: Dataset) -> None:
+    if dataset.missing:
+        missing = ", ".join(dataset.missing)
+        console.print(f"Note: {dataset.folder.name} has no photo of {missing}, so it does not teach a model these.")
 
 
 def _store_and_releases() -> tuple[ModelStore, Releases]:

@@ -57,6 +57,11 @@ class Compose:
         """What it says on standard output; empty where it fails."""
         return self._run(*arguments, capture=True).stdout.strip()
 
+    def output(self, *arguments: str) -> bytes:
+        """All that it writes on standard output, as it is; empty where it fails."""
+        command = [*self._command, *arguments]
+        return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, check=False).stdout
+
     def complaint(self, *arguments: str) -> str:
         """What it says when it fails, at least a word; empty where it does not."""
         done = self._run(*arguments, capture=True)

@@ -27,6 +27,11 @@ class Preset:
     """The weights that a run starts from: `starter`, or a file of `python -m pipeline weights`. None: from nothing."""
     evaluate_every: int = 200
     """Steps between two checkpoints; each is evaluated and the best one kept."""
+    patience: int | None = field(default=None, repr=False)
+    """Evaluations in a row without a better NE after which training ends; None: it goes on to the last step.
+
+    No part of what a run is: with more patience the same run goes on.
+    """
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 1
     gpus: bool = False

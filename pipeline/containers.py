@@ -5,10 +5,13 @@ Standard library only.
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,9 @@ SAMPLE = Path("var", "sample")
 DEMO = Path("var", "demo.png")
 LOG_LINES = "15"
 ANSWER_SECONDS = 10.0
-_SERVICE = {"data": "train", "train": "train", "export": "export"}
+REPORT = Path("var", "report")
+"""Where a copy of the report is put, out of the volume."""
+_SERVICE = {"data": "train", "train": "train", "evaluate": "evaluate", "export": "export"}
 _SERVICE.update(dict.fromkeys(("versions", "promote", "rollback", "remove", "verify"), "release"))
 
 
@@ -33,6 +38,7 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage in _SERVICE:
         return _run_stage(compose, stage, arguments)
     commands = {
+        "report": _report,
         "predict": _predict,
         "serve": _serve,
         "demo": _demo,
@@ -54,6 +60,23 @@ def _run_stage(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage == "verify" and not any(each.startswith("--target") for each in arguments):
         arguments = ["--target", f"serve:{REST_PORT if '--rest' in arguments else GRPC_PORT}", *arguments]
     return compose.run(*mounts, _SERVICE[stage], stage, *arguments)
+
+
+def _report(compose: Compose, arguments: list[str]) -> int:
+    """Written in the volume of the runs, then copied out of it to where a browser reaches it."""
+    code = compose.call("run", "--rm", "-T", "train", "report", *arguments)
+    if code:
+        return code
+    copy = "cd /runs/$(cat /runs/latest)/report && tar -c *"
+    archive = compose.output("run", "--rm", "-T", "--no-deps", "--entrypoint", "sh", "train", "-c", copy)
+    (ROOT / REPORT).mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        for member in files:
+            content = files.extractfile(member)
+            if content:
+                (ROOT / REPORT / Path(member.name).name).write_bytes(content.read())
+    print(f"Copied to {REPORT}: open {REPORT / 'report.html'}")
+    return 0
 
 
 def _predict(compose: Compose, arguments: list[str]) -> int:
@@ -139,6 +162,7 @@ def _clean(compose: Compose, _: list[str]) -> int:
     """Photos that were given as DATA are not among what is removed."""
     for made in (*ROOT.glob(f"{SAMPLE}.*"), *ROOT.glob(str(DEMO))):
         made.unlink()
+    shutil.rmtree(ROOT / REPORT, ignore_errors=True)
     compose.remove_containers()
     return compose.call("down", "--volumes", "--remove-orphans", "--rmi", "all")
 

@@ -34,7 +34,6 @@ def build(
     session = v1.ConfigProto()
     if gpus:
         session.graph_options.optimizer_options.global_jit_level = v1.OptimizerOptions.ON_1
-    several = gpus and len(tf.config.list_physical_devices("GPU")) > 1
     return v1.estimator.Estimator(
         model_fn=model_fn,
         model_dir=str(folder),
@@ -46,6 +45,11 @@ def build(
             log_step_count_steps=20,
             keep_checkpoint_max=2,
             session_config=session,
-            train_distribute=tf.distribute.MirroredStrategy() if several else None,
+            train_distribute=tf.distribute.MirroredStrategy() if replicas(gpus) > 1 else None,
         ),
     )
+
+
+def replicas(gpus: bool) -> int:
+    """How many batches a step takes: one for each GPU, if there are several and they are asked for."""
+    return max(1, len(tf.config.list_physical_devices("GPU"))) if gpus else 1

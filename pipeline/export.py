@@ -14,10 +14,10 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from model.receivers import decode_image, raw_serving_input_fn
 from model.signature import MODEL_NAME, OUTPUTS, SIGNATURES
-from pipeline import card
+from pipeline import card, checkpoints
 from pipeline import estimator as estimators
 from pipeline.config import Preset
-from pipeline.dataset.records import Dataset, parse
+from pipeline.dataset.records import Dataset, parse, reading
 from pipeline.errors import ExportError
 from pipeline.golden import Golden
 from pipeline.hooks import Checkpoint
@@ -37,7 +37,13 @@ class Candidate:
 
 
 def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
-    """Writes the SavedModel, golden requests, warm-up requests, model card and checksums below `staging`."""
+    """Writes the SavedModel, golden requests, warm-up requests, model card and checksums below `staging`.
+
+    Raises ExportError for a checkpoint that is damaged or of another network, DataError for a damaged data set.
+    """
+    problem = checkpoints.problem(checkpoint.prefix, preset.model)
+    if problem:
+        raise ExportError(f"{problem}. Nothing was exported; delete {checkpoint.run} and train anew.")
     estimator = estimators.build(checkpoint.run, preset.model, seed=preset.seed)
     try:
         written = estimator.export_savedmodel(
@@ -47,7 +53,8 @@ def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Pa
         raise ExportError(f"{checkpoint.prefix}: cannot be exported: {str(error).splitlines()[0]}") from error
     folder = Path(written.decode())
     _rename_signatures(folder / "saved_model.pb")
-    golden = _golden(estimator, checkpoint, dataset)
+    with reading(dataset):
+        golden = _golden(estimator, checkpoint, dataset)
     golden.save(folder)
     _write_warmup(folder / WARMUP, golden)
     card.write(folder, checkpoint, preset, dataset, tf.__version__)

@@ -43,25 +43,50 @@ class Interrupted(TrainingError):
     exit_code = 130
 
 
+class EndedEarly(Exception):
+    """The last `patience` evaluations were no better. The checkpoint of the last one is on disk."""
+
+
 class BestCheckpoint(tf.compat.v1.estimator.Exporter):
     """Keeps the checkpoint with the lowest NE in `<run>/best`, on disk, so that a restart does not forget it.
 
-    `best.json` is written last, by a rename: it never names weights that are not there.
+    `best.json` is written last, by a rename: it never names weights that are not there. With `patience` it raises
+    EndedEarly once so many evaluations in a row were no better.
     """
 
     name = "best"
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, patience: int | None = None) -> None:
         self.run = run
         self.record = run / "best" / "best.json"
+        self.patience = patience
+        self.waited = 0
+        """Evaluations since NE was last lowered."""
         self.current = self._load()
         """The best checkpoint so far."""
 
+    @property
+    def out_of_patience(self) -> bool:
+        return self.patience is not None and self.waited >= self.patience
+
     def _load(self) -> Checkpoint | None:
+        """Raises TrainingError where the record cannot be read."""
         if not self.record.is_file():
             return None
-        raw = json.loads(self.record.read_text())
-        return Checkpoint(run=self.run, prefix=str(self.record.parent / raw.pop("prefix")), **raw)
+        try:
+            raw = json.loads(self.record.read_text())
+            self.waited = raw.pop("waited", 0)
+            return Checkpoint(run=self.run, prefix=str(self.record.parent / raw.pop("prefix")), **raw)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise TrainingError(
+                f"{self.record}: damaged ({error}). Delete {self.run} to train anew, or put the file back."
+            ) from error
+
+    def _save(self, prefix: str, step: int, metrics: dict[str, float]) -> None:
+        partial = self.record.with_suffix(".partial")
+        record = {"prefix": prefix, "step": step, "metrics": metrics, "waited": self.waited}
+        partial.write_text(json.dumps(record, indent=1))
+        partial.rename(self.record)
 
     def export(
         self,
@@ -74,18 +99,25 @@ class BestCheckpoint(tf.compat.v1.estimator.Exporter):
         """Called by `train_and_evaluate` after each evaluation."""
         metrics = {name: float(value) for name, value in eval_result.items() if name != v1.GraphKeys.GLOBAL_STEP}
         step = int(eval_result[v1.GraphKeys.GLOBAL_STEP])
+        if not metrics["images_scored"]:
+            metrics[NE] = math.nan  # a mean of nothing, which TensorFlow calls 0
         before = self.current
         better = math.isfinite(metrics[NE]) and (before is None or metrics[NE] <= before.ne)
         console.print(f"Step {step}: NE {metrics[NE]:.1f} %{', the best so far' if better else ''}")
-        if not better:
-            return
-        folder, source = self.record.parent, Path(checkpoint_path)
+        self.waited = 0 if better and (before is None or metrics[NE] < before.ne) else self.waited + 1
+        if better:
+            self._keep(Path(checkpoint_path), step, metrics)
+        elif before:
+            self._save(Path(before.prefix).name, before.step, before.metrics)
+        if self.out_of_patience and not is_the_final_export:
+            raise EndedEarly
+
+    def _keep(self, source: Path, step: int, metrics: dict[str, float]) -> None:
+        folder = self.record.parent
         folder.mkdir(exist_ok=True)
         for path in source.parent.glob(f"{source.name}.*"):
             shutil.copy2(path, folder)
-        partial = self.record.with_suffix(".partial")
-        partial.write_text(json.dumps({"prefix": source.name, "step": step, "metrics": metrics}, indent=1))
-        partial.rename(self.record)
+        self._save(source.name, step, metrics)
         self.current = self._load()
         for path in folder.glob("*.ckpt-*"):
             if path.stem != source.name:

@@ -9,8 +9,14 @@ from pipeline.engine import Engine, EngineError
 STAND_IN = "stand-in"
 """The stage of Dockerfile.serve that takes the place of the official image."""
 SERVING_LABEL = "seamline.serving-image"
-_NEEDED = {"data": ("train",), "train": ("train",), "export": ("train", "serve"), "serve": ("serve",)}
-_NEEDED.update(dict.fromkeys(("versions", "promote", "rollback", "remove", "verify", "demo"), ("train",)))
+_NEEDED = {
+    "data": ("train",),
+    "train": ("train",),
+    "report": ("train",),
+    "export": ("train", "serve"),
+    "serve": ("serve",),
+}
+_NEEDED.update(dict.fromkeys(("versions", "promote", "rollback", "remove", "verify", "evaluate", "demo"), ("train",)))
 _NEEDED["predict"] = ("client",)
 
 

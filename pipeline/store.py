@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import BusyError, ChecksumError
+from pipeline.errors import BusyError, ChecksumError, PipelineError
 
 CHECKSUMS = "assets.extra/SHA256SUMS"
 """Of every other file of a version, in the format of sha256sum."""
@@ -52,6 +52,17 @@ class ModelStore:
     def latest(self) -> Version | None:
         versions = self.versions()
         return versions[-1] if versions else None
+
+    def find(self, number: int | None) -> Version:
+        """That version, or the newest. Raises PipelineError where there is none such."""
+        versions = self.versions()
+        if not versions:
+            raise PipelineError(f"No version is published in {self.folder}. `make export` publishes one.")
+        chosen = [version for version in versions if number in (None, version.number)]
+        if not chosen:
+            there = ", ".join(str(version.number) for version in versions)
+            raise PipelineError(f"No version {number} in {self.folder}; there are {there}.")
+        return chosen[-1]
 
     @contextmanager
     def stage(self) -> Iterator[Path]:

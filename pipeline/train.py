@@ -10,13 +10,24 @@ from pathlib import Path
 import tensorflow as tf
 
 from model.model_fn import WeightsMismatch
+from pipeline import checkpoints, samples
 from pipeline import estimator as estimators
 from pipeline.config import Preset
 from pipeline.console import console, progress
 from pipeline.dataset.input_fn import eval_input_fn, train_input_fn
-from pipeline.dataset.records import Dataset
-from pipeline.errors import DataError, TrainingError
-from pipeline.hooks import BestCheckpoint, Checkpoint, Stop, StopBeforeEvaluation, TrainingLine, stop_on_signal
+from pipeline.dataset.records import Dataset, reading
+from pipeline.errors import TrainingError
+from pipeline.hooks import (
+    BestCheckpoint,
+    Checkpoint,
+    EndedEarly,
+    Interrupted,
+    Stop,
+    StopBeforeEvaluation,
+    TrainingLine,
+    stop_on_signal,
+)
+from pipeline.overlays import Overlays
 from pipeline.weights import load
 
 v1 = tf.compat.v1
@@ -26,22 +37,18 @@ def train(dataset: Dataset, preset: Preset, folder: Path, *, drawn: Dataset | No
     """Trains up to the preset's last step and returns the checkpoint with the lowest NE on the evaluation split.
 
     `drawn` is mixed in at the preset's `drawn_share`.
-    Raises Interrupted on SIGINT or SIGTERM, after a checkpoint was saved, and TrainingError when the folder is in use,
-    cannot be written, or the loss is no longer a number.
+    Ends before that where the preset's patience does. Raises Interrupted on SIGINT or SIGTERM, after a checkpoint was
+    saved, and TrainingError when the folder is in use, cannot be written, holds a checkpoint that training cannot go
+    on from, or the loss is no longer a number.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder), stop_on_signal() as stop:
+        with _only_one(folder), stop_on_signal() as stop, reading(dataset, drawn):
             return _train(dataset, drawn, preset, folder, stop)
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be written: {error}") from error
     except tf.errors.ResourceExhaustedError as error:
         raise TrainingError(f"{folder}: out of memory or disk: {error.message.splitlines()[0]}") from error
-    except tf.errors.DataLossError as error:
-        raise DataError(
-            f"{dataset.folder}: a record is damaged ({error.message.splitlines()[0]}). "
-            f"Delete the folder to have it made again."
-        ) from error
     except WeightsMismatch as error:
         raise TrainingError(
             f"{preset.init}: {error}. --init none starts from nothing, or choose a preset with the same network."
@@ -54,23 +61,33 @@ def train(dataset: Dataset, preset: Preset, folder: Path, *, drawn: Dataset | No
 
 
 def step_of(folder: Path) -> int:
-    """The step of the last checkpoint in a run's folder, 0 where there is none."""
+    """The step of the last checkpoint in a run's folder, 0 where there is none.
+
+    Raises TrainingError where it cannot be read.
+    """
     latest = tf.train.latest_checkpoint(str(folder))
-    return int(tf.train.load_variable(latest, v1.GraphKeys.GLOBAL_STEP)) if latest else 0
+    try:
+        return int(tf.train.load_variable(latest, v1.GraphKeys.GLOBAL_STEP)) if latest else 0
+    except checkpoints.UNREADABLE as error:
+        raise TrainingError(f"{checkpoints.damaged(latest, error)}. Delete {folder} to train anew.") from error
 
 
 def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path, stop: Stop) -> Checkpoint:
     start = step_of(folder)
-    best = BestCheckpoint(folder)
+    best = BestCheckpoint(folder, preset.patience)
     if start >= preset.steps and best.current:
         console.print(f"Nothing left to do: {folder} is at step {start} of {preset.steps}")
+    elif best.out_of_patience:
+        console.print(f"Nothing left to do: {folder} ended early, {_early(best, start, preset)}")
     else:
         initial = load(preset.init) if preset.init and not start else None
+        pictures = preset.batch_size * estimators.replicas(preset.gpus)
         if start:
+            _check(folder, preset)
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
         elif preset.init:
             console.print(f"Starting from the weights {preset.init}")
-        with progress("Training") as on_progress:
+        with progress("Training") as on_progress, _ending_early(best, preset):
             v1.estimator.train_and_evaluate(
                 estimators.build(
                     folder,
@@ -91,12 +108,12 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
                         drawn_share=preset.drawn_share,
                     ),
                     max_steps=preset.steps,
-                    hooks=[stop, TrainingLine(preset.steps, preset.batch_size, best, on_progress)],
+                    hooks=[stop, TrainingLine(preset.steps, pictures, best, on_progress)],
                 ),
                 v1.estimator.EvalSpec(
                     eval_input_fn(dataset),
                     steps=None,
-                    hooks=[StopBeforeEvaluation(stop)],
+                    hooks=[StopBeforeEvaluation(stop), Overlays(folder / "eval", samples.one_of_each(dataset))],
                     exporters=[best],
                     start_delay_secs=0,
                     throttle_secs=0,
@@ -105,6 +122,32 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
     if best.current is None:
         raise TrainingError(f"{folder}: no checkpoint has an NE. Is any point of the evaluation split visible?")
     return best.current
+
+
+def _check(folder: Path, preset: Preset) -> None:
+    latest = tf.train.latest_checkpoint(str(folder))
+    problem = checkpoints.problem(latest, preset.model)
+    if problem:
+        raise TrainingError(f"{problem}. Delete {folder} to train preset {preset.name} anew.")
+
+
+@contextmanager
+def _ending_early(best: BestCheckpoint, preset: Preset) -> Iterator[None]:
+    try:
+        yield
+    except (EndedEarly, Interrupted) as ended:
+        # Left by an exception, TensorFlow keeps the last events to itself.
+        v1.summary.FileWriterCache.get(str(best.run)).flush()
+        if isinstance(ended, Interrupted):
+            raise
+        console.print(f"Ended early, {_early(best, step_of(best.run), preset)}")
+
+
+def _early(best: BestCheckpoint, step: int, preset: Preset) -> str:
+    return (
+        f"at step {step} of {preset.steps}: NE was not lowered in the last {best.waited} evaluation(s) "
+        f"(patience of preset {preset.name}: {preset.patience})"
+    )
 
 
 @contextmanager

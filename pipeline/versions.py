@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from client.api import PredictClient
 from client.errors import ClientError
 from model.signature import MODEL_NAME
+from pipeline import card as cards
 from pipeline import policy
-from pipeline.card import CARD
 from pipeline.console import console
 from pipeline.release import Releases
 from pipeline.store import ModelStore, Version
@@ -29,7 +27,7 @@ def show(store: ModelStore, releases: Releases) -> None:
     states = _states(releases.target)
     table = Table(*("version", "NE", "preset", "labels", "age", "size", "in the server"))
     for version in reversed(versions):
-        card = _card(version.folder)
+        card = cards.read(version.folder)
         named = ", ".join(sorted(label for label, number in labels.items() if number == version.number))
         table.add_row(
             str(version.number),
@@ -52,13 +50,6 @@ def _states(target: str | None) -> dict[int, str]:
     except ClientError as error:
         console.print(f"The server at {target} does not answer: {error}")
         return {}
-
-
-def _card(folder: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads((folder / CARD).read_text())  # type: ignore[no-any-return]
-    except (OSError, ValueError):
-        return None
 
 
 def _age(version: Version) -> str:

@@ -23,6 +23,20 @@ def test_it_ends_with_the_endpoints_and_commands_that_work_as_printed(seamline: 
     assert [len(answer[name]) for name in ("pred_x_ratio", "pred_y_ratio", "pred_v")] == [24, 24, 24]
 
 
+def test_training_ends_with_a_report(seamline: Seamline) -> None:
+    """`make train` says where it is, and so does `make report`."""
+    (page,) = seamline.home.glob("runs/*/report/report.html")
+    assert f"Report: {page}" in seamline.said
+    assert f"Report: {page}" in seamline.make("report")
+
+
+def test_make_evaluate_says_how_good_the_version_is(seamline: Seamline, tmp_path: Path) -> None:
+    """On any annotated photos; bad data is exit code 3."""
+    photos = seamline.home / "data" / "drawn" / "drawn-40"
+    assert "Version 1, trained on drawn-40: 40 photos" in seamline.make("evaluate", f"DATA={photos}", "VERSION=1")
+    assert str(tmp_path) in seamline.pipeline("evaluate", "--data", str(tmp_path), code=3)
+
+
 def test_train_again_has_nothing_left_to_do(seamline: Seamline) -> None:
     """And says so, rather than train again."""
     assert "Nothing left to do" in seamline.make("train", "PRESET=tiny")

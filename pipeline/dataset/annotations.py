@@ -53,10 +53,10 @@ class Source:
     split: str | None
 
 
-def find_sources(folder: Path) -> list[Source]:
+def find_sources(folder: Path, *, training: bool = True) -> list[Source]:
     """The folder itself, or its `train` and `val` subfolders where those are in the layout.
 
-    Raises DataError where neither is.
+    Raises DataError where neither is, or where `training` has no `train` to go on.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Expected annotated photos in the FashionAI layout ({LAYOUT}).")
@@ -67,7 +67,7 @@ def find_sources(folder: Path) -> list[Source]:
     sources = [Source(sub, _csvs(sub), split) for sub, split in named if sub.is_dir() and _csvs(sub)]
     if not sources:
         raise DataError(f"{folder}: no annotations found. Expected {LAYOUT}, here or in train/ and val/.")
-    if not any(source.split == "train" for source in sources):
+    if training and not any(source.split == "train" for source in sources):
         raise DataError(f"{folder}: it has {sources[0].folder.name}/ but no train/. Put the training photos there.")
     return sources
 

@@ -9,32 +9,28 @@ absent; `dataset.json` says what it was made from, so that it is made again only
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from PIL import Image, ImageOps
 
 from model.keypoints import CATEGORIES, KEYPOINTS
-from model.receivers import MAX_PIXELS
 from pipeline.console import OnProgress
 from pipeline.dataset.annotations import CROP, Annotation, Refusal, Source, find_sources, read
+from pipeline.dataset.checks import Photo, check_all, refuse_unlearnable
 from pipeline.errors import DataError
 
 FORMAT = 1
 """Part of the stamp: a change of what a record holds makes data sets anew."""
 SHARDS = 4
 EVAL_PERCENT = 10
-_ORIENTATION = 0x0112
-_UPRIGHT = 1
 
 
 @dataclass(frozen=True)
@@ -52,22 +48,20 @@ class Dataset:
     def count(self, split: str) -> int:
         return sum(self.categories[split].values())
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Categories that no photo is of. One that rows name, without a photo to train on, is no data set at all."""
+        return tuple(category for category in CATEGORIES if category not in self.categories["train"])
+
     def shards(self, split: str) -> list[str]:
         return [str(path) for path in sorted(self.folder.glob(f"{split}-*.tfrecord"))]
-
-
-@dataclass(frozen=True)
-class _Photo:
-    annotation: Annotation
-    encoded: bytes
-    width: int
-    height: int
 
 
 def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool = False) -> Dataset:
     """The data set in `folder`, written from the photos in `source` unless it is there already.
 
-    With `strict` a refused row or photo is an error. Raises DataError when nothing is left to train or evaluate on.
+    With `strict` a refused row or photo is an error, and so is a category without photos. Raises DataError when
+    nothing is left to train or evaluate on, or no photo to train on is left of a category that the CSVs name.
     """
     sources = find_sources(source)
     stamp = _stamp(sources)
@@ -76,6 +70,8 @@ def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool
     dataset = existing if existing and current else _write(sources, folder, stamp, on_progress)
     if strict and dataset.refusals:
         raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, dataset.refusals)))
+    if strict and dataset.missing:
+        raise DataError(f"{source}: no photo of {', '.join(dataset.missing)}, and --strict was asked for")
     return dataset
 
 
@@ -84,10 +80,26 @@ def load(folder: Path) -> Dataset:
     try:
         raw = json.loads((folder / "dataset.json").read_text())
         refusals = tuple(Refusal(**refusal) for refusal in raw.pop("refusals"))
-        return Dataset(folder=folder, refusals=refusals, **raw)
+        dataset = Dataset(folder=folder, refusals=refusals, **raw)
+        for split in dataset.categories:
+            if len(dataset.shards(split)) != SHARDS:
+                raise ValueError(f"{SHARDS} shards of {split} are expected, {len(dataset.shards(split))} are there")
+        return dataset
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{folder / 'dataset.json'}: damaged ({error}). Delete {folder} to have it made again."
+        ) from error
+
+
+@contextmanager
+def reading(*datasets: Dataset | None) -> Iterator[None]:
+    """Within it a record of these that cannot be read raises DataError; TensorFlow does not say of which."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise DataError(
+            f"{' or '.join(str(each.folder) for each in datasets if each)}: a record is damaged "
+            f"({error.message.splitlines()[0]}). Delete the folder to have it made again."
         ) from error
 
 
@@ -127,7 +139,7 @@ def _write(sources: list[Source], folder: Path, stamp: str, on_progress: OnProgr
         for split, rows in annotations.items():
             counts: Counter[str] = Counter()
             writers = [tf.io.TFRecordWriter(str(partial / _shard(split, shard))) for shard in range(SHARDS)]
-            for checked in _check_all(rows):
+            for checked in check_all(rows):
                 done += 1
                 on_progress(done, total)
                 if isinstance(checked, Refusal):
@@ -145,6 +157,7 @@ def _write(sources: list[Source], folder: Path, stamp: str, on_progress: OnProgr
                 raise DataError(
                     f"{sources[0].folder}: no photo for {split} in {len(rows)} rows; add photos or mend these.{reasons}"
                 )
+        refuse_unlearnable(sources[0].folder, annotations, categories, refusals)
         dataset = Dataset(folder, digest.hexdigest(), stamp, categories, tuple(refusals))
         raw = asdict(dataset)
         del raw["folder"]
@@ -161,40 +174,7 @@ def _shard(split: str, shard: int) -> str:
     return f"{split}-{shard:05d}-of-{SHARDS:05d}.tfrecord"
 
 
-def _check_all(annotations: Iterable[Annotation]) -> Iterator[_Photo | Refusal]:
-    """In order, decoding on all cores: Pillow lets go of the interpreter's lock while it decodes."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(_check, annotations)
-
-
-def _check(annotation: Annotation) -> _Photo | Refusal:
-    """Reads and decodes the photo, turns it upright, and sees that its points lie inside."""
-    try:
-        encoded = annotation.image.read_bytes()
-        with Image.open(io.BytesIO(encoded)) as image:
-            if image.format not in ("JPEG", "PNG"):
-                raise ValueError(f"it is {image.format}; expected JPEG or PNG")
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"it has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are accepted")
-            image.load()
-            if image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
-                # TensorFlow's decoder leaves a photo lying on its side: turn the pixels themselves.
-                image = ImageOps.exif_transpose(image).convert("RGB")
-                buffer = io.BytesIO()
-                image.save(buffer, "JPEG", quality=95)
-                encoded = buffer.getvalue()
-            width, height = image.size
-    except FileNotFoundError:
-        return Refusal(annotation.source, f"{annotation.image}: no such file")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Refusal(annotation.source, f"{annotation.image}: cannot be used: {error}")
-    for name, (x, y), v in zip(KEYPOINTS, annotation.points, annotation.v):
-        if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
-            return Refusal(annotation.source, f"{name} at ({x:g}, {y:g}) lies outside of the {width}x{height} picture")
-    return _Photo(annotation, encoded, width, height)
-
-
-def _serialise(photo: _Photo) -> bytes:
+def _serialise(photo: Photo) -> bytes:
     annotation = photo.annotation
     features = {
         "image": _bytes(photo.encoded),

@@ -8,10 +8,11 @@ import pytest
 
 from tests.containers.job import Job
 
-SERVICES = ("train", "export", "release", "serve", "client")
+SERVICES = ("train", "evaluate", "export", "release", "serve", "client")
 WRITABLE = {
     "train": {"/tmp", "/data", "/runs"},
     "export": {"/tmp", "/runs", "/models"},
+    "evaluate": {"/tmp"},
     "release": {"/tmp", "/models"},
     "serve": {"/tmp"},
     "client": {"/tmp"},
@@ -60,9 +61,10 @@ def test_only_export_has_the_engines_socket(job: Job) -> None:
     assert found == {"export"}
 
 
-def test_training_has_no_network(job: Job) -> None:
-    """It reads whatever photos it is given: there is nobody to send them to but the loopback."""
-    assert job.inside("train", "ls /sys/class/net").split() == ["lo"]
+@pytest.mark.parametrize("service", ["train", "evaluate"])
+def test_what_reads_photos_has_no_network(job: Job, service: str) -> None:
+    """Whatever it is given: there is nobody to send them to but the loopback."""
+    assert job.inside(service, "ls /sys/class/net").split() == ["lo"]
 
 
 def test_the_health_check_is_not_fooled_by_an_open_port(job: Job) -> None:

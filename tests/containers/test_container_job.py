@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -131,6 +132,15 @@ def test_volumes_survive_down(job: Job) -> None:
     assert "Nothing left to do" in job.make("train", "PRESET=tiny")
 
 
+def test_the_report_is_copied_out_of_the_volume(job: Job) -> None:
+    """`make report` writes it in the train container, and where a browser reaches it."""
+    copied = job.root / "var" / "report"
+    shutil.rmtree(copied, ignore_errors=True)
+    assert "Copied to var/report" in job.make("report")
+    assert "data:image/" in (copied / "report.html").read_text()
+    assert (copied / "sheet.png").is_file()
+
+
 def test_photos_of_ones_own_are_mounted(built: Job, real_photos: Path) -> None:
     """`python -m pipeline data` in the train container reads all 523 real photos of a folder of the host."""
     said = built.run(
@@ -139,6 +149,13 @@ def test_photos_of_ones_own_are_mounted(built: Job, real_photos: Path) -> None:
     )  # fmt: skip
     assert "train: 472 photos" in said
     assert "eval: 51 photos" in said
+
+
+def test_a_version_is_evaluated_on_them(job: Job, real_photos: Path) -> None:
+    """`make evaluate DATA=<folder>` in a container that sees models and photos, and no more."""
+    assert "Version 1, trained on drawn-40: 51 photos" in job.make(
+        "evaluate", f"DATA={real_photos}", "VERSION=1", "SPLIT=val"
+    )
 
 
 def test_a_folder_that_is_not_there_is_refused(built: Job) -> None:

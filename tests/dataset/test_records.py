@@ -112,6 +112,24 @@ def test_nothing_is_left_behind_when_no_photo_can_be_used(tmp_path: Path) -> Non
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_category_that_is_absent_is_told_and_strictly_refused(photos: Path, tmp_path: Path) -> None:
+    """Somebody who has no dresses can train; with --strict it is an error."""
+    (csv,) = photos.glob("Annotations/*.csv")
+    rows = csv.read_text().splitlines(keepends=True)
+    csv.write_text("".join(row for row in rows if row.split(",")[1] != "dress"))
+    assert prepare(photos, tmp_path).missing == ("dress",)
+    with pytest.raises(DataError, match="no photo of dress, and --strict"):
+        prepare(photos, tmp_path, strict=True)
+
+
+def test_a_category_that_is_named_and_has_no_photo_to_train_on_is_refused(photos: Path, tmp_path: Path) -> None:
+    """Its photos are missing: how many rows name it, and why the first photo is left out."""
+    shutil.rmtree(photos / "Images" / "skirt")
+    with pytest.raises(DataError, match=r"8 row\(s\) name the category skirt.*refused \(the first: .*no such file"):
+        prepare(photos, tmp_path)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_the_split_depends_on_the_name_alone() -> None:
     """About one photo in ten is for evaluation, and always the same ones."""
     share = sum(records.split_of(f"Images/skirt/{i}.jpg") == "eval" for i in range(5000)) / 5000

@@ -14,16 +14,13 @@ from tensorflow.core.protobuf import saved_model_pb2
 from model.metrics import NE
 from model.signature import DEFAULT, MODEL_NAME, UINT8
 from pipeline import golden, validate
-from pipeline.config import tiny
 from pipeline.dataset.records import Dataset
 from pipeline.errors import ContractError, ExportError, ParityError, ScoreError
 from pipeline.evaluate import evaluate
 from pipeline.export import Candidate, export
 from pipeline.hooks import Checkpoint
-from pipeline.prepare import prepare
-from pipeline.runs import open_run
 from pipeline.store import ModelStore, Version, write_checksums
-from pipeline.train import train
+from tests.pipeline.conftest import TinyRun
 
 
 @dataclass(frozen=True)
@@ -34,16 +31,14 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A tiny run, and candidates of two of its checkpoints: the better one, and the other."""
     home = tmp_path_factory.mktemp("home")
-    dataset = prepare(None, "tiny", home / "data")
-    run = open_run(home / "runs", dataset, tiny())
-    best = train(dataset, run.preset, run.folder)
+    run, dataset = tiny_run.best.run, tiny_run.dataset
     candidates = []
     for step in (3, 6):
-        checkpoint = Checkpoint(run.folder, str(run.folder / f"model.ckpt-{step}"), step, best.metrics)
-        candidates.append(export(checkpoint, run.preset, dataset, home / f"staging-{step}"))
+        checkpoint = Checkpoint(run, str(run / f"model.ckpt-{step}"), step, tiny_run.best.metrics)
+        candidates.append(export(checkpoint, tiny_run.preset, dataset, home / f"staging-{step}"))
     candidates.sort(key=lambda candidate: evaluate(candidate.folder, dataset)[NE])
     return Trained(dataset, *candidates)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,13 @@ import pytest
 import tensorflow as tf
 
 from pipeline.config import Preset, tiny
-from pipeline.errors import DataError, TrainingError
+from pipeline.dataset.records import load
+from pipeline.errors import DataError, ExportError, TrainingError
+from pipeline.export import export
+from pipeline.hooks import BestCheckpoint
 from pipeline.prepare import prepare
 from pipeline.train import step_of, train
+from tests.pipeline.conftest import TinyRun
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 60
@@ -140,3 +145,79 @@ def test_served_are_the_averaged_weights(home: Path, tmp_path: Path) -> None:
     kernel = next(name for name in sorted(averages) if "kernel" in name)
     reader = tf.train.load_checkpoint(best.prefix)
     assert (reader.get_tensor(kernel) != reader.get_tensor(kernel.rsplit("/", 1)[0])).any()
+
+
+def test_patience_ends_a_run_and_more_of_it_goes_on(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network that never changes: NE stays as it was, the run ends at the checkpoint evaluated last and stays so."""
+    dataset = prepare(None, "tiny", home / "data")
+    small = tiny()
+    still = replace(
+        small.model,
+        optimiser=replace(small.model.optimiser, steps=12, learning_rate=0.0),
+        network=replace(small.model.network, batch_norm_momentum=1.0),
+    )
+    impatient = replace(small, model=still, patience=1)
+    best = train(dataset, impatient, tmp_path / "run")
+    said = capsys.readouterr().out
+    assert "Ended early, at step 6 of 12: NE was not lowered in the last 1 evaluation(s)" in said
+    assert step_of(tmp_path / "run") == 6
+    assert train(dataset, impatient, tmp_path / "run") == best
+    said = capsys.readouterr().out
+    assert "Nothing left to do" in said
+    assert "ended early, at step 6 of 12" in said
+    assert replace(impatient, patience=2).fingerprint == impatient.fingerprint
+    assert BestCheckpoint(tmp_path / "run", 1).out_of_patience
+    assert not BestCheckpoint(tmp_path / "run", 2).out_of_patience
+
+
+def test_a_checkpoint_of_another_network_is_named_with_the_first_difference(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """When training would go on from it, and when it would be exported."""
+    wider = replace(tiny_run.preset.model.network, neck=32)
+    other = replace(tiny_run.preset, model=replace(tiny_run.preset.model, network=wider))
+    run = Path(shutil.copytree(tiny_run.best.run, tmp_path / "run"))
+    (run / "best" / "best.json").unlink()
+    different = r"model.ckpt-\d: the checkpoint is of another network: \S+ is of shape \S+ there, the preset's is \S+"
+    with pytest.raises(TrainingError, match=rf"{run}.*{different}.*Delete {run}"):
+        train(tiny_run.dataset, other, run)
+    with pytest.raises(ExportError, match=different):
+        export(tiny_run.best, other, tiny_run.dataset, tmp_path / "staging")
+
+
+def test_a_checkpoint_that_was_cut_short_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """Its weights, or its index: training says which checkpoint, and what to delete."""
+    for suffix in ("data-00000-of-00001", "index"):
+        run = Path(shutil.copytree(tiny_run.best.run, tmp_path / suffix))
+        (run / "best" / "best.json").unlink()
+        for path in run.glob(f"model.ckpt-*.{suffix}"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(TrainingError, match=rf"{run}/model.ckpt-\d+: the checkpoint is damaged.*Delete {run}"):
+            train(tiny_run.dataset, tiny_run.preset, run)
+
+
+def test_a_damaged_data_set_stops_an_export(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """Golden requests are taken from evaluation photos: one that cannot be read is a message."""
+    folder = Path(shutil.copytree(tiny_run.dataset.folder, tmp_path / "set"))
+    shard = max(folder.glob("eval-*"), key=lambda path: path.stat().st_size)
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(DataError, match="a record is damaged"):
+        export(tiny_run.best, tiny_run.preset, load(folder), tmp_path / "staging")
+
+
+def test_drawing_says_what_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For lack of photos, or to mix in beside them."""
+
+    def nothing(photos: Path, *_: object, **__: object) -> None:
+        photos.mkdir(parents=True)
+
+    monkeypatch.setattr("pipeline.prepare.write_dataset", nothing)
+    for mixed_in, said in (
+        (False, "No photos given: drawing 40 garments into"),
+        (True, "Drawing 40 garments to mix in:"),
+    ):
+        with pytest.raises(DataError, match="no annotations found"):
+            prepare(None, "tiny", tmp_path / str(mixed_in), mixed_in=mixed_in)
+        assert said in capsys.readouterr().out

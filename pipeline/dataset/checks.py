@@ -1,0 +1,84 @@
+"""Which annotated photos can be used, and whether those that can teach every category that is named."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from model.keypoints import CATEGORIES, KEYPOINTS
+from model.receivers import MAX_PIXELS
+from pipeline.dataset.annotations import Annotation, Refusal
+from pipeline.errors import DataError
+
+_ORIENTATION = 0x0112
+_UPRIGHT = 1
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo that can be used, as it lies on disk, or turned upright where it was lying on its side."""
+
+    annotation: Annotation
+    encoded: bytes
+    width: int
+    height: int
+
+
+def check_all(annotations: Iterable[Annotation]) -> Iterator[Photo | Refusal]:
+    """In order, decoding on all cores: Pillow lets go of the interpreter's lock while it decodes."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(_check, annotations)
+
+
+def _check(annotation: Annotation) -> Photo | Refusal:
+    """Reads and decodes the photo, turns it upright, and sees that its points lie inside."""
+    try:
+        encoded = annotation.image.read_bytes()
+        with Image.open(io.BytesIO(encoded)) as image:
+            if image.format not in ("JPEG", "PNG"):
+                raise ValueError(f"it is {image.format}; expected JPEG or PNG")
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"it has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are accepted")
+            image.load()
+            if image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
+                # TensorFlow's decoder leaves a photo lying on its side: turn the pixels themselves.
+                image = ImageOps.exif_transpose(image).convert("RGB")
+                buffer = io.BytesIO()
+                image.save(buffer, "JPEG", quality=95)
+                encoded = buffer.getvalue()
+            width, height = image.size
+    except FileNotFoundError:
+        return Refusal(annotation.source, f"{annotation.image}: no such file")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return Refusal(annotation.source, f"{annotation.image}: cannot be used: {error}")
+    for name, (x, y), v in zip(KEYPOINTS, annotation.points, annotation.v):
+        if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
+            return Refusal(annotation.source, f"{name} at ({x:g}, {y:g}) lies outside of the {width}x{height} picture")
+    return Photo(annotation, encoded, width, height)
+
+
+def refuse_unlearnable(
+    folder: Path,
+    annotations: Mapping[str, list[Annotation]],
+    categories: Mapping[str, Mapping[str, int]],
+    refusals: list[Refusal],
+) -> None:
+    """Raises DataError for a category that rows name and no training photo is of: the model would only guess there."""
+    rows = [(split, each) for split in annotations for each in annotations[split]]
+    for category in CATEGORIES:
+        named = [(split, each.source) for split, each in rows if each.category == category]
+        if not named or category in categories["train"]:
+            continue
+        refused = {refusal.source: refusal for refusal in refusals}
+        reasons = [str(refused[source]) for _, source in named if source in refused]
+        raise DataError(
+            f"{folder}: {len(named)} row(s) name the category {category}, but none of its photos is left to train on: "
+            f"{sum(split == 'eval' for split, _ in named)} in the evaluation split, {len(reasons)} refused"
+            f"{f' (the first: {reasons[0]})' if reasons else ''}. Add or mend photos of it, or take its rows out."
+        )

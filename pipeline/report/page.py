@@ -1,0 +1,58 @@
+"""The report as one HTML file that can be sent to somebody: pictures are inside."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+TITLES = {
+    "sheet": "What it looks like",
+    "curves": "How training went",
+    "categories": "Error by category",
+    "keypoints": "Error by keypoint",
+}
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #20262b; max-width: 1420px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
+p { max-width: 46rem; color: #5c6770; } img { max-width: 100%; height: auto; }
+dl { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; } dt { color: #5c6770; font-size: .85rem; }
+dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
+"""
+NOTE = (
+    "NE, the normalised error, is the distance from the truth over the garment's own width (armpit to armpit, or "
+    "waistband), in percent, mean over the visible points. PCK@0.1 is the share of visible points whose error is at "
+    "most 0.1 of that width. Visibility recall is the mean of the recalls of absent, occluded and visible points."
+)
+
+
+def write(folder: Path, title: str, facts: Mapping[str, str]) -> Path:
+    """Writes `report.html` beside the pictures, which it holds too; returns its path."""
+    shown = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items()
+    )
+    figures = "".join(
+        f'<h2>{heading}</h2><img alt="{heading}" src="{_embedded(folder / f"{name}.png")}">'
+        for name, heading in TITLES.items()
+    )
+    path = folder / "report.html"
+    path.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1><dl>{shown}</dl><p>{NOTE}</p>{figures}</html>\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def _embedded(path: Path) -> str:
+    """As a data URL. Photos weigh a quarter as JPEG; charts are sharper, and smaller, as they are."""
+    if path.stem != "sheet":
+        return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    file = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.save(file, "JPEG", quality=88)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

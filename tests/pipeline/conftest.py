@@ -1,0 +1,36 @@
+"""A run that was trained to its end, which the tests of what is made of runs share. They do not write into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Preset, tiny
+from pipeline.dataset.records import Dataset
+from pipeline.hooks import Checkpoint
+from pipeline.prepare import prepare
+from pipeline.runs import open_run
+from pipeline.train import train
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    home: Path
+    dataset: Dataset
+    preset: Preset
+    best: Checkpoint
+
+    @property
+    def photos(self) -> Path:
+        """The drawn garments, as a folder of annotated photos."""
+        return self.home / "data" / "drawn" / f"drawn-{self.preset.drawn}"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    home = tmp_path_factory.mktemp("tiny")
+    dataset = prepare(None, "tiny", home / "data")
+    run = open_run(home / "runs", dataset, tiny())
+    return TinyRun(home, dataset, run.preset, train(dataset, run.preset, run.folder))

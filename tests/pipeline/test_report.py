@@ -1,0 +1,130 @@
+"""Training can be looked at: a report in the run's folder, and pictures in TensorBoard."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from model.keypoints import CATEGORIES
+from pipeline import report, samples
+from pipeline.errors import DataError
+from pipeline.hooks import BestCheckpoint
+from pipeline.report import curves, sheet
+from tests.pipeline.conftest import TinyRun
+
+
+@pytest.fixture(scope="module")
+def page(tiny_run: TinyRun) -> Path:
+    return report.write(tiny_run.best, tiny_run.preset, tiny_run.dataset)
+
+
+def test_the_report_is_four_pictures_and_a_page_that_holds_them(tiny_run: TinyRun, page: Path) -> None:
+    """It is in the run's folder; the page names no other file, so that it can be sent to somebody."""
+    assert page == tiny_run.best.run / "report" / "report.html"
+    pictures = sorted(path.name for path in page.parent.glob("*.png"))
+    assert pictures == ["categories.png", "curves.png", "keypoints.png", "sheet.png"]
+    for name in pictures:
+        with Image.open(page.parent / name) as picture:
+            picture.load()
+            assert picture.width > 500
+    text = page.read_text()
+    assert text.count('src="data:image/') == text.count("src=") == 4
+    assert "href" not in text
+
+
+def test_its_numbers_are_those_of_the_best_checkpoint(tiny_run: TinyRun, page: Path) -> None:
+    """Predicted anew, the photos have the NE, PCK and recall that the evaluation during training found."""
+    text, metrics = page.read_text(), tiny_run.best.metrics
+    for fact in (
+        f"<dt>NE</dt><dd>{metrics['ne']:.1f} %<",
+        f"<dt>PCK@0.1</dt><dd>{metrics['pck@0.1']:.2f}<",
+        f"<dt>Preset</dt><dd>{tiny_run.preset.name}<",
+        f"<dt>Best at step</dt><dd>{tiny_run.best.step} of {tiny_run.preset.steps}<",
+    ):
+        assert fact in text
+
+
+def test_it_is_written_again_only_for_another_checkpoint(tiny_run: TinyRun, page: Path) -> None:
+    """`make train` with nothing left to do does not take the time."""
+    assert report.is_current(tiny_run.best)
+    weights = Path(f"{tiny_run.best.prefix}.index")
+    before = weights.stat().st_mtime
+    os.utime(weights, (before, page.stat().st_mtime + 10))
+    assert not report.is_current(tiny_run.best)
+    os.utime(weights, (before, before))
+
+
+def test_each_evaluation_leaves_pictures_for_tensorboard(tiny_run: TinyRun) -> None:
+    """A photo of each category in the evaluation split, at every step that was evaluated."""
+    found: dict[str, list[int]] = {}
+    for path in (tiny_run.best.run / "eval").glob("events.*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                if value.HasField("image"):
+                    with Image.open(io.BytesIO(value.image.encoded_image_string)) as picture:
+                        assert picture.size == (value.image.width, value.image.height)
+                    found.setdefault(value.tag, []).append(event.step)
+    assert found == {f"truth_and_predicted/{category}": [3, 6] for category in tiny_run.dataset.categories["eval"]}
+
+
+def test_a_sample_has_the_truth_of_its_photo(tiny_run: TinyRun) -> None:
+    """Its place is that in the evaluation, whose answers are told apart by nothing else."""
+    chosen = samples.one_of_each(tiny_run.dataset)
+    assert [sample.category for sample in chosen] == sorted(tiny_run.dataset.categories["eval"], key=CATEGORIES.index)
+    every = list(samples.read(tiny_run.dataset))
+    assert [sample.index for sample in every] == list(range(tiny_run.dataset.count("eval")))
+    for sample in chosen:
+        assert sample.encoded == (tiny_run.photos / sample.image_id).read_bytes()
+        assert every[sample.index].image_id == sample.image_id
+
+
+def test_the_worst_photos_are_among_those_shown() -> None:
+    """Of each category; a photo without NE is never shown, and one alone is called the worst."""
+    categories = ["skirt"] * 5 + ["dress"] * 2 + ["blouse"]
+    assert sheet.choose(categories, [5, 1, 4, 2, 3, math.nan, 9, math.nan]) == {
+        0: "the worst",
+        3: "a good one",
+        4: "in the middle",
+        6: "the worst",
+    }
+
+
+def test_curves_are_read_from_a_file_that_was_cut_short(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """As that of a run which goes on, or was killed: what is whole is shown."""
+    whole = curves.read(tiny_run.best.run / "eval")
+    assert sorted(whole.scalars["ne"]) == [3, 6]
+    for path in (tiny_run.best.run / "eval").glob("events.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes()[:-20])
+    assert 3 in curves.read(tmp_path).scalars["ne"]
+    assert curves.read(tmp_path / "nothing").scalars == {}
+
+
+def test_a_damaged_evaluation_record_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """Cut short after training: the report says which data set to make again."""
+    folder = Path(shutil.copytree(tiny_run.dataset.folder, tmp_path / "set"))
+    shard = max(folder.glob("eval-*"), key=lambda path: path.stat().st_size)
+    shard.write_bytes(shard.read_bytes()[:-100])
+    from pipeline.dataset.records import load
+
+    with pytest.raises(DataError, match=rf"{folder}: a record is damaged.*Delete the folder"):
+        report.write(tiny_run.best, tiny_run.preset, load(folder))
+    shard.unlink()
+    with pytest.raises(DataError, match="4 shards of eval are expected, 3 are there"):
+        load(folder)
+
+
+def test_a_damaged_record_of_the_best_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """`best.json` cut short is a message, not a traceback."""
+    from pipeline.errors import TrainingError
+
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "best.json").write_text('{"prefix": "model')
+    with pytest.raises(TrainingError, match=r"best.json: damaged"):
+        BestCheckpoint(tmp_path)
