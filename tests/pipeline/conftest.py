@@ -1,4 +1,4 @@
-"""A run that was trained to its end, which the tests of what is made of runs share. They do not write into it."""
+"""A run that was trained to its end, which tests share. They may add files to it, and change none."""
 
 from __future__ import annotations
 
