@@ -45,7 +45,11 @@ def find() -> Engine:
     """Raises EngineError when there is no engine, no Compose v2, or no answer in time."""
     if shutil.which("docker") is None:
         raise EngineError("there is no docker command")
-    info = json.loads(_ask("info", "--format", "{{json .}}"))
+    answer = _ask("info", "--format", "{{json .}}")
+    try:
+        info = json.loads(answer)
+    except ValueError as error:
+        raise EngineError(f"the docker command does not answer as Docker's does: {answer[:80]!r}") from error
     if info.get("ServerErrors") or not info.get("ServerVersion"):
         raise EngineError(f"the engine does not answer: {' '.join(info.get('ServerErrors') or ['no word'])}")
     try:

@@ -16,7 +16,9 @@ from pipeline.compose import Compose
 from pipeline.engine import EngineError
 
 RUNTIMES = ("auto", "docker", "local")
-EXIT_NO_DOCKER = 9
+EXIT_SERVING, EXIT_NO_DOCKER = 6, 9
+MADE = ("data/records", "data/drawn", "runs", "models", "server", "demo.png")
+"""What the stages make below SEAMLINE_HOME."""
 
 
 def main() -> None:
@@ -72,7 +74,7 @@ def _local(stage: "list[str]") -> None:
         _clean()
         return
     if stage[:1] == ["logs"]:
-        print((_home() / "server" / "server.log").read_text(errors="replace"), end="")
+        _logs()
         return
     venv.ensure()
     program = (
@@ -83,13 +85,31 @@ def _local(stage: "list[str]") -> None:
     os.execve(str(venv.PYTHON), [str(venv.PYTHON), *program], dict(os.environ, PYTHONPATH=str(venv.ROOT)))
 
 
+def _logs() -> None:
+    log = _home() / "server" / "server.log"
+    if not log.is_file():
+        print(f"Error: {log}: no server was started here. `make serve` starts one.", file=sys.stderr)
+        sys.exit(EXIT_SERVING)
+    print(log.read_text(errors="replace"), end="")
+
+
 def _clean() -> None:
-    """Ends the server, then removes what was made. Photos that were given as DATA are not among it."""
+    """Ends the server, then removes what was made. Photos that were given as DATA are not among it.
+
+    Where SEAMLINE_HOME names another folder than `var`, things of others may be in that: they stay, and so does `var`.
+    """
     if venv.PYTHON.is_file():
         subprocess.run([str(venv.PYTHON), "-m", "pipeline", "stop"], cwd=str(venv.ROOT), check=False)
-    for folder in (venv.ROOT / "var", venv.VENV):
-        shutil.rmtree(str(folder), ignore_errors=True)
-        print(f"Removed {folder.relative_to(venv.ROOT)}")
+    home = _home()
+    made = [home] if home == venv.ROOT / "var" else [home / each for each in MADE]
+    for path in [*made, venv.VENV]:
+        if path.is_dir():
+            shutil.rmtree(str(path), ignore_errors=True)
+        elif path.is_file():
+            path.unlink()
+        else:
+            continue
+        print(f"Removed {os.path.relpath(str(path), str(venv.ROOT))}")
 
 
 if __name__ == "__main__":

@@ -43,16 +43,18 @@ class Releases:
         Where nothing was ever promoted, the version before the one that serves is pinned, until the next publish.
         Raises ServingError when there is nothing to go back to.
         """
-        before = policies.read(self._store)
+        self._newest()
         with self._store.locked(wait=False):
+            before = policies.read(self._store)
             if not before.labels:
                 number = self._previous(max(before.versions, default=self._newest()))
                 self._pin(number, before)
                 return number
             if label not in before.labels:
                 raise ServingError(f"No label {label}: there are {', '.join(sorted(before.labels))}.")
-            history = self._history(label)
-            while history and history[-1] == before.labels[label]:
+            current = before.labels[label]
+            history = self._reached(label, current)
+            while history and history[-1] == current:
                 history.pop()
             existing = {version.number for version in self._store.versions()}
             earlier = [number for number in history if number in existing]
@@ -144,11 +146,16 @@ class Releases:
     def _remember(self, label: str, number: int) -> None:
         """Before the label moves, so that a crash cannot lose where it was."""
         current = policies.read(self._store).labels.get(label)
-        history = self._history(label)
+        history = self._reached(label, current)
         for each in (current, number):
             if each is not None and history[-1:] != [each]:
                 history.append(each)
         self._write_history(label, history)
+
+    def _reached(self, label: str, current: int | None) -> list[int]:
+        """Where the label was, up to where it is now: behind that stand promotes that did not get through."""
+        history = self._history(label)
+        return history[: len(history) - history[::-1].index(current)] if current in history else history
 
     def _write_history(self, label: str, history: list[int]) -> None:
         file = self._store.base / _HISTORY

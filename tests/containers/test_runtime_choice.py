@@ -96,6 +96,14 @@ def test_an_engine_that_is_down(machine: Machine) -> None:
     assert "containers cannot be used: the engine does not answer" in machine.launch("docker", code=9)
 
 
+def test_a_docker_command_that_is_something_else(machine: Machine, tmp_path: Path) -> None:
+    """A wrapper of another program, that answers in words of its own: auto goes on locally."""
+    (tmp_path / "docker").write_text("#!/bin/sh\necho Emulate Docker CLI")
+    (tmp_path / "docker").chmod(0o755)
+    said = machine.launch("auto")
+    assert "Runtime: local (the docker command does not answer as Docker's does: 'Emulate Docker CLI')" in said
+
+
 def test_an_engine_without_compose(machine: Machine) -> None:
     """The plugin is named."""
     machine.has(compose="")

@@ -184,6 +184,31 @@ def test_a_promote_that_was_killed_is_finished_by_the_next_one(store: ModelStore
     assert policy.read(store) == Policy(frozenset({2}), {"stable": 2})
 
 
+def test_rollback_passes_over_a_promote_that_failed(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that no server would load is not where the label was before, neither at once nor later."""
+    offline = Releases(store, None)
+    for number in (1, 2, 3, 4):
+        publish(store, offline, float(number))
+    offline.promote(1)
+    offline.promote(2)
+    monkeypatch.setattr(release, "WAIT_SECONDS", 0.2)
+    unreachable = Releases(store, f"127.0.0.1:{free_port()}")
+    with pytest.raises(ServingError, match="version 3 was not loaded"):
+        unreachable.promote(3)
+    offline.promote(4)
+    assert [offline.rollback(), offline.rollback()] == [2, 1]
+    with pytest.raises(ServingError, match="version 3 was not loaded"):
+        unreachable.promote(3)
+    with pytest.raises(ServingError, match="no other version before"):
+        offline.rollback()
+
+
+def test_rollback_before_anything_was_published_says_so(tmp_path: Path) -> None:
+    """In a project where nothing was exported yet there is no store at all."""
+    with pytest.raises(ServingError, match="no version is published"):
+        Releases(ModelStore(tmp_path / "models", MODEL_NAME), None).rollback()
+
+
 def test_a_config_that_was_spoiled_by_hand_says_what_to_do(store: ModelStore) -> None:
     """models.config that cannot be parsed: named, with the way out."""
     publish(store, Releases(store, None), 1.0)
