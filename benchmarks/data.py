@@ -20,7 +20,7 @@ from benchmarks.plot import Bars, Lines
 from benchmarks.report import Report
 from pipeline.dataset.synthetic import write_dataset
 
-DRAWN, QUICK_DRAWN = 100, 20
+DRAWN, QUICK_DRAWN = 100, 15
 COUNTS, QUICK_COUNTS, FULL = (1_000, 10_000), (50,), 100_000
 ROUNDS = 3
 """Of the smallest count; the others are long enough to be told by one."""
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Cores take turns within each count."""
     quick = arguments.quick
+    cores_tried = core_counts()[-1:] if quick else core_counts()
     counts = QUICK_COUNTS if quick else (*COUNTS, FULL) if arguments.full else COUNTS
     rates: dict[str, list[float]] = {}
     growth: dict[str, dict[float, Series]] = {}
@@ -42,37 +43,37 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         folder = Path(scratch)
         drawn = QUICK_DRAWN if quick else DRAWN
         for number in range(1 if quick else 2):
-            for cores in core_counts():
+            for cores in cores_tried:
                 photos = folder / f"drawn-{number}-{cores}"
                 started = time.perf_counter()
                 write_dataset(photos, drawn, 1, processes=cores)
-                rates.setdefault(f"draw, {_on(cores)}", []).append(drawn / (time.perf_counter() - started))
+                rates.setdefault(f"draw, {on(cores)}", []).append(drawn / (time.perf_counter() - started))
         for count in counts:
             copies = folder / f"photos-{count}"
             _copies(photos, copies, count)
             taken: dict[str, list[float]] = {}
             for _ in range(ROUNDS if count == counts[0] and not quick else 1):
-                for cores in core_counts():
+                for cores in cores_tried:
                     records = folder / f"records-{count}"
                     shutil.rmtree(records, ignore_errors=True)
                     ran = run_python(["-m", "benchmarks.stages", "convert", str(copies), str(records)], cores=cores)
                     images, seconds = json.loads(ran.said)
                     assert images == count, f"{images} of {count} photos were taken"
-                    taken.setdefault(_on(cores), []).append(images / seconds)
-                    memory[f"{count}, {_on(cores)}"] = ran.megabytes
+                    taken.setdefault(on(cores), []).append(images / seconds)
+                    memory[f"{count}, {on(cores)}"] = ran.megabytes
             for name, each in series(taken).items():
                 growth.setdefault(name, {})[count] = each
         command = run_python(
             ["-m", "pipeline", "data", "--source", str(copies)], environment={"SEAMLINE_HOME": str(folder / "home")}
         )
         for _ in range(1 if quick else 2):
-            for cores in core_counts():
+            for cores in cores_tried:
                 batches = str(QUICK_BATCHES if quick else BATCHES)
                 ran = run_python(
                     ["-m", "benchmarks.stages", "augment", str(folder / f"records-{counts[0]}"), batches], cores=cores
                 )
                 images, seconds = json.loads(ran.said)
-                rates.setdefault(f"read and augment, {_on(cores)}", []).append(images / seconds)
+                rates.setdefault(f"read and augment, {on(cores)}", []).append(images / seconds)
     rows = [
         [f"{count:,}", name, f"{points[count].median:.0f}", points[count].spread, f"{memory[f'{count}, {name}']:.0f}"]
         for count in counts
@@ -105,7 +106,8 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     )
 
 
-def _on(cores: int) -> str:
+def on(cores: int) -> str:
+    """What the tables call so many cores."""
     return "1 core" if cores == 1 else f"{cores} cores"
 
 

@@ -1,13 +1,14 @@
-"""Puts the tables of benchmarks that were run into a page, between its markers.
+"""Puts the tables and pictures of benchmarks that were run into a page, between its markers.
 
-`<!-- serving -->` and `<!-- /serving -->` in the page enclose the tables of `serving.json`. What is between them is
-replaced, the rest of the page stays; a benchmark without a JSON file keeps what it has.
+`<!-- serving -->` and `<!-- /serving -->` in the page enclose what `serving.json` and `serving.png` show. What is
+between them is replaced, the rest of the page stays; a benchmark without a JSON file keeps what it has.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ def run(arguments: argparse.Namespace) -> None:
         whole = re.compile(rf"^<!-- {name} -->$.*?^<!-- /{name} -->$", re.MULTILINE | re.DOTALL)
         if not whole.search(text):
             raise SystemExit(f"{arguments.page}: <!-- {name} --> has no <!-- /{name} -->")
-        shown = f"<!-- {name} -->\n{markdown(json.loads(path.read_text()))}\n<!-- /{name} -->"
+        picture = Path(os.path.relpath(path.with_suffix(".png"), arguments.page.parent)).as_posix()
+        tables = markdown(json.loads(path.read_text()))
+        shown = f"<!-- {name} -->\n![{name}]({picture})\n\n{tables}\n<!-- /{name} -->"
         text = whole.sub(shown.replace("\\", r"\\"), text)
         filled.append(name)
     if not filled:

@@ -31,7 +31,7 @@ from pipeline.golden import Golden
 ROUNDS, QUICK_ROUNDS = 150, 10
 JSON_ROUNDS, QUICK_JSON_ROUNDS = 5, 1
 """Pixels as JSON take about a second each: few rounds tell."""
-LOAD_ROUNDS, LOAD_SECONDS = 2, 1.5
+LOAD_ROUNDS, LOAD_SECONDS, QUICK_LOAD_SECONDS = 2, 1.5, 0.2
 CLIENTS = (1, 4, 16)
 DOORS = {"uint8": UINT8, "bytes": BYTES, "float": DEFAULT}
 
@@ -170,7 +170,7 @@ def _loads(
         for number in range(1 if quick else LOAD_ROUNDS + 1):
             for (way, server), ask in asks.items():
                 for clients in CLIENTS:
-                    load = callers(clients, 0.3 if quick or not number else LOAD_SECONDS, ask)
+                    load = callers(clients, QUICK_LOAD_SECONDS if quick or not number else LOAD_SECONDS, ask)
                     load.checked(f"{way}, {server}, {clients} clients")
                     if number or quick:  # the first round warms up
                         rounds = loads.setdefault((way, server, clients), {})
