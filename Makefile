@@ -8,7 +8,7 @@ VENV = .venv/bin
 .DEFAULT_GOAL := help
 # Each stage takes what the one before it made: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help train report evaluate export serve demo predict status versions promote rollback verify logs gpu-check stop clean test lint format lock
+.PHONY: help train report evaluate export serve demo predict status versions promote rollback verify logs gpu-check stop clean test lint bench bench-docs format lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
@@ -76,6 +76,15 @@ lint: ## Check style, types and who imports whom.
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+
+bench: ## Measure, briefly: all benchmarks, or BENCH=<name>; options of it in ARGS.
+	@$(PYTHON) -m pipeline.venv
+	$(VENV)/python -m benchmarks $(or $(BENCH),all) $(or $(ARGS),--quick)
+
+bench-docs: ## Measure at length and write the figures into docs/benchmarks.md.
+	@$(PYTHON) -m pipeline.venv
+	$(VENV)/python -m benchmarks all --out docs/benchmarks
+	$(VENV)/python -m benchmarks page
 
 format: ## Rewrite the code in the project's style.
 	@$(PYTHON) -m pipeline.venv

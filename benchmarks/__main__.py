@@ -4,25 +4,53 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-NAMES = ("batching", "client", "folder", "serving", "swap")
+from benchmarks import page
+from benchmarks.report import Report
+
+NAMES = ("training", "data", "serving", "batching", "folder", "client", "scale", "swap")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True, metavar="name")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--out", type=Path, default=Path("var/benchmarks"), help="default: %(default)s")
+    common.add_argument("--quick", action="store_true", help="fewer rounds: do they work at all?")
     for name in NAMES:
         module = import_module(f"benchmarks.{name}")
-        command = commands.add_parser(name, help=str(module.__doc__).splitlines()[0], description=module.__doc__)
-        command.add_argument("--quick", action="store_true", help="fewer rounds")
-        command.add_argument("--out", type=Path, default=Path("var/benchmarks"), help="default: %(default)s")
-        module.add_arguments(command)
+        first = str(module.__doc__).splitlines()[0]
+        module.add_arguments(commands.add_parser(name, help=first, description=module.__doc__, parents=[common]))
+    commands.add_parser("all", help="Every benchmark, each in a process of its own.", parents=[common])
+    page.add_arguments(commands.add_parser("page", help=str(page.__doc__).splitlines()[0], description=page.__doc__))
     arguments = parser.parse_args()
-    import_module(f"benchmarks.{arguments.name}").run(arguments, arguments.out)
+    if arguments.name == "page":
+        page.run(arguments)
+    elif arguments.name == "all":
+        _all(arguments)
+    else:
+        report = Report(arguments.out, arguments.name, quick=arguments.quick)
+        import_module(f"benchmarks.{arguments.name}").run(arguments, report)
 
 
-main()
+def _all(arguments: argparse.Namespace) -> None:
+    """One after the other; one that fails does not keep the others from running. Exit code 1 when any did."""
+    quick = ["--quick"] if arguments.quick else []
+    failed = []
+    for name in NAMES:
+        print(f"== {name}", flush=True)
+        command = [sys.executable, "-m", "benchmarks", name, "--out", str(arguments.out), *quick]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+    if failed:
+        raise SystemExit(f"Failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":  # drawing starts processes that import this file
+    main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.load import Load, callers
 from model.signature import MODEL_NAME, TAG, Signature
 from pipeline.golden import Golden
-from pipeline.serving.process import ServerProcess, throw_away
+from pipeline.serving.process import STAND_IN, ServerProcess, throw_away
 from pipeline.serving.server import wait_until_available
 from pipeline.settings import Settings
 from pipeline.store import ModelStore
 
 Inputs = dict[str, Any]
+
+EXECUTABLE = "TENSORFLOW_MODEL_SERVER"
+"""Names the official binary, where there is one; the stand-in serves otherwise."""
 
 
 def published() -> tuple[Path, Golden]:
@@ -33,12 +39,36 @@ def pictures(golden: Golden, signature: Signature, count: int) -> Inputs:
     return {name: np.resize(values, (count, *values.shape[1:])) for name, values in inputs.items()}
 
 
+def fractions(golden: Golden) -> Any:
+    """A golden picture as a resize in floating point leaves one: float32 that are no whole numbers. (384, 384, 3)."""
+    return np.minimum(golden.pixels[0].astype(np.float32) + np.float32(1 / 3), 255)
+
+
+def photos(golden: Golden, folder: Path, count: int) -> list[Path]:
+    """So many files in `folder`, the golden ones in turn."""
+    paths = [folder / f"{number:06d}.jpg" for number in range(count)]
+    for number, path in enumerate(paths):
+        path.write_bytes(golden.files[number % len(golden.files)])
+    return paths
+
+
+def copy(version: Path, folder: Path) -> None:
+    """A copy of a version that takes no disk. Its files are shared: replace them, never write into them."""
+    shutil.copytree(version, folder, copy_function=os.link)
+
+
+def server_name() -> str:
+    """What `server` starts."""
+    return os.environ.get(EXECUTABLE) or "model_server (stand-in)"
+
+
 @contextmanager
 def server(base: Path, *flags: str) -> Iterator[ServerProcess]:
-    """`model_server` of the versions below `base`, on free ports."""
+    """A server of the versions below `base`, on free ports."""
     log = Settings.from_environment().server / "benchmark.log"
-    with throw_away(base, MODEL_NAME, log, flags) as running:
-        wait_until_available(running, MODEL_NAME, 60)
+    executable = os.environ.get(EXECUTABLE)
+    with throw_away(base, MODEL_NAME, log, flags, (executable,) if executable else STAND_IN) as running:
+        wait_until_available(running, MODEL_NAME, 120)
         yield running
 
 
@@ -46,6 +76,7 @@ def in_process(folder: Path, *signatures: Signature) -> dict[Signature, Callable
     """The SavedModel in a session of this process: what remains when there is no network."""
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # it deprecates the loader that keeps one session
     with tf.Graph().as_default() as graph:
         session = tf.compat.v1.Session(graph=graph)
         loaded = tf.compat.v1.saved_model.load(session, [TAG], str(folder))
@@ -55,3 +86,8 @@ def in_process(folder: Path, *signatures: Signature) -> dict[Signature, Callable
             )
             for signature in signatures
         }
+
+
+def one_caller(call: Callable[[Any], object], values: Any, seconds: float) -> Load:
+    """The in-process call, again and again."""
+    return callers(1, seconds, lambda: call(values))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from model.receivers import MAX_PIXELS
 from pipeline.dataset.annotations import Annotation, Refusal
 from pipeline.errors import DataError
 
+READ_AHEAD = 256
+"""Photos that are read and checked before somebody asks for them: at most this many are in memory."""
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 
@@ -31,9 +34,18 @@ class Photo:
 
 
 def check_all(annotations: Iterable[Annotation]) -> Iterator[Photo | Refusal]:
-    """In order, decoding on all cores: Pillow lets go of the interpreter's lock while it decodes."""
+    """In order, decoding on all cores: Pillow lets go of the interpreter's lock while it decodes.
+
+    Only so many are read ahead: where reading is faster than what follows, a large folder would end up in memory.
+    """
+    waiting: deque[Future[Photo | Refusal]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(_check, annotations)
+        for annotation in annotations:
+            waiting.append(pool.submit(_check, annotation))
+            if len(waiting) >= READ_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _check(annotation: Annotation) -> Photo | Refusal:

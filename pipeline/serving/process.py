@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 15.0
 LOG_LINES = 15
+STAND_IN = (sys.executable, "-m", "model_server")
 _STATE = "server.json"
 
 
@@ -83,7 +84,9 @@ class ServerProcess:
         return process if alive else None
 
 
-def start(flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int) -> ServerProcess:
+def start(
+    flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int, program: tuple[str, ...] = STAND_IN
+) -> ServerProcess:
     """Starts a server with the official binary's own flags. It lives on when this process ends.
 
     Raises ServingError when a port is taken.
@@ -92,7 +95,7 @@ def start(flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int) -> 
         _check_free(port, variable)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
-        *(sys.executable, "-m", "model_server"),
+        *program,
         f"--port={grpc_port}",
         f"--rest_api_port={rest_port}",
         *flags,
@@ -105,13 +108,15 @@ def start(flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int) -> 
 
 
 @contextmanager
-def throw_away(base: Path, model: str, log: Path, flags: tuple[str, ...] = ()) -> Iterator[ServerProcess]:
+def throw_away(
+    base: Path, model: str, log: Path, flags: tuple[str, ...] = (), program: tuple[str, ...] = STAND_IN
+) -> Iterator[ServerProcess]:
     """A server of the newest version below `base`, on free ports, stopped at the end.
 
-    It gives up on a broken model at once.
+    It gives up on a broken model at once. `program` is what takes the flags.
     """
     own = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0")
-    with start((*own, *flags), log, _free_port(), _free_port()) as server:
+    with start((*own, *flags), log, _free_port(), _free_port(), program) as server:
         yield server
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from model.keypoints import CATEGORIES, KEYPOINTS
-from pipeline.dataset import records
-from pipeline.dataset.annotations import HEADER
+from pipeline.dataset import checks, records
+from pipeline.dataset.annotations import HEADER, Annotation, find_sources, read
 from pipeline.dataset.synthetic import write_dataset
 from pipeline.errors import DataError
 
@@ -135,3 +136,23 @@ def test_the_split_depends_on_the_name_alone() -> None:
     share = sum(records.split_of(f"Images/skirt/{i}.jpg") == "eval" for i in range(5000)) / 5000
     assert 0.08 < share < 0.12
     assert records.split_of("Images/skirt/1.jpg") == records.split_of("Images/skirt/1.jpg")
+
+
+def test_photos_do_not_pile_up_in_memory(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where writing is slower than reading, only so many photos are read ahead; they come in the order of the rows."""
+    (source,) = find_sources(drawn)
+    annotations, _ = read(source)
+    monkeypatch.setattr(checks, "READ_AHEAD", 4)
+    asked = 0
+
+    def rows() -> Iterator[Annotation]:
+        nonlocal asked
+        for annotation in annotations:
+            asked += 1
+            yield annotation
+
+    for written, checked in enumerate(checks.check_all(rows())):
+        assert asked <= written + 4
+        assert isinstance(checked, checks.Photo)
+        assert checked.annotation == annotations[written]
+    assert asked == len(annotations)
