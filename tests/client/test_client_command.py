@@ -83,6 +83,25 @@ def test_folders_globs_and_stdin(predict: Any, photo: Path, tmp_path: Path) -> N
     assert [json.loads(line)["photo"] for line in done.stdout.splitlines()] == ["b/2.jpg", "stdin"]
 
 
+def test_a_folder_of_hundreds_is_answered_in_order_and_whole(
+    predict: Any, photo: Path, picture: Image.Image, tmp_path: Path
+) -> None:
+    """Links to a few photos under many names: a CSV with each of them, in the order of their names, none twice."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "other.jpg")
+    for number in range(400):
+        os.link((photo, tmp_path / "other.jpg")[number % 2], folder / f"{number:03d}.jpg")
+    done = predict(folder, "--csv", "--batch", 4, "--parallel", 3)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows: dict[str, list[Any]] = {}
+    for row in csv.DictReader(io.StringIO(done.stdout)):
+        rows.setdefault(Path(row.pop("photo")).name, []).append(row)
+    assert list(rows) == [f"{number:03d}.jpg" for number in range(400)]
+    assert all(rows[name] == rows[f"{int(name[:3]) % 2:03d}.jpg"] for name in rows)
+    assert rows["000.jpg"] != rows["001.jpg"]
+
+
 def test_a_broken_photo_is_reported_and_the_rest_go_on(predict: Any, photo: Path, tmp_path: Path) -> None:
     """Exit code 1, one line on stderr for each failure, and the others' answers on stdout."""
     broken = tmp_path / "broken.png"

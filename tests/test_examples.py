@@ -1,0 +1,198 @@
+"""Every example does what it says, against a real server with a tiny model."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.keypoints import KEYPOINTS
+from tests.local_job import PREDICT, ROOT, Seamline, free_port
+
+EXAMPLES = ROOT / "examples"
+
+
+def points(seamline: Seamline) -> dict[str, Any]:
+    """What `predict.py --json` says of the sample, through the door that REST takes."""
+    return dict(json.loads(seamline.run(*PREDICT, "--json", "--signature", "serving_bytes", seamline.sample())))
+
+
+def test_the_table_of_examples_is_complete() -> None:
+    """Each file is named in the README there, and nothing else."""
+    files = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.*") if "__pycache__" not in path.parts}
+    listed = {
+        line.split("`")[1] for line in (EXAMPLES / "README.md").read_text().splitlines() if line.startswith("| `")
+    }
+    assert listed == files - {"README.md"}
+
+
+class Asgi:
+    """Drives an ASGI application as a server does."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def __aenter__(self) -> Asgi:
+        self._life = asyncio.create_task(self._app({"type": "lifespan"}, self._events.get, self._said.put))
+        await self._events.put({"type": "lifespan.startup"})
+        assert (await self._said.get())["type"] == "lifespan.startup.complete"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._events.put({"type": "lifespan.shutdown"})
+        assert (await self._said.get())["type"] == "lifespan.shutdown.complete"
+        await self._life
+
+    async def post(self, path: str, *chunks: bytes) -> tuple[int, dict[str, Any]]:
+        parts: list[dict[str, Any]] = [{"type": "http.request", "body": each, "more_body": True} for each in chunks]
+        waiting = iter([*parts, {"type": "http.request"}])
+        said: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return next(waiting)
+
+        async def send(message: dict[str, Any]) -> None:
+            said.append(message)
+
+        await self._app({"type": "http", "method": "POST", "path": path}, receive, send)
+        return said[0]["status"], json.loads(said[1]["body"])
+
+
+def test_async_service(seamline: Seamline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many photos at once get their points; what is no photo is the caller's fault, a server that is down is not."""
+    from examples import async_service
+
+    photo = Path(seamline.sample()).read_bytes()
+    expected = json.loads(seamline.run(*PREDICT, "--json", seamline.sample()))
+    monkeypatch.setenv("SEAMLINE_TARGET", f"127.0.0.1:{seamline.grpc_port}")
+
+    async def ask() -> None:
+        async with Asgi(async_service.app) as service:
+            answers = await asyncio.gather(*(service.post("/keypoints", photo[:999], photo[999:]) for _ in range(8)))
+            assert {status for status, _ in answers} == {200}
+            for _, answer in answers:
+                assert (answer["width"], answer["height"]) == (expected["width"], expected["height"])
+                assert [each["name"] for each in answer["keypoints"]] == [
+                    each["name"] for each in expected["keypoints"]
+                ]
+            assert (await service.post("/other", photo))[0] == 404
+            assert (await service.post("/keypoints", b"not a photo"))[0] == 422
+            assert (await service.post("/keypoints", *[bytes(1 << 20)] * 21))[0] == 413
+        monkeypatch.setenv("SEAMLINE_TARGET", f"127.0.0.1:{free_port()}")
+        async with Asgi(async_service.app) as service:
+            status, answer = await service.post("/keypoints", photo)
+            assert (status, "is the server running" in answer["error"]) == (503, True)
+
+    asyncio.run(ask())
+
+
+def test_javascript(seamline: Seamline, tmp_path: Path) -> None:
+    """Node gives the points that the Python client gives; what is no photo is one line with the server's words."""
+    if shutil.which("node") is None:
+        pytest.skip("no node command (Debian: apt-get install nodejs)")
+    (tmp_path / "none.jpg").write_bytes(b"not a photo")
+    script = str(EXAMPLES / "javascript" / "predict.mjs")
+    command = ["node", script, seamline.sample(), str(tmp_path / "none.jpg"), str(tmp_path / "missing.jpg")]
+    environment = {**os.environ, "SERVER": f"http://127.0.0.1:{seamline.rest_port}"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    broken, missing = done.stderr.splitlines()
+    assert "none.jpg: " in broken
+    assert "Unknown image file format" in broken
+    assert "missing.jpg: ENOENT" in missing
+    expected, found = points(seamline), json.loads(done.stdout)
+    assert [each["name"] for each in found["keypoints"]] == [each["name"] for each in expected["keypoints"]]
+    for ours, theirs in zip(expected["keypoints"], found["keypoints"]):
+        assert ours["visibility"] == theirs["visibility"]
+        there = (theirs["x"] * expected["width"], theirs["y"] * expected["height"])
+        assert there == pytest.approx((ours["x"], ours["y"]), abs=0.01)
+
+
+def test_javascript_knows_the_points(seamline: Seamline) -> None:
+    """Its list of names is the contract's, in the contract's order."""
+    source = (EXAMPLES / "javascript" / "predict.mjs").read_text()
+    assert tuple(source.split("KEYPOINTS = `")[1].split("`")[0].split()) == KEYPOINTS
+
+
+def cron(clone: Path, seamline: Seamline, **settings: str) -> tuple[int, str]:
+    """The exit code of the table's command and what cron would mail. The table is read as cron reads it."""
+    known = {"SEAMLINE_ROOT": str(clone), **settings}
+    environment = dict(seamline.environment)
+    for line in (EXAMPLES / "verify.cron").read_text().splitlines():
+        name, equals, value = line.partition("=")
+        if line.startswith("#"):
+            continue
+        if equals and name.isupper():
+            environment[name] = known.get(name, value.strip('"'))
+            continue
+        *when, command = line.split(maxsplit=5)
+        assert when == ["*/15", "*", "*", "*", "*"]
+        assert "%" not in command  # cron makes a line break of it
+        done = subprocess.run(
+            [environment["SHELL"], "-c", command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout
+    raise AssertionError("the table has no command")
+
+
+def test_verify_from_cron(clone: Path, seamline: Seamline, tmp_path: Path) -> None:
+    """Silent while all is well; with other answers than were proven, and without a server, the code and the reason."""
+    assert cron(clone, seamline) == (0, "")
+    code, said = cron(clone, seamline, WHAT="--label stable")
+    assert code == 1
+    assert "stable" in said
+    changed = tmp_path / "home"
+    shutil.copytree(seamline.home / "models", changed / "models")
+    for archive in (changed / "models/keypoints").glob("*/assets.extra/golden/golden.npz"):
+        arrays = dict(np.load(archive))
+        arrays["pred_x_ratio"] = arrays["pred_x_ratio"] + 0.1
+        np.savez_compressed(archive, **arrays)
+    elsewhere = Seamline(changed)
+    code, said = cron(clone, elsewhere, WHAT=f"--target 127.0.0.1:{seamline.grpc_port}")
+    assert code == 11
+    assert "verify, exit code 11: Error: " in said
+    assert "differs from what the Estimator predicted" in said
+    code, said = cron(clone, elsewhere)
+    assert code == 6
+    assert "No server runs here" in said
+
+
+def test_own_photos(clone: Path, seamline: Seamline, tmp_path: Path) -> None:
+    """From a COCO file to drawn answers in one script; its answers are COCO again."""
+    drawn = seamline.home / "data/drawn/drawn-40"
+    coco: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
+    coco["categories"] = [{"id": 1, "name": "garment", "keypoints": ["nl", *KEYPOINTS[1:]]}]
+    with (drawn / "Annotations/drawn-40.csv").open() as file:
+        for number, row in enumerate(csv.DictReader(file)):
+            coco["images"].append({"id": number, "file_name": row["image_id"]})
+            triples = [[int(each) for each in row[name].rsplit("_", 2)] for name in KEYPOINTS]
+            flat = [value for x, y, v in triples for value in (x, y, v + 1)]
+            coco["annotations"].append({"id": number, "image_id": number, "category_id": 1, "keypoints": flat})
+    (tmp_path / "keypoints.json").write_text(json.dumps(coco))
+    own = Seamline(tmp_path / "home")
+    own.environment.update(PRESET="tiny", MAP="nl=neckline_left")
+    arguments = [str(drawn), str(tmp_path / "keypoints.json"), str(tmp_path / "work")]
+    try:
+        said = own.run(str(clone / "examples/own_photos.sh"), *arguments)
+    finally:
+        own.pipeline("stop")
+    assert "Wrote" in said
+    assert "Published version 1" in said
+    assert len(list((tmp_path / "work/drawn").glob("*.jpg"))) == 40
+    assert len(json.loads((tmp_path / "work/answers.json").read_text())["annotations"]) == 40
