@@ -64,6 +64,7 @@ def test_export_before_train_and_serve_before_export(seamline: Seamline) -> None
     assert "make train" in one_line(seamline.pipeline("export", code=1))
     assert "make export" in one_line(seamline.pipeline("serve", code=6))
     assert "make serve" in one_line(seamline.pipeline("demo", code=6))
+    assert "make export" in one_line(seamline.pipeline("rollback", code=6))
     assert not (seamline.home / "models" / "keypoints").exists()
 
 
