@@ -89,7 +89,7 @@ class Batcher:
         if leads:
             self._lead(key, batch, signature, outputs)
         elif not task.done.wait(None if deadline is None else max(deadline - time.monotonic(), 0)):
-            raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline exceeded while waiting in a batch")
+            raise _waited_too_long()
         if task.error:
             raise StatusError(task.error.code, task.error.message)
         return task.outputs
@@ -129,10 +129,13 @@ class Batcher:
             batch.full.wait(self._parameters.timeout)
             # A full batch is made ready while another still runs. Into one that is not others may join until then.
             inputs = self._joined(batch) if batch.full.is_set() else None
-            with self._threads:
+            self._await_place(key, batch)
+            try:
                 self._dequeue(key, batch)
                 timeout = None if batch.deadline is None else max(batch.deadline - time.monotonic(), 0.001)
                 arrays = self._servable.run(signature, inputs or self._joined(batch), outputs, timeout)
+            finally:
+                self._threads.release()
             self._hand_out(batch, arrays)
         except Exception as error:
             for task in batch.tasks:
@@ -141,6 +144,17 @@ class Batcher:
             self._dequeue(key, batch)
             for task in batch.tasks:
                 task.done.set()
+
+    def _await_place(self, key: _Key, batch: _Batch) -> None:
+        """Returns with a place to run. Raises DEADLINE_EXCEEDED once no request of the batch can wait for it longer."""
+        while True:
+            deadline = batch.deadline
+            if self._threads.acquire(timeout=None if deadline is None else max(deadline - time.monotonic(), 0)):
+                return
+            with self._lock:
+                if batch.deadline is not None and batch.deadline <= time.monotonic():
+                    self._close(key, batch)
+                    raise _waited_too_long()
 
     def _dequeue(self, key: _Key, batch: _Batch) -> None:
         """The batch runs or has failed: it waits no longer."""
@@ -175,6 +189,10 @@ class Batcher:
         for task in batch.tasks:
             task.outputs = [array[start : start + task.rows] for array in arrays]
             start += task.rows
+
+
+def _waited_too_long() -> StatusError:
+    return StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline exceeded while waiting in a batch")
 
 
 def _rows(inputs: Mapping[str, Array]) -> int:

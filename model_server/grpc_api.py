@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,7 +101,9 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
                     "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                     "Only ModelConfigList is currently supported"
                 )
-            self._lifecycle.reload(request.config, timeout=_timeout(context))
+            gone = threading.Event()
+            context.add_callback(gone.set)  # or a caller that hangs up would leave its thread waiting for a model
+            self._lifecycle.reload(request.config, timeout=_timeout(context), stop=gone)
             return model_management_pb2.ReloadConfigResponse()
 
 

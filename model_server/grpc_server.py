@@ -39,7 +39,8 @@ def start(flags: Flags, credentials: grpc.ServerCredentials | None, lifecycle: L
         for service in _HEALTH_SERVICES:
             servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    addresses = [f"{flags.bind_address}:{flags.port}"] if flags.port else []
+    host = f"[{flags.bind_address.strip('[]')}]" if ":" in flags.bind_address else flags.bind_address
+    addresses = [f"{host}:{flags.port}"] if flags.port else []
     addresses += [f"unix:{flags.grpc_socket_path}"] if flags.grpc_socket_path else []
     for address in addresses:
         _listen(server, address, credentials)

@@ -22,15 +22,15 @@ def answer(outputs: Mapping[str, Array], as_rows: bool) -> bytes:
     values = {alias: _plain(alias, array, as_rows) for alias, array in outputs.items()}
     if not as_rows:
         columns = values if len(values) > 1 else next(iter(values.values()))
-        return _dump({"outputs": columns})
+        return dump({"outputs": columns})
     batches = {alias: len(array) for alias, array in outputs.items()}
     expected = next(iter(batches.values()))
     for alias, batch in batches.items():
         if batch != expected:
             raise invalid_argument(f"Tensor name: {alias} has inconsistent batch size: {batch} expecting: {expected}")
     if len(values) == 1:
-        return _dump({"predictions": next(iter(values.values()))})
-    return _dump({"predictions": [dict(zip(values, row)) for row in zip(*values.values())]})
+        return dump({"predictions": next(iter(values.values()))})
+    return dump({"predictions": [dict(zip(values, row)) for row in zip(*values.values())]})
 
 
 def _plain(alias: str, array: Array, as_rows: bool) -> Any:
@@ -55,5 +55,10 @@ def _map_leaves(value: Any, as_base64: bool) -> Any:
     return value.decode("utf-8", "surrogateescape")
 
 
-def _dump(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogateescape")
+def dump(document: Mapping[str, Any]) -> bytes:
+    """JSON in UTF-8. Bytes that were no UTF-8 in the request are sent back as they came, halves of pairs as escapes."""
+    text = json.dumps(document, ensure_ascii=False)
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")

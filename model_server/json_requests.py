@@ -141,7 +141,7 @@ def _row_tensor(values: list[Any], dtype: int, key: str) -> Array:
     for number, value in enumerate(values):
         try:
             shape = _tensor(value, dtype).shape
-            first = first or shape if number else shape
+            first = shape if first is None else first
             if np.prod(shape) != np.prod(first):
                 raise invalid_argument(f"Expecting tensor size: {int(np.prod(first))} but got: {int(np.prod(shape))}")
             if shape != first:

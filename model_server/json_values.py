@@ -155,7 +155,11 @@ def is_b64(value: Any) -> bool:
 
 
 def echo(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:_ECHO_LIMIT]
+    """The beginning of a value, for messages. Writing nests somewhat less deep than reading does."""
+    try:
+        return json.dumps(value, ensure_ascii=False)[:_ECHO_LIMIT]
+    except RecursionError:
+        return "(nested too deeply)"
 
 
 def _type_name(value: Any) -> str:

@@ -125,11 +125,10 @@ class Lifecycle:
     # The thread
 
     def _live(self) -> None:
-        next_poll = time.monotonic()
+        next_poll = time.monotonic() if self._poll_seconds >= 0 else float("inf")  # below 0 means never
         while not self._stopping:
             now = time.monotonic()
-            due = now >= next_poll and self._poll_seconds >= 0
-            if due or self._poll_now:
+            if now >= next_poll or (self._poll_now and self._poll_seconds >= 0):
                 self._poll_now = False
                 self._poll()
                 next_poll = now + (self._poll_seconds or float("inf"))  # 0 means once

@@ -69,6 +69,11 @@ class RestApplication:
         self.draining = False
 
     def __call__(self, environ: Mapping[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
+        body = self._respond(environ, start_response)
+        # Or what follows on the connection would be read as the next answer.
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+
+    def _respond(self, environ: Mapping[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
         path = environ["REQUEST_URI"].partition("?")[0]
         if path == self._metrics_path:
             return _respond(start_response, 200, metrics.page().encode(), [("Content-Type", "text/plain")])
@@ -105,8 +110,7 @@ class RestApplication:
             if status is not error:
                 log.exception("%s %s failed in a way that it should not", method, path)
             metrics.REQUEST_COUNT.increment(name, status.code.name)
-            text = json.dumps({"error": status.message}, ensure_ascii=False)
-            return _HTTP_CODES.get(status.code, 500), text.encode("utf-8", "surrogateescape")
+            return _HTTP_CODES.get(status.code, 500), json_answers.dump({"error": status.message})
 
     def _get(self, verb: str, spec: model_pb2.ModelSpec) -> bytes:
         if not spec.name:

@@ -142,7 +142,7 @@ def verify_checksums(folder: Path) -> None:
     """Raises ChecksumError naming the first file that is missing, changed, or not listed."""
     listed: dict[str, str] = {}
     try:
-        for line in (folder / CHECKSUMS).read_text().splitlines():
+        for line in (folder / CHECKSUMS).read_text(errors="replace").splitlines():
             digest, _, name = line.partition("  ")
             listed[name] = digest
     except OSError as error:

@@ -21,6 +21,8 @@ READ_AHEAD = 256
 """Photos that are read and checked before somebody asks for them: at most this many are in memory."""
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
+_FORMATS = ("JPEG", "MPO", "PNG")
+"""MPO is a JPEG with further pictures behind it, as phones take them: depth, motion, the same in other light."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def _check(annotation: Annotation) -> Photo | Refusal:
     try:
         encoded = annotation.image.read_bytes()
         with Image.open(io.BytesIO(encoded)) as image:
-            if image.format not in ("JPEG", "PNG"):
+            if image.format not in _FORMATS:
                 raise ValueError(f"it is {image.format}; expected JPEG or PNG")
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are accepted")
@@ -67,7 +69,7 @@ def _check(annotation: Annotation) -> Photo | Refusal:
             width, height = image.size
     except FileNotFoundError:
         return Refusal(annotation.source, f"{annotation.image}: no such file")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises nearly anything on a damaged file: struct.error, TypeError, SyntaxError
         return Refusal(annotation.source, f"{annotation.image}: cannot be used: {error}")
     for name, (x, y), v in zip(KEYPOINTS, annotation.points, annotation.v):
         if v >= 0 and not (0 <= x <= width and 0 <= y <= height):

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,7 +118,8 @@ def _stamp(sources: list[Source]) -> str:
             digest.update(f"{source.split} {path.name} ".encode() + path.read_bytes())
         for path in sorted((source.folder / "Images").rglob("*")):
             stat = path.stat()
-            digest.update(f"{path.relative_to(source.folder)} {stat.st_size} {stat.st_mtime_ns}".encode())
+            # A file's name need not be UTF-8.
+            digest.update(os.fsencode(path.relative_to(source.folder)) + f" {stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()
 
 
@@ -129,8 +131,10 @@ def _write(sources: list[Source], folder: Path, stamp: str, on_progress: OnProgr
         refusals += refused
         for annotation in found:
             annotations[source.split or split_of(annotation.image_id)].append(annotation)
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    partial.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Not by the number of the process: in containers that is always the same.
+    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
+    partial.chmod(0o755)
     try:
         digest = hashlib.sha256()
         categories: dict[str, dict[str, int]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +105,32 @@ def test_a_photo_that_lies_on_its_side_is_turned_upright(photos: Path, tmp_path:
     assert tuple(tf.io.decode_jpeg(turned["image"]).shape[:2]) == size[::-1]
 
 
+def test_a_damaged_exif_is_the_end_of_one_photo_only(photos: Path, tmp_path: Path) -> None:
+    """One byte of its EXIF is changed, and Pillow fails by an error of the module struct."""
+    file = sorted(photos.glob("Images/*/*.jpg"))[0]
+    with Image.open(file) as image:
+        exif = image.getexif()
+        exif[0x0112], exif[0x010F] = 6, "maker"
+        image.save(file, exif=exif)
+    content = file.read_bytes()
+    make = content.index(b"\x01\x0f\x00\x02")
+    file.write_bytes(content[: make + 1] + b"\x00" + content[make + 2 :])
+    (refusal,) = prepare(photos, tmp_path).refusals
+    assert f"{file}: cannot be used" in refusal.reason
+
+
+def test_a_phones_photo_with_a_second_picture_is_a_jpeg(photos: Path, tmp_path: Path) -> None:
+    """Pillow calls it MPO; the first picture is the photo, also to TensorFlow's decoder."""
+    file = sorted(photos.glob("Images/*/*.jpg"))[0]
+    with Image.open(file) as image:
+        image.save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))], quality=95)
+        size = image.size
+    with Image.open(file) as image:
+        assert image.format == "MPO"
+    assert prepare(photos, tmp_path).refusals == ()
+    assert tuple(tf.io.decode_jpeg(file.read_bytes()).shape[:2]) == size[::-1]
+
+
 def test_nothing_is_left_behind_when_no_photo_can_be_used(tmp_path: Path) -> None:
     """The error says how many rows there were; no half-written data set remains."""
     (tmp_path / "photos" / "Annotations").mkdir(parents=True)
@@ -129,6 +156,20 @@ def test_a_category_that_is_named_and_has_no_photo_to_train_on_is_refused(photos
     with pytest.raises(DataError, match=r"8 row\(s\) name the category skirt.*refused \(the first: .*no such file"):
         prepare(photos, tmp_path)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(photos: Path, tmp_path: Path) -> None:
+    """A container's process has the same number each time."""
+    (tmp_path / "out" / f"set.partial-{os.getpid()}").mkdir(parents=True)
+    dataset = prepare(photos, tmp_path)
+    assert dataset.count("train") + dataset.count("eval") == 40
+    assert dataset.folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_whose_name_is_not_utf8_does_no_harm(photos: Path, tmp_path: Path) -> None:
+    """Unpacked from an archive of another system, say; no row names it."""
+    (photos / "Images" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"")
+    assert prepare(photos, tmp_path).refusals == ()
 
 
 def test_the_split_depends_on_the_name_alone() -> None:

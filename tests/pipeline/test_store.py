@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ExportError
+from pipeline.errors import ChecksumError, ExportError
 from pipeline.store import CHECKSUMS, ModelStore, verify_checksums, write_checksums
 
 
@@ -72,6 +72,14 @@ def test_a_candidate_that_does_not_match_its_checksums_is_not_published(tmp_path
         with pytest.raises(ExportError, match=name):
             store.publish(folder)
     assert store.versions() == []
+
+
+def test_checksums_that_are_no_text_are_wrong_checksums(tmp_path: Path) -> None:
+    """A damaged list is refused as damaged files are."""
+    folder = candidate(tmp_path)
+    (folder / CHECKSUMS).write_bytes(b"\xff\xfe\n")
+    with pytest.raises(ChecksumError, match="lists it"):
+        verify_checksums(folder)
 
 
 def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
