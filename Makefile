@@ -6,7 +6,7 @@ LAUNCH = @$(PYTHON) -m pipeline.launch --runtime $(RUNTIME)
 VENV = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train export serve predict status versions promote rollback verify logs gpu-check stop clean test lint format lock
+.PHONY: help train export serve predict status versions promote rollback verify logs gpu-check stop clean test soak lint format lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
@@ -58,6 +58,10 @@ clean: ## End the server and remove everything that was made: data, runs, models
 test: ## Run the tests.
 	@$(PYTHON) -m pipeline.venv
 	$(VENV)/pytest $(ARGS)
+
+soak: ## Run the tests of faults again, for longer and with larger numbers (an hour or so).
+	@$(PYTHON) -m pipeline.venv
+	$(VENV)/pytest tests/faults --soak -o timeout=3600 $(ARGS)
 
 lint: ## Check style, types and who imports whom.
 	@$(PYTHON) -m pipeline.venv

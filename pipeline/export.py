@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,23 @@ class Candidate:
 
 
 def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
-    """Writes the SavedModel, golden requests, warm-up requests, model card and checksums below `staging`."""
+    """Writes the SavedModel, golden requests, warm-up requests, model card and checksums below `staging`.
+
+    Raises ExportError when the checkpoint cannot be exported or `staging` cannot be written.
+    """
+    try:
+        return _export(checkpoint, preset, dataset, staging)
+    except (OSError, tf.errors.OpError) as error:
+        raise ExportError(f"{staging}: the export failed: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """One line. What TensorFlow says of a full disk stands below a headline and the place in the graph."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if os.strerror(errno.ENOSPC) in line), lines[0] if lines else repr(error))
+
+
+def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
     estimator = estimators.build(checkpoint.run, preset.model, seed=preset.seed)
     try:
         written = estimator.export_savedmodel(
