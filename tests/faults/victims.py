@@ -170,7 +170,7 @@ class _Steps:
             self._step(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink()}")
             fsync(descriptor)
 
-        os.fsync = watched
+        os.fsync = watched  # type: ignore[assignment]
 
     def _step(self, what: str) -> None:
         self._count += 1
