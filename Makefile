@@ -8,7 +8,7 @@ VENV = .venv/bin
 .DEFAULT_GOAL := help
 # Each stage takes what the one before it made: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help train report evaluate export serve demo predict status versions promote rollback verify logs gpu-check stop clean test lint bench bench-docs format lock
+.PHONY: help train report evaluate export serve demo predict status versions promote rollback verify logs gpu-check stop clean test soak lint bench bench-docs format lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
@@ -69,6 +69,10 @@ clean: ## End the server and remove everything that was made: data, runs, models
 test: ## Run the tests.
 	@$(PYTHON) -m pipeline.venv
 	$(VENV)/pytest $(ARGS)
+
+soak: ## Run the tests of faults again, for longer and with larger numbers (an hour or so).
+	@$(PYTHON) -m pipeline.venv
+	$(VENV)/pytest tests/faults --soak -o timeout=3600 $(ARGS)
 
 lint: ## Check style, types and who imports whom.
 	@$(PYTHON) -m pipeline.venv

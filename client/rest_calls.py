@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+UNNAMED = ""
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -42,13 +44,20 @@ class Call(Generic[T]):
 
 
 def predict(model: ModelSpec, signature: str, inputs: Arrays) -> Call[dict[str, NDArray[Any]]]:
-    """Predict in the columnar format: arrays by input name, answered by arrays by output name."""
+    """Predict in the columnar format: arrays by input name, answered by arrays by output name.
+
+    A sole output comes without its name, here as UNNAMED.
+    """
     body = json.dumps({"signature_name": signature, "inputs": {name: _plain(a) for name, a in inputs.items()}})
     return Call(
         _path(model) + ":predict",
         body.encode(),
-        lambda answer: {name: _array(values) for name, values in answer["outputs"].items()},
+        lambda answer: {name: _array(values) for name, values in _named(answer["outputs"]).items()},
     )
+
+
+def _named(outputs: Any) -> dict[str, Any]:
+    return {UNNAMED: outputs} if isinstance(outputs, list) else outputs
 
 
 def metadata(model: ModelSpec) -> Call[ModelMetadata]:

@@ -101,7 +101,14 @@ class RestTransport:
         self._session.mount("https://", HTTPAdapter(pool_maxsize=64, max_retries=retry))
 
     def predict(self, model: ModelSpec, signature: str, inputs: Arrays, timeout: float) -> dict[str, NDArray[Any]]:
-        return self._send(rest_calls.predict(model, signature, inputs), timeout)
+        outputs = self._send(rest_calls.predict(model, signature, inputs), timeout)
+        if rest_calls.UNNAMED in outputs:
+            described = self.metadata(model, timeout).signatures.get(signature)
+            if described is None or len(described.outputs) != 1:
+                raise BadResponse(f"{self._root}: an output without a name, where {signature} does not have just one")
+            (name,) = described.outputs
+            return {name: outputs[rest_calls.UNNAMED]}
+        return outputs
 
     def metadata(self, model: ModelSpec, timeout: float) -> ModelMetadata:
         return self._send(rest_calls.metadata(model), timeout)

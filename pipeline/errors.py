@@ -8,7 +8,8 @@
     │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
     │   ├── ScoreError      12   refused: it scores worse than the version published before
     │   ├── ChecksumError   13   refused: its files are not those that were written
-    │   └── BusyError       14   another process is changing the store
+    │   ├── BusyError       14   another process is changing the store
+    │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
     └── ServingError         6   a server could not be started, found or stopped
 
 Exit code 2 is a wrong command line; 7 to 9 are those of `pipeline.venv` and `pipeline.launch`, 130 a stop on request.
@@ -53,6 +54,10 @@ class ChecksumError(ExportError):
 
 class BusyError(ExportError):
     exit_code = 14
+
+
+class StoreError(ExportError):
+    exit_code = 5
 
 
 class ServingError(PipelineError):

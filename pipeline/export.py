@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,25 @@ class Candidate:
 def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
     """Writes the SavedModel, golden requests, warm-up requests, model card and checksums below `staging`.
 
-    Raises ExportError for a checkpoint that is damaged or of another network, DataError for a damaged data set.
+    Raises ExportError for a checkpoint that is damaged or of another network and when `staging` cannot be written,
+    DataError for a damaged data set.
     """
     problem = checkpoints.problem(checkpoint.prefix, preset.model)
     if problem:
         raise ExportError(f"{problem}. Nothing was exported; delete {checkpoint.run} and train anew.")
+    try:
+        return _export(checkpoint, preset, dataset, staging)
+    except (OSError, tf.errors.OpError) as error:
+        raise ExportError(f"{staging}: the export failed: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """One line. What TensorFlow says of a full disk stands below a headline and the place in the graph."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if os.strerror(errno.ENOSPC) in line), lines[0] if lines else repr(error))
+
+
+def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
     estimator = estimators.build(checkpoint.run, preset.model, seed=preset.seed)
     try:
         written = estimator.export_savedmodel(

@@ -65,12 +65,15 @@ class Releases:
             return earlier[-1]
 
     def published(self, version: Version) -> None:
-        """A new version was published: it is loaded, and callers of a label stay where they are."""
+        """A new version was published: it is loaded, and callers of a label stay where they are.
+
+        One that was published by another process meanwhile takes its place, and there is no waiting for this one.
+        """
         with self._store.locked(wait=True):
             before = policies.read(self._store)
-            loaded = {*before.labels.values(), version.number} if before.labels else set()
+            loaded = {*before.labels.values(), self._newest()} if before.labels else set()
             policies.write(self._store, Policy(frozenset(loaded), before.labels))
-        self._wait(version.number)
+        self._wait(version.number, or_newer=True)
         self._remove_old()
 
     def remove(self, number: int) -> None:
@@ -124,15 +127,18 @@ class Releases:
         if number not in numbers:
             raise ServingError(f"No version {number} in {self._store.folder}; there are {numbers or 'none'}.")
 
-    def _wait(self, number: int, label: str | None = None) -> None:
-        """Until the running server has loaded the version, or answers a label by it. Nothing where no server runs."""
+    def _wait(self, number: int, label: str | None = None, *, or_newer: bool = False) -> None:
+        """Until the running server has loaded the version, or answers a label by it. Nothing where no server runs.
+
+        With `or_newer`, no longer than until a newer version is published, whoever does so waits for that.
+        """
         if self.target is None:
             return
         deadline = time.monotonic() + WAIT_SECONDS
         with PredictClient(self.target, model=self._store.folder.name, timeout=5.0) as client:
             while True:
                 heard = _loaded(client, number) if label is None else _answers(client, number, label)
-                if heard is None:
+                if heard is None or (or_newer and self._newest() > number):
                     return
                 if time.monotonic() > deadline:
                     what = f"version {number} was not loaded" if label is None else f"{label} is not version {number}"

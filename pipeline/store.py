@@ -9,20 +9,27 @@ Standard library only. A version is whole or absent: it is checked, then renamed
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import BusyError, ChecksumError, PipelineError
+from pipeline.errors import BusyError, ChecksumError, PipelineError, StoreError
 
 CHECKSUMS = "assets.extra/SHA256SUMS"
 """Of every other file of a version, in the format of sha256sum."""
+
+_PARTIAL = ".partial-"
+_HINTS = {
+    errno.ENOSPC: ". Free some space there; nothing is left over from this attempt.",
+    errno.EXDEV: ". The folder of versions must be on the file system of its store: publishing is one rename.",
+}
 
 
 @dataclass(frozen=True)
@@ -69,9 +76,10 @@ class ModelStore:
         """An empty folder on the store's file system for a candidate; removed at the end, with what is left in it.
 
         What a process that was killed left behind is removed first: a living one holds the lock of its folder.
+        Raises StoreError when the store cannot be written.
         """
-        self._staging.mkdir(parents=True, exist_ok=True)
         with self.locked(wait=True):
+            self._staging.mkdir(exist_ok=True)
             self._sweep()
             folder = Path(tempfile.mkdtemp(dir=self._staging))
             lock = (folder / "lock").open("w")
@@ -85,11 +93,15 @@ class ModelStore:
     def publish(self, candidate: Path) -> Version:
         """Makes a candidate visible under the next version number, if its files match its checksums.
 
-        Raises ChecksumError when they do not, BusyError when another process is changing the store.
+        Raises ChecksumError when they do not, BusyError when another process is changing the store, StoreError when it
+        cannot be written.
         """
         verify_checksums(candidate)
-        self.folder.mkdir(parents=True, exist_ok=True)
         with self.locked(wait=False):
+            # Or a machine that loses power could keep the rename and lose what the files hold.
+            for path in [*candidate.rglob("*"), candidate]:
+                _sync(path)
+            self.folder.mkdir(exist_ok=True)
             number = self._next()
             version = Version(number, self.folder / str(number))
             # The number is taken before it is used: a crash between the two skips one rather than use it twice.
@@ -99,11 +111,14 @@ class ModelStore:
         return version
 
     def remove(self, number: int) -> None:
-        """Takes a version out of sight by one rename, then deletes it."""
-        with self.stage() as trash:
+        """Takes a version out of sight by one rename, then deletes it. No error where another process did so before."""
+        with self.stage() as trash, self.locked(wait=True), suppress(FileNotFoundError):
             (self.folder / str(number)).rename(trash / str(number))
 
     def _sweep(self) -> None:
+        """With the store's lock, which whoever writes a file of its base holds too."""
+        for partial in self.base.glob(f"*{_PARTIAL}*"):
+            partial.unlink()
         for folder in self._staging.iterdir():
             try:
                 with (folder / "lock").open() as lock:
@@ -116,15 +131,23 @@ class ModelStore:
 
     @contextmanager
     def locked(self, *, wait: bool) -> Iterator[None]:
-        """One process at a time changes the store. Raises BusyError where another does and `wait` is false."""
-        with (self.base / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BusyError(
-                    f"{self.base}: another process is changing the store; try again when it is done"
-                ) from error
-            yield
+        """One process at a time changes the store. Raises BusyError where another does and `wait` is false.
+
+        What the file system refuses within it becomes a StoreError.
+        """
+        try:
+            self.base.mkdir(parents=True, exist_ok=True)
+            with (self.base / ".lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise BusyError(
+                        f"{self.base}: another process is changing the store; try again when it is done"
+                    ) from error
+                yield
+        except OSError as error:
+            hint = _HINTS.get(error.errno or 0, "")
+            raise StoreError(f"{self.base}: the store cannot be changed: {error}{hint}") from error
 
     def _next(self) -> int:
         given = int(self._last.read_text()) if self._last.is_file() else 0
@@ -159,12 +182,17 @@ def verify_checksums(folder: Path) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """The file has its old content or the new one, never a part of it."""
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    with partial.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    partial = path.with_name(f"{path.name}{_PARTIAL}{os.getpid()}")
+    try:
+        with partial.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -175,9 +203,9 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _sync(folder: Path) -> None:
-    """Puts a rename on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Puts a file's content, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

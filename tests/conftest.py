@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="A skipped test is an error, unless it needs a GPU.")
+    parser.addoption("--soak", action="store_true", help="Longer and with larger numbers, where a test has some.")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -31,6 +32,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and --no-skips was asked for: {report.longrepr[-1]}"
     return report
+
+
+@pytest.fixture(scope="session")
+def soak(pytestconfig: pytest.Config) -> bool:
+    """Whether `make soak` asks, which has hours, rather than `make test`."""
+    return bool(pytestconfig.getoption("--soak"))
 
 
 @pytest.fixture(scope="session")

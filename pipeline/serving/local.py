@@ -47,7 +47,8 @@ def serve(settings: Settings) -> None:
 
 def _start(settings: Settings, store: ModelStore) -> tuple[process.ServerProcess, int]:
     # Written anew: it names the store by its absolute path, which changes when the project is moved.
-    policies.write(store, policies.read(store))
+    with store.locked(wait=True):
+        policies.write(store, policies.read(store))
     log = settings.server / "server.log"
     flags = (
         f"--model_config_file={policies.path(store).resolve()}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -30,7 +31,7 @@ class ServerProcess:
 
     pid: int
     created: float
-    """When the process began, in seconds since 1970: a number that is used again belongs to another process."""
+    """When the process began, in seconds since 1970."""
     grpc_port: int
     rest_port: int
     log: str
@@ -76,34 +77,53 @@ class ServerProcess:
             self.child.wait()
 
     def _process(self) -> psutil.Process | None:
+        """None when it is gone. A number that is used again belongs to another process."""
         try:
             process = psutil.Process(self.pid)
-            alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.created) < 1
-        except psutil.NoSuchProcess:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            # When it began moves with the clock whenever that is set; its ports stay.
+            ours = abs(process.create_time() - self.created) < 1 or f"--port={self.grpc_port}" in process.cmdline()
+        except psutil.Error:
             return None
-        return process if alive else None
+        return process if ours else None
 
 
 def start(
-    flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int, program: tuple[str, ...] = STAND_IN
+    flags: tuple[str, ...],
+    log: Path,
+    grpc_port: int,
+    rest_port: int,
+    program: tuple[str, ...] = STAND_IN,
+    *,
+    leashed: bool = False,
 ) -> ServerProcess:
-    """Starts a server with the official binary's own flags. It lives on when this process ends.
+    """Starts a server with the official binary's own flags. It lives on when this process ends, unless it is leashed.
 
-    Raises ServingError when a port is taken.
+    Raises ServingError when a port is taken or the log cannot be written.
     """
     for port, variable in ((grpc_port, "SEAMLINE_GRPC_PORT"), (rest_port, "SEAMLINE_REST_PORT")):
         _check_free(port, variable)
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [
+        *((sys.executable, "-m", "pipeline.leash", str(os.getpid())) if leashed else ()),
         *program,
         f"--port={grpc_port}",
         f"--rest_api_port={rest_port}",
         *flags,
     ]
-    with log.open("w") as file:
-        child = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
-        )
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as file:
+            child = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise ServingError(f"{log}: a server cannot be started with this log: {error}") from error
     return ServerProcess(child.pid, psutil.Process(child.pid).create_time(), grpc_port, rest_port, str(log), child)
 
 
@@ -113,10 +133,11 @@ def throw_away(
 ) -> Iterator[ServerProcess]:
     """A server of the newest version below `base`, on free ports, stopped at the end.
 
-    It gives up on a broken model at once. `program` is what takes the flags.
+    It gives up on a broken model at once, and ends with this process even where that is killed. `program` is what takes
+    the flags.
     """
     own = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0")
-    with start((*own, *flags), log, _free_port(), _free_port(), program) as server:
+    with start((*own, *flags), log, _free_port(), _free_port(), program, leashed=True) as server:
         yield server
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import grpc
@@ -113,6 +114,28 @@ def test_what_is_not_serving_json_is_a_short_error(status: int, body: bytes, err
         for ask in (client.metadata, client.status):
             with pytest.raises(ClientError):
                 ask()
+
+
+def described(*outputs: str) -> bytes:
+    """Metadata over REST of a signature with these outputs."""
+    info = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}}
+    signature = {"inputs": {"x": info}, "outputs": dict.fromkeys(outputs, info), "method_name": "predict"}
+    signatures = {"signature_def": {"signature_def": {"serving_default": signature}}}
+    return json.dumps({"model_spec": {"version": "1"}, "metadata": signatures}).encode()
+
+
+def test_a_sole_output_comes_under_its_name_over_rest_too() -> None:
+    """TensorFlow Serving leaves the name of a sole output out of its JSON: it is asked for, and of several an error."""
+    reply = [described("y")]
+
+    def answers(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        return 200, reply[0] if handler.path.endswith("/metadata") else b'{"outputs": [2.5]}'
+
+    with FakeHttp(answers) as server, PredictClient(server.target, "rest", model="half") as client:
+        assert client.run({"x": np.zeros(1, np.float32)})["y"].tolist() == [2.5]
+        reply[0] = described("y", "z")
+        with pytest.raises(BadResponse, match="an output without a name"):
+            client.run({"x": np.zeros(1, np.float32)})
 
 
 def test_an_answer_cut_anywhere_never_becomes_keypoints() -> None:

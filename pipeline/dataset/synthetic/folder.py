@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable
 
 from model.keypoints import CATEGORIES, KEYPOINTS
+from pipeline import leash
 from pipeline.dataset.synthetic.drawing import Drawn, draw
 
 CHUNK = 20
@@ -43,7 +44,8 @@ def _chunks(folder: Path, seed: int, count: int, processes: int) -> Iterator[lis
         yield from map(write, work)
         return
     # Spawned, not forked: the caller may hold TensorFlow's threads, which do not survive a fork.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, initializer=leash.hold, initargs=(os.getpid(),)) as pool:
         futures = [pool.submit(write, indices) for indices in work]
         try:
             for future in as_completed(futures):
