@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.10 python3.9 python3,$(shell command -v $(name))) python3)
 RUNTIME ?= auto
-LAUNCH = @$(PYTHON) -m pipeline.launch --runtime $(RUNTIME)
+LAUNCH = @$(PYTHON) -m pipeline.runtime.launch --runtime $(RUNTIME)
 VENV = .venv/bin
 
 .DEFAULT_GOAL := help
@@ -67,31 +67,31 @@ clean: ## End the server and remove everything that was made: data, runs, models
 	$(LAUNCH) clean
 
 test: ## Run the tests.
-	@$(PYTHON) -m pipeline.venv
+	@$(PYTHON) -m pipeline.runtime.venv
 	$(VENV)/pytest $(ARGS)
 
 soak: ## Run the tests of faults again, for longer and with larger numbers (an hour or so).
-	@$(PYTHON) -m pipeline.venv
+	@$(PYTHON) -m pipeline.runtime.venv
 	$(VENV)/pytest tests/faults --soak -o timeout=3600 $(ARGS)
 
 lint: ## Check style, types and who imports whom.
-	@$(PYTHON) -m pipeline.venv
+	@$(PYTHON) -m pipeline.runtime.venv
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 
 bench: ## Measure, briefly: all benchmarks, or BENCH=<name>; options of it in ARGS.
-	@$(PYTHON) -m pipeline.venv
+	@$(PYTHON) -m pipeline.runtime.venv
 	$(VENV)/python -m benchmarks $(or $(BENCH),all) $(or $(ARGS),--quick)
 
 bench-docs: ## Measure at length and write the figures into docs/benchmarks.md.
-	@$(PYTHON) -m pipeline.venv
+	@$(PYTHON) -m pipeline.runtime.venv
 	$(VENV)/python -m benchmarks all --out docs/benchmarks
 	$(VENV)/python -m benchmarks page
 
 format: ## Rewrite the code in the project's style.
-	@$(PYTHON) -m pipeline.venv
+	@$(PYTHON) -m pipeline.runtime.venv
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 

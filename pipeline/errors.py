@@ -12,7 +12,8 @@
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
     └── ServingError         6   a server could not be started, found or stopped
 
-Exit code 2 is a wrong command line; 7 to 9 are those of `pipeline.venv` and `pipeline.launch`, 130 a stop on request.
+Exit code 2 is a wrong command line; 7 to 9 are those of `venv` and `launch` in `pipeline.runtime`, 130 a stop on
+request.
 """
 
 from __future__ import annotations

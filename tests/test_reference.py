@@ -13,9 +13,10 @@ import typer
 from client import errors as client_errors
 from client.predict import EPILOG, parser
 from pipeline import errors as pipeline_errors
-from pipeline import hooks, launch, venv
+from pipeline import hooks
 from pipeline.cli import app
 from pipeline.config import PRESETS
+from pipeline.runtime import launch, venv
 from tests.local_job import ROOT
 
 PAGE = ROOT / "docs" / "reference.md"

@@ -36,7 +36,7 @@ def test_training_that_was_killed_goes_on(fresh: Job) -> None:
 def test_training_that_is_stopped_saves_and_says_so(fresh: Job) -> None:
     """Ctrl-C at the launcher, and `docker stop`: a checkpoint each time, exit code 130, nothing left running."""
     launcher = subprocess.Popen(
-        ["python3", "-m", "pipeline.launch", "--runtime", "docker", "train", "--preset", "demo"],
+        ["python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "train", "--preset", "demo"],
         cwd=fresh.root,
         env=fresh.environment,
         stdin=subprocess.DEVNULL,
@@ -80,7 +80,7 @@ def test_stop_ends_the_server_in_time(job: Job) -> None:
 
 def test_serve_without_a_version_says_what_to_do(fresh: Job) -> None:
     """Exit code 6, no container left that restarts for ever."""
-    said = fresh.run("python3", "-m", "pipeline.launch", "--runtime", "docker", "serve", code=6)
+    said = fresh.run("python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "serve", code=6)
     assert "make export" in said
     assert fresh.server() == ""
 
@@ -100,7 +100,7 @@ def test_a_taken_port_is_named(job: Job) -> None:
             "docker", "run", "--rm", "--user", "0", "--entrypoint", "sh",
             "--volume", f"{job.name}_models:/from:ro", "--volume", f"{volume}:/to", f"{job.name}-serve", "-c", copy,
         )  # fmt: skip
-        said = other.run("python3", "-m", "pipeline.launch", "--runtime", "docker", "serve", code=6)
+        said = other.run("python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "serve", code=6)
     finally:
         other.remove()
     assert str(job.grpc_port) in said
@@ -119,6 +119,6 @@ def test_a_machine_without_a_gpu_is_told_what_is_missing(built: Job) -> None:
     """`make gpu-check` without the NVIDIA Container Toolkit: what to install, and Docker's own words."""
     if "nvidia" in built.run("docker", "info", "--format", "{{json .Runtimes}}"):
         pytest.skip("this engine has the NVIDIA runtime")
-    said = built.run("python3", "-m", "pipeline.launch", "gpu-check", code=9)
+    said = built.run("python3", "-m", "pipeline.runtime.launch", "gpu-check", code=9)
     assert "nvidia-ctk runtime configure" in said
     assert "could not select device driver" in said

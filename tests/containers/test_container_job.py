@@ -67,7 +67,7 @@ def test_make_predict_mounts_the_photo(job: Job, photo: Path) -> None:
     photo.parent.chmod(0o755)
     photo.chmod(0o644)
     assert f"{photo.name}  " in job.make("predict", f"IMAGE={photo}")
-    job.run("python3", "-m", "pipeline.launch", "--runtime", "docker", "predict", "/no/such.jpg", code=3)
+    job.run("python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "predict", "/no/such.jpg", code=3)
 
 
 def test_a_second_export_reaches_the_running_server_with_no_failed_request(job: Job, photo: Path) -> None:
@@ -115,7 +115,7 @@ def test_status_and_verify_say_what_answers(job: Job) -> None:
 
 def test_make_demo_ends_with_a_picture_on_this_machine(job: Job) -> None:
     """Drawn and asked about in a container that can write nowhere, from which the picture comes whole."""
-    said = job.run("python3", "-m", "pipeline.launch", "--runtime", "docker", "demo")
+    said = job.run("python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "demo")
     path = job.root / said.splitlines()[-1].strip()
     with Image.open(path) as picture:
         assert (picture.format, picture.size) == ("PNG", (2250, 1200))
@@ -144,9 +144,9 @@ def test_the_report_is_copied_out_of_the_volume(job: Job) -> None:
 def test_photos_of_ones_own_are_mounted(built: Job, real_photos: Path) -> None:
     """`python -m pipeline data` in the train container reads all 523 real photos of a folder of the host."""
     said = built.run(
-        "python3", "-m", "pipeline.launch", "--runtime", "docker", "data", "--source", str(real_photos), "--preset",
-        "tiny",
-    )  # fmt: skip
+        *("python3", "-m", "pipeline.runtime.launch", "--runtime", "docker"),
+        *("data", "--source", str(real_photos), "--preset", "tiny"),
+    )
     assert "train: 472 photos" in said
     assert "eval: 51 photos" in said
 
@@ -161,7 +161,7 @@ def test_a_version_is_evaluated_on_them(job: Job, real_photos: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(built: Job) -> None:
     """Docker would have made an empty one."""
     said = built.run(
-        "python3", "-m", "pipeline.launch", "--runtime", "docker", "train", "--data", "/no/such/folder", code=2
+        "python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "train", "--data", "/no/such/folder", code=2
     )
     assert "/no/such/folder: is not a folder" in said
 

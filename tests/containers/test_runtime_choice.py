@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import engine, gpu_check, mounts
+from pipeline.runtime import engine, gpu_check, mounts
 from tests.containers.job import ROOT
 
 CONFIG = {
@@ -60,7 +60,7 @@ class Machine:
     def launch(self, runtime: str, stage: str = "stop", code: int = 0, **environment: str) -> str:
         """`stop` does no work in either runtime, where no server runs."""
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline.launch", "--runtime", runtime, stage],
+            [sys.executable, "-m", "pipeline.runtime.launch", "--runtime", runtime, stage],
             cwd=ROOT,
             env={
                 "PATH": f"{self._folder}:/usr/bin:/bin",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import launch, venv
+from pipeline.runtime import launch, venv
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_logs_of_a_server_that_never_ran(tmp_path: Path) -> None:
     """One line that says so, with the exit code of server errors."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.launch", "--runtime", "local", "logs"],
+        [sys.executable, "-m", "pipeline.runtime.launch", "--runtime", "local", "logs"],
         cwd=ROOT,
         env={"SEAMLINE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
         capture_output=True,

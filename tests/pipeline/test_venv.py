@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import venv
+from pipeline.runtime import venv
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from model.signature import BYTES, GRPC_PORT, MODEL_NAME, REST_PORT
-from pipeline.compose import ROOT, Compose
-from pipeline.mounts import mount_data, mount_photos
+from pipeline.runtime.compose import ROOT, Compose
+from pipeline.runtime.mounts import mount_data, mount_photos
 
 EXIT_USAGE, EXIT_SERVING = 2, 6
 CONFIG = "/models/models.config"

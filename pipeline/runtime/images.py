@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline import engine as engines
-from pipeline.compose import Compose
-from pipeline.engine import Engine, EngineError
+from pipeline.runtime import engine as engines
+from pipeline.runtime.compose import Compose
+from pipeline.runtime.engine import Engine, EngineError
 
 STAND_IN = "stand-in"
 """The stage of Dockerfile.serve that takes the place of the official image."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from pipeline import engine as engines
-from pipeline import images
-from pipeline.compose import Compose
-from pipeline.engine import EngineError
+from pipeline.runtime import engine as engines
+from pipeline.runtime import images
+from pipeline.runtime.compose import Compose
+from pipeline.runtime.engine import EngineError
 
 EXIT_NO_GPU = 9
 _DEVICES = """

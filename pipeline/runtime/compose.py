@@ -11,9 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from pipeline.engine import Engine, EngineError
+from pipeline.runtime.engine import Engine, EngineError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FILES = ("docker-compose.yml",)
 GPU_FILES = (*FILES, "docker-compose.gpu.yml")
 JOB = "job"

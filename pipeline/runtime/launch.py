@@ -1,4 +1,4 @@
-"""Runs a stage where it can run: `python3 -m pipeline.launch [--runtime auto|docker|local] <stage> [options]`.
+"""Runs a stage where it can run: `python3 -m pipeline.runtime.launch [--runtime auto|docker|local] <stage> [options]`.
 
 Standard library only, on the system's own Python: it decides whether containers or a virtual environment do the work,
 says which and why in one line, makes what is missing, and hands over.
@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline import containers, engine, gpu_check, images, venv
-from pipeline.compose import Compose
-from pipeline.engine import EngineError
+from pipeline.runtime import containers, engine, gpu_check, images, venv
+from pipeline.runtime.compose import Compose
+from pipeline.runtime.engine import EngineError
 
 RUNTIMES = ("auto", "docker", "local")
 EXIT_SERVING, EXIT_NO_DOCKER = 6, 9
@@ -22,7 +22,7 @@ MADE = ("data/records", "data/drawn", "runs", "models", "server", "demo.png")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python3 -m pipeline.launch", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python3 -m pipeline.runtime.launch", description=__doc__.splitlines()[0])
     parser.add_argument("--runtime", choices=RUNTIMES, default="auto")
     parser.add_argument("stage", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()

@@ -1,6 +1,7 @@
 """Makes `.venv` with the locked packages. Standard library only: this is what runs before anything is installed.
 
-Runs on any Python 3, to be able to say which one is needed. `python3 -m pipeline.venv` makes it, or does nothing.
+Runs on any Python 3, to be able to say which one is needed. `python3 -m pipeline.runtime.venv` makes it, or does
+nothing.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
