@@ -27,7 +27,7 @@ def small_candidate(staging: Path) -> Path:
 
 
 def publish(base: str) -> None:
-    """Stages, publishes and releases a small candidate, as `pipeline.cli.export` does with a real one."""
+    """Stages, publishes and releases a small candidate, as `make export` does with a real one."""
     store = ModelStore(Path(base), MODEL)
     try:
         with store.stage() as staging:

@@ -1,0 +1,87 @@
+"""The commands that make data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+
+from pipeline.cli.shared import DATA, PRESET, app, preset_name
+from pipeline.console import console
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.dataset.records import Dataset
+
+COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
+IMAGES = typer.Option(..., "--images", help="Folder that the file's photos are in.")
+TO = typer.Option(..., "--to", help="New folder for --data, in the FashionAI layout.")
+NAMES = typer.Option(
+    None, "--map", help="theirs=ours for a keypoint or category of another name, or a JSON file of such pairs."
+)
+GARMENTS = typer.Option("garments", help="The folder to make.")
+
+
+@app.command()
+def data(
+    source: Optional[Path] = DATA,
+    preset: Optional[str] = PRESET,
+    strict: bool = typer.Option(False, help="Refused rows or photos are an error, and categories without photos."),
+) -> None:
+    """Check photos and annotations and write them as TFRecord."""
+    from pipeline.prepare import prepare
+
+    dataset = prepare(source, preset_name(preset, source), Settings.from_environment().data, strict=strict)
+    console.print(f"Data set {dataset.folder}")
+    for split, counts in dataset.categories.items():
+        console.print(f"  {split}: {sum(counts.values())} photos ({', '.join(f'{n} {c}' for c, n in counts.items())})")
+    for refusal in dataset.refusals:
+        console.print(f"  refused: {refusal}")
+    note_missing(dataset)
+
+
+@app.command()
+def convert(
+    coco: Path = COCO,
+    images: Path = IMAGES,
+    to: Path = TO,
+    names: Optional[list[str]] = NAMES,
+    crop_all: bool = typer.Option(
+        False, "--crop-all", help="Cut each garment out. Default: where a photo has several."
+    ),
+    margin: float = typer.Option(0.1, min=0.0, max=10.0, help="Room left round a garment, as a share of its sides."),
+    strict: bool = typer.Option(False, help="A refused annotation is an error, and nothing is written."),
+) -> None:
+    """Write COCO keypoints and their photos as a folder that `data` and `train` read."""
+    from pipeline.console import progress
+    from pipeline.convert import convert as convert_stage
+    from pipeline.dataset.coco import read_names
+
+    with progress("Converting") as on_progress:
+        converted = convert_stage(
+            coco, images, to, read_names(names or []), on_progress, crop_all=crop_all, margin=margin, strict=strict
+        )
+    counts = converted.categories
+    console.print(f"Wrote {to}: {sum(counts.values())} garments ({', '.join(f'{n} {c}' for c, n in counts.items())})")
+    if converted.cropped:
+        console.print(f"  cut out of their photos: {converted.cropped}")
+    if converted.guessed:
+        console.print(f"  category told by their points: {converted.guessed} (--map <theirs>=<ours> names it)")
+    for refusal in converted.refusals:
+        console.print(f"  refused: {refusal}")
+
+
+@app.command()
+def garments(photos: Path, to: Path = GARMENTS) -> None:
+    """Make a data set of the public Clothing Dataset's photos and the annotations that come with Seamline."""
+    from pipeline.dataset.garments import arrange
+
+    counts = arrange(photos, to)
+    console.print(f"Made {to}: {' and '.join(f'{count} photos in {split}/' for split, count in counts.items())}")
+
+
+def note_missing(dataset: Dataset) -> None:
+    if dataset.missing:
+        missing = ", ".join(dataset.missing)
+        console.print(f"Note: {dataset.folder.name} has no photo of {missing}, so it does not teach a model these.")

@@ -1,0 +1,60 @@
+"""What the commands share: the application itself, and how each finds the run, the store and the server it is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from model.signature import MODEL_NAME
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+from pipeline.store import ModelStore
+
+if TYPE_CHECKING:
+    from pipeline.hooks import Checkpoint
+    from pipeline.release import Releases
+    from pipeline.runs import Run
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="From photos to a served model."
+)
+"""Commands import their stage when they run: `status` need not wait for TensorFlow."""
+
+DATA = typer.Option(
+    None, "--data", "--source", help="Folder of annotated photos, FashionAI layout. Default: drawn garments."
+)
+PRESET = typer.Option(
+    None, "--preset", help="demo, photos, gpu or tiny. Default: demo, or photos where --data is given."
+)
+
+
+def preset_name(name: str | None, source: Path | None) -> str:
+    from pipeline.config import PRESETS
+
+    chosen = name or ("photos" if source else "demo")
+    if chosen not in PRESETS:
+        raise typer.BadParameter(f"{chosen!r} is not one of {', '.join(PRESETS)}", param_hint="--preset")
+    return chosen
+
+
+def latest_checkpoint() -> tuple[Run, Checkpoint]:
+    """The latest run and its best checkpoint. Raises PipelineError where there is none."""
+    from pipeline.hooks import BestCheckpoint
+    from pipeline.runs import latest_run
+
+    run = latest_run(Settings.from_environment().runs)
+    checkpoint = BestCheckpoint(run.folder).current
+    if checkpoint is None:
+        raise PipelineError(f"{run.folder}: no checkpoint was evaluated yet. `make train` goes on training.")
+    return run, checkpoint
+
+
+def store_and_releases() -> tuple[ModelStore, Releases]:
+    from pipeline.release import Releases
+    from pipeline.serving import running
+
+    settings = Settings.from_environment()
+    store = ModelStore(settings.models, MODEL_NAME)
+    return store, Releases(store, running.grpc_target(settings))
