@@ -27,11 +27,12 @@ class Run:
 
 def open_run(runs: Path, dataset: Dataset, preset: Preset, drawn: Dataset | None = None) -> Run:
     """The run of this data set and preset. Other data or other settings are another run, in a folder of its own."""
-    identity = f"{dataset.fingerprint[:4]}{preset.fingerprint[:4]}"
+    identity = f"{dataset.fingerprint[:6]}{preset.fingerprint[:6]}"
     folder = runs / f"{dataset.folder.name}-{preset.name}-{identity}"
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "dataset": str(dataset.folder.resolve()),
+        "data": dataset.fingerprint,
         "preset": preset.name,
         "init": preset.init,
         "backbone": preset.model.network.backbone,
@@ -47,6 +48,7 @@ def latest_run(runs: Path) -> Run:
     try:
         folder = runs / (runs / _LATEST).read_text().strip()
         record = json.loads((folder / _RECORD).read_text())
+        fingerprint = record["data"]
         preset = replace(PRESETS[record["preset"]](), init=record["init"]).with_backbone(record["backbone"])
     except (OSError, ValueError, KeyError) as error:
         raise PipelineError(f"{runs}: no training run found. `make train` makes one.") from error
@@ -54,4 +56,10 @@ def latest_run(runs: Path) -> Run:
         raise PipelineError(
             f"{folder}: preset {preset.name} was changed since this run; `make train` starts a new one."
         )
-    return Run(folder, load(Path(record["dataset"])), preset)
+    dataset = load(Path(record["dataset"]))
+    if dataset.fingerprint != fingerprint:
+        raise PipelineError(
+            f"{dataset.folder}: holds other photos than {folder} was trained on; `make train` with the photos of then "
+            f"makes it again, with others it starts a new run."
+        )
+    return Run(folder, dataset, preset)

@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from client.images import upright
 from model.keypoints import CATEGORIES, KEYPOINTS
 from model.receivers import MAX_PIXELS
 from pipeline.dataset.annotations import Annotation, Refusal
@@ -60,9 +61,10 @@ def _check(annotation: Annotation) -> Photo | Refusal:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are accepted")
             image.load()
-            if image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
-                # TensorFlow's decoder leaves a photo lying on its side: turn the pixels themselves.
-                image = ImageOps.exif_transpose(image).convert("RGB")
+            if image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT or image.has_transparency_data:
+                # TensorFlow's decoder leaves a photo lying on its side, and drops what is transparent to black or to
+                # anything else: the pixels are made what the client would make of them.
+                image = upright(encoded)
                 buffer = io.BytesIO()
                 image.save(buffer, "JPEG", quality=95)
                 encoded = buffer.getvalue()

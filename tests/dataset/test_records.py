@@ -105,6 +105,18 @@ def test_a_photo_that_lies_on_its_side_is_turned_upright(photos: Path, tmp_path:
     assert tuple(tf.io.decode_jpeg(turned["image"]).shape[:2]) == size[::-1]
 
 
+def test_what_is_transparent_is_white(photos: Path, tmp_path: Path) -> None:
+    """As the client lays it on white: a cut-out garment is trained on as it is asked about."""
+    file = sorted(photos.glob("Images/*/*.jpg"))[0]
+    with Image.open(file) as image:
+        size = image.size
+    Image.new("RGBA", size, (0, 0, 0, 0)).save(file, "PNG")
+    dataset = prepare(photos, tmp_path)
+    examples = [records.parse(r) for split in ("train", "eval") for r in tf.data.TFRecordDataset(dataset.shards(split))]
+    (cut_out,) = [e for e in examples if e["image_id"].numpy().decode().endswith(file.name)]
+    assert tf.io.decode_image(cut_out["image"]).numpy().min() == 255
+
+
 def test_a_damaged_exif_is_the_end_of_one_photo_only(photos: Path, tmp_path: Path) -> None:
     """One byte of its EXIF is changed, and Pillow fails by an error of the module struct."""
     file = sorted(photos.glob("Images/*/*.jpg"))[0]
