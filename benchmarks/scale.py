@@ -71,6 +71,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
                 "photos",
                 "seconds",
                 {"start included": {float(count): times for count, (times, _) in folders.items()}},
+                logarithmic=True,
             ),
             Lines("Versions in the store: less is better", "versions", "milliseconds", lines, logarithmic=True),
         ],
