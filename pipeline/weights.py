@@ -1,6 +1,6 @@
 """Weights on their own, to start other runs from: one array a variable, in half precision, in a NumPy archive.
 
-`STARTER` ships with Seamline; its model card is beside it. Keras' weight files for a backbone are read too.
+The starter ships with Seamline; its model card is beside it. Keras' weight files for a backbone are read too.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from model.network import BACKBONE_SCOPE
+from pipeline.config import STARTER
 from pipeline.errors import TrainingError
 from pipeline.hooks import Checkpoint
 
-STARTER = "starter"
 STARTER_FILE = Path(__file__).resolve().parent.parent / "model" / "starter" / "weights.npz"
 _AVERAGE = "/ExponentialMovingAverage"
 
