@@ -19,6 +19,7 @@ import tensorflow as tf
 from model.metrics import NE
 from pipeline.console import OnProgress, console
 from pipeline.errors import TrainingError
+from pipeline.store import write_atomically
 
 v1 = tf.compat.v1
 
@@ -42,11 +43,14 @@ class Interrupted(TrainingError):
 
     exit_code = 130
 
+    def __init__(self) -> None:
+        super().__init__("Stopped, as asked. A checkpoint was saved; the same command goes on from it.")
+
 
 class BestCheckpoint(tf.compat.v1.estimator.Exporter):
     """Keeps the checkpoint with the lowest NE in `<run>/best`, on disk, so that a restart does not forget it.
 
-    `best.json` is written last, by a rename: it never names weights that are not there.
+    `best.json` is written by a rename after the weights: it never names any that are not there. `evaluated` comes last.
     """
 
     name = "best"
@@ -56,6 +60,16 @@ class BestCheckpoint(tf.compat.v1.estimator.Exporter):
         self.record = run / "best" / "best.json"
         self.current = self._load()
         """The best checkpoint so far."""
+
+    @property
+    def evaluated(self) -> int:
+        """The last step that was evaluated, 0 where none was."""
+        best = self.current.step if self.current else 0
+        return max(best, int(self._evaluated.read_text())) if self._evaluated.is_file() else best
+
+    @property
+    def _evaluated(self) -> Path:
+        return self.record.with_name("evaluated")
 
     def _load(self) -> Checkpoint | None:
         if not self.record.is_file():
@@ -71,21 +85,22 @@ class BestCheckpoint(tf.compat.v1.estimator.Exporter):
         eval_result: dict[str, Any],
         is_the_final_export: bool,
     ) -> None:
-        """Called by `train_and_evaluate` after each evaluation."""
+        """Called after each evaluation."""
         metrics = {name: float(value) for name, value in eval_result.items() if name != v1.GraphKeys.GLOBAL_STEP}
         step = int(eval_result[v1.GraphKeys.GLOBAL_STEP])
         before = self.current
         better = math.isfinite(metrics[NE]) and (before is None or metrics[NE] <= before.ne)
         console.print(f"Step {step}: NE {metrics[NE]:.1f} %{', the best so far' if better else ''}")
-        if not better:
-            return
-        folder, source = self.record.parent, Path(checkpoint_path)
-        folder.mkdir(exist_ok=True)
+        self.record.parent.mkdir(exist_ok=True)
+        if better:
+            self._keep(Path(checkpoint_path), step, metrics)
+        write_atomically(self._evaluated, str(step))
+
+    def _keep(self, source: Path, step: int, metrics: dict[str, float]) -> None:
+        folder = self.record.parent
         for path in source.parent.glob(f"{source.name}.*"):
             shutil.copy2(path, folder)
-        partial = self.record.with_suffix(".partial")
-        partial.write_text(json.dumps({"prefix": source.name, "step": step, "metrics": metrics}, indent=1))
-        partial.rename(self.record)
+        write_atomically(self.record, json.dumps({"prefix": source.name, "step": step, "metrics": metrics}, indent=1))
         self.current = self._load()
         for path in folder.glob("*.ckpt-*"):
             if path.stem != source.name:
@@ -116,7 +131,7 @@ class StopBeforeEvaluation(tf.compat.v1.train.SessionRunHook):
 
     def begin(self) -> None:
         if self._stop.requested:
-            raise Interrupted("Stopped, as asked. A checkpoint was saved; the same command goes on from it.")
+            raise Interrupted
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,7 +17,15 @@ from pipeline.console import console, progress
 from pipeline.dataset.input_fn import eval_input_fn, train_input_fn
 from pipeline.dataset.records import Dataset
 from pipeline.errors import DataError, TrainingError
-from pipeline.hooks import BestCheckpoint, Checkpoint, Stop, StopBeforeEvaluation, TrainingLine, stop_on_signal
+from pipeline.hooks import (
+    BestCheckpoint,
+    Checkpoint,
+    Interrupted,
+    Stop,
+    StopBeforeEvaluation,
+    TrainingLine,
+    stop_on_signal,
+)
 
 v1 = tf.compat.v1
 
@@ -56,14 +66,19 @@ def step_of(folder: Path) -> int:
 def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path, stop: Stop) -> Checkpoint:
     start = step_of(folder)
     best = BestCheckpoint(folder)
-    if start >= preset.steps and best.current:
+    # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
+    random.seed(preset.seed)
+    estimator = estimators.build(folder, preset.model, seed=preset.seed, checkpoint_every=preset.evaluate_every)
+    if start > best.evaluated:
+        _evaluate_last(estimator, dataset, best, stop)
+    if start >= preset.steps:
         console.print(f"Nothing left to do: {folder} is at step {start} of {preset.steps}")
     else:
         if start:
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
         with progress("Training") as on_progress:
             v1.estimator.train_and_evaluate(
-                estimators.build(folder, preset.model, seed=preset.seed, checkpoint_every=preset.evaluate_every),
+                estimator,
                 v1.estimator.TrainSpec(
                     train_input_fn(
                         dataset,
@@ -86,9 +101,19 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
                     throttle_secs=0,
                 ),
             )
+    if stop.requested and step_of(folder) < preset.steps:
+        # Asked for after an evaluation and before the next step: Estimator ends as if it was done.
+        raise Interrupted
     if best.current is None:
         raise TrainingError(f"{folder}: no checkpoint has an NE. Is any point of the evaluation split visible?")
     return best.current
+
+
+def _evaluate_last(estimator: Any, dataset: Dataset, best: BestCheckpoint, stop: Stop) -> None:
+    """A run that was ended between a checkpoint and its evaluation might lose its best weights: Estimator goes on."""
+    latest = estimator.latest_checkpoint()
+    result = estimator.evaluate(eval_input_fn(dataset), hooks=[StopBeforeEvaluation(stop)], checkpoint_path=latest)
+    best.export(estimator, "", latest, result, is_the_final_export=False)
 
 
 @contextmanager
