@@ -19,6 +19,7 @@ import tensorflow as tf
 from model.metrics import NE
 from pipeline.console import OnProgress, console
 from pipeline.errors import TrainingError
+from pipeline.store import write_atomically
 
 v1 = tf.compat.v1
 
@@ -42,6 +43,9 @@ class Interrupted(TrainingError):
 
     exit_code = 130
 
+    def __init__(self) -> None:
+        super().__init__("Stopped, as asked. A checkpoint was saved; the same command goes on from it.")
+
 
 class EndedEarly(Exception):
     """The last `patience` evaluations were no better. The checkpoint of the last one is on disk."""
@@ -50,8 +54,8 @@ class EndedEarly(Exception):
 class BestCheckpoint(tf.compat.v1.estimator.Exporter):
     """Keeps the checkpoint with the lowest NE in `<run>/best`, on disk, so that a restart does not forget it.
 
-    `best.json` is written last, by a rename: it never names weights that are not there. With `patience` it raises
-    EndedEarly once so many evaluations in a row were no better.
+    `best.json` is written by a rename after the weights: it never names any that are not there; `evaluated` comes last.
+    With `patience` it raises EndedEarly once so many evaluations in a row were no better.
     """
 
     name = "best"
@@ -68,6 +72,16 @@ class BestCheckpoint(tf.compat.v1.estimator.Exporter):
     @property
     def out_of_patience(self) -> bool:
         return self.patience is not None and self.waited >= self.patience
+
+    @property
+    def evaluated(self) -> int:
+        """The last step that was evaluated, 0 where none was."""
+        best = self.current.step if self.current else 0
+        return max(best, int(self._evaluated.read_text())) if self._evaluated.is_file() else best
+
+    @property
+    def _evaluated(self) -> Path:
+        return self.record.with_name("evaluated")
 
     def _load(self) -> Checkpoint | None:
         """Raises TrainingError where the record cannot be read."""
@@ -96,7 +110,7 @@ class BestCheckpoint(tf.compat.v1.estimator.Exporter):
         eval_result: dict[str, Any],
         is_the_final_export: bool,
     ) -> None:
-        """Called by `train_and_evaluate` after each evaluation."""
+        """Called after each evaluation."""
         metrics = {name: float(value) for name, value in eval_result.items() if name != v1.GraphKeys.GLOBAL_STEP}
         step = int(eval_result[v1.GraphKeys.GLOBAL_STEP])
         if not metrics["images_scored"]:
@@ -105,16 +119,17 @@ class BestCheckpoint(tf.compat.v1.estimator.Exporter):
         better = math.isfinite(metrics[NE]) and (before is None or metrics[NE] <= before.ne)
         console.print(f"Step {step}: NE {metrics[NE]:.1f} %{', the best so far' if better else ''}")
         self.waited = 0 if better and (before is None or metrics[NE] < before.ne) else self.waited + 1
+        self.record.parent.mkdir(exist_ok=True)
         if better:
             self._keep(Path(checkpoint_path), step, metrics)
         elif before:
             self._save(Path(before.prefix).name, before.step, before.metrics)
+        write_atomically(self._evaluated, str(step))
         if self.out_of_patience and not is_the_final_export:
             raise EndedEarly
 
     def _keep(self, source: Path, step: int, metrics: dict[str, float]) -> None:
         folder = self.record.parent
-        folder.mkdir(exist_ok=True)
         for path in source.parent.glob(f"{source.name}.*"):
             shutil.copy2(path, folder)
         self._save(source.name, step, metrics)
@@ -148,7 +163,7 @@ class StopBeforeEvaluation(tf.compat.v1.train.SessionRunHook):
 
     def begin(self) -> None:
         if self._stop.requested:
-            raise Interrupted("Stopped, as asked. A checkpoint was saved; the same command goes on from it.")
+            raise Interrupted
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -75,12 +77,24 @@ def step_of(folder: Path) -> int:
 def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path, stop: Stop) -> Checkpoint:
     start = step_of(folder)
     best = BestCheckpoint(folder, preset.patience)
-    if start >= preset.steps and best.current:
+    # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
+    random.seed(preset.seed)
+    estimator = estimators.build(
+        folder,
+        preset.model,
+        seed=preset.seed,
+        checkpoint_every=preset.evaluate_every,
+        initial=load(preset.init) if preset.init and not start else None,
+        gpus=preset.gpus,
+    )
+    if start > best.evaluated:
+        _check(folder, preset)
+        _evaluate_last(estimator, dataset, best, stop)
+    if start >= preset.steps:
         console.print(f"Nothing left to do: {folder} is at step {start} of {preset.steps}")
     elif best.out_of_patience:
         console.print(f"Nothing left to do: {folder} ended early, {_early(best, start, preset)}")
     else:
-        initial = load(preset.init) if preset.init and not start else None
         pictures = preset.batch_size * estimators.replicas(preset.gpus)
         if start:
             _check(folder, preset)
@@ -89,14 +103,7 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
             console.print(f"Starting from the weights {preset.init}")
         with progress("Training") as on_progress, _ending_early(best, preset):
             v1.estimator.train_and_evaluate(
-                estimators.build(
-                    folder,
-                    preset.model,
-                    seed=preset.seed,
-                    checkpoint_every=preset.evaluate_every,
-                    initial=initial,
-                    gpus=preset.gpus,
-                ),
+                estimator,
                 v1.estimator.TrainSpec(
                     train_input_fn(
                         dataset,
@@ -119,9 +126,19 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
                     throttle_secs=0,
                 ),
             )
+    if stop.requested and step_of(folder) < preset.steps:
+        # Asked for after an evaluation and before the next step: Estimator ends as if it was done.
+        raise Interrupted
     if best.current is None:
         raise TrainingError(f"{folder}: no checkpoint has an NE. Is any point of the evaluation split visible?")
     return best.current
+
+
+def _evaluate_last(estimator: Any, dataset: Dataset, best: BestCheckpoint, stop: Stop) -> None:
+    """A run that was ended between a checkpoint and its evaluation might lose its best weights: Estimator goes on."""
+    latest = estimator.latest_checkpoint()
+    result = estimator.evaluate(eval_input_fn(dataset), hooks=[StopBeforeEvaluation(stop)], checkpoint_path=latest)
+    best.export(estimator, "", latest, result, is_the_final_export=True)
 
 
 def _check(folder: Path, preset: Preset) -> None:

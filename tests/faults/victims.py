@@ -72,11 +72,16 @@ class Victims:
         match: str | None = None,
         nth: int = 1,
         after: float | None = None,
+        number: int = signal.SIGKILL,
     ) -> Ended:
-        """Runs the job, with further arguments, until the kill or the end, whichever comes first."""
+        """Runs the job, with further arguments, until the kill or the end, whichever comes first.
+
+        `number` is another signal, sent before the step, which the job may survive.
+        """
         assert self._helper.stdin
         assert self._helper.stdout
-        order = {"arguments": [*map(str, arguments)], "at": at, "match": match, "nth": nth, "after": after}
+        order: dict[str, Any] = {"arguments": [*map(str, arguments)], "after": after}
+        order["steps"] = {"at": at, "match": match, "nth": nth, "number": number}
         self._helper.stdin.write(json.dumps(order) + "\n")
         self._helper.stdin.flush()
         answer = json.loads(self._helper.stdout.readline())
@@ -102,7 +107,7 @@ def _run(job: Callable[..., None], arguments: list[str], order: Mapping[str, Any
     if child == 0:
         os.dup2(said_in, 1)
         os.dup2(said_in, 2)
-        _live(job, arguments, _Steps(steps_in, order["at"], order["match"], order["nth"]))
+        _live(job, arguments, _Steps(steps_in, **order["steps"]))
     os.close(steps_in)
     os.close(said_in)
     steps, said = _read_until_dead(child, [steps_out, said_out], order["after"])
@@ -155,10 +160,11 @@ def _live(job: Callable[..., None], arguments: list[str], steps: _Steps) -> None
 
 
 class _Steps:
-    """Writes down each step before it is done, and kills this process before the chosen one."""
+    """Writes down each step before it is done, and sends this process a signal before the chosen one."""
 
-    def __init__(self, out: int, at: int | None, match: str | None, nth: int) -> None:
+    def __init__(self, out: int, at: int | None, match: str | None, nth: int, number: int) -> None:
         self._out, self._at, self._match, self._nth = out, at, re.compile(match) if match else None, nth
+        self._number = number
         self._count = 0
 
     def watch(self) -> None:
@@ -175,10 +181,11 @@ class _Steps:
     def _step(self, what: str) -> None:
         self._count += 1
         os.write(self._out, f"{what}\n".encode())
-        if self._match and self._match.search(what):
+        found = self._match and self._match.search(what)
+        if found:
             self._nth -= 1
-        if self._count == self._at or not self._nth:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self._count == self._at or (found and not self._nth):
+            os.kill(os.getpid(), self._number)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
