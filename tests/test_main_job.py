@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import requests
 from PIL import Image
 
 from tests.local_job import PREDICT, Seamline
@@ -45,6 +47,17 @@ def test_train_again_has_nothing_left_to_do(seamline: Seamline) -> None:
 def test_serve_twice_is_no_error(seamline: Seamline) -> None:
     """The second time it says what runs already."""
     assert "Already running" in seamline.make("serve")
+
+
+def test_two_serves_at_once_are_one_server(seamline: Seamline) -> None:
+    """The second waits for the first and finds its server; both end well, and Prometheus can read its metrics."""
+    seamline.make("stop")
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(seamline.make, ["serve", "serve"]))
+    assert sorted("Already running" in said for said in both) == [False, True]
+    seamline.make("predict", f"IMAGE={seamline.sample()}")
+    url = f"http://127.0.0.1:{seamline.rest_port}/monitoring/prometheus/metrics"
+    assert ":tensorflow:serving:request_count" in requests.get(url, timeout=10).text
 
 
 def test_a_second_export_reaches_the_running_server(seamline: Seamline) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from client.api import PredictClient
 from client.errors import ClientError
@@ -25,12 +28,13 @@ def serve(settings: Settings) -> None:
     latest = store.latest()
     if latest is None:
         raise ServingError(f"{store.folder}: no version is published. `make export` publishes one.")
-    server = process.running(settings.server)
-    if server:
-        console.print(f"Already running, process {server.pid}")
-        version = wait_until_available(server, MODEL_NAME, START_SECONDS)
-    else:
-        server, version = _start(settings, store)
+    with _one_at_a_time(settings):
+        server = process.running(settings.server)
+        if server:
+            console.print(f"Already running, process {server.pid}")
+            version = wait_until_available(server, MODEL_NAME, START_SECONDS)
+        else:
+            server, version = _start(settings, store)
     url = f"http://{server.rest_target}/v1/models/{MODEL_NAME}"
     photo = sample(latest.folder)
     console.print(
@@ -45,6 +49,15 @@ def serve(settings: Settings) -> None:
     )
 
 
+@contextmanager
+def _one_at_a_time(settings: Settings) -> Iterator[None]:
+    """Of two that start at once the second finds the first one's server, rather than lose sight of it."""
+    settings.server.mkdir(parents=True, exist_ok=True)
+    with (settings.server / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _start(settings: Settings, store: ModelStore) -> tuple[process.ServerProcess, int]:
     # Written anew: it names the store by its absolute path, which changes when the project is moved.
     with store.locked(wait=True):
@@ -54,6 +67,7 @@ def _start(settings: Settings, store: ModelStore) -> tuple[process.ServerProcess
         f"--model_config_file={policies.path(store).resolve()}",
         "--model_config_file_poll_wait_seconds=1",
         "--allow_version_labels_for_unavailable_models=true",
+        f"--monitoring_config_file={process.ROOT / 'config' / 'monitoring.config'}",
     )
     server = process.start(flags, log, settings.grpc_port, settings.rest_port)
     process.remember(server, settings.server)

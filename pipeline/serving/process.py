@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,8 @@ from pipeline.errors import ServingError
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
-STOP_SECONDS = 15.0
+STOP_SECONDS = 40.0
+"""A little more than the server gives the requests in flight."""
 LOG_LINES = 15
 STAND_IN = (sys.executable, "-m", "model_server")
 _STATE = "server.json"
@@ -66,13 +67,12 @@ class ServerProcess:
         process = self._process()
         if process is None:
             return
-        try:
-            process.terminate()
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
-        except psutil.NoSuchProcess:
-            pass
+        with suppress(psutil.NoSuchProcess):
+            try:
+                process.terminate()
+                process.wait(STOP_SECONDS)
+            except psutil.TimeoutExpired:
+                process.kill()
         if self.child:
             self.child.wait()
 
