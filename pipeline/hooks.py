@@ -75,9 +75,11 @@ class BestCheckpoint(tf.compat.v1.estimator.Exporter):
 
     @property
     def evaluated(self) -> int:
-        """The last step that was evaluated, 0 where none was."""
-        best = self.current.step if self.current else 0
-        return max(best, int(self._evaluated.read_text())) if self._evaluated.is_file() else best
+        """The last step that was evaluated, 0 where none was, or where what came of it is gone."""
+        if self.current is None:
+            return 0
+        last = int(self._evaluated.read_text()) if self._evaluated.is_file() else 0
+        return max(self.current.step, last)
 
     @property
     def _evaluated(self) -> Path:
