@@ -80,8 +80,6 @@ class RestApplication:
         if not path.lower().startswith("/v1/"):
             return _respond(start_response, 404, b"", [])
         headers = [("Content-Type", "application/json"), *(_CORS if self._cors else [])]
-        if self.draining:
-            headers.append(("Connection", "close"))
         code, body = self._answer(environ, path)
         return _respond(start_response, code, body, headers)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -20,8 +22,11 @@ from model_server.batching import Batcher
 from model_server.errors import StatusError
 from model_server.flags import Flags
 from model_server.lifecycle import Lifecycle
+from model_server.rest_api import RestApplication
+from model_server.rest_server import RestServer
 from model_server.saved_model import Servable
 from model_server.text_config import Batching
+from model_server.versions import Versions
 from tests.model_server.model_server_support import Server, free_port
 
 
@@ -154,3 +159,20 @@ def test_an_ipv6_address_is_an_address(tmp_path: Path) -> None:
                     grpc.channel_ready_future(channel).result(timeout=20)
             finally:
                 server.stop(0).wait(timeout=5)
+
+
+def test_a_request_while_the_server_stops_is_turned_away() -> None:
+    """By 503 and JSON, which clients take for a reason to try again; waitress lets no header of its own be set."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        application = RestApplication(cast(Versions, None), timeout=None)
+        server = RestServer(application, listener, threads=2)
+        application.draining = True
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/v1/models/zoo")
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())) == (503, {"error": "The server is shutting down"})
+        server.drain(5)
