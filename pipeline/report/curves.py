@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def _draw_ne(axes: Axes, scalar: dict[int, float], best_step: int) -> None:
     steps, values = _ordered(scalar)
     axes.plot(steps, values, color=RED, marker="o", markersize=4)
     axes.set(title="NE on the evaluation photos, %")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * max(filter(math.isfinite, values), default=1.0))
     if best_step in scalar:
         best = scalar[best_step]
         axes.plot([best_step], [best], marker="o", markersize=10, markerfacecolor="none", color=RED)
