@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
-import shutil
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +17,7 @@ from pipeline.console import OnProgress
 from pipeline.dataset import coco
 from pipeline.dataset.annotations import CROP, HEADER, Refusal
 from pipeline.dataset.coco import Garment
+from pipeline.dataset.folders import link, new_folder
 from pipeline.errors import DataError
 
 _AS_THEY_ARE = {"JPEG": ".jpg", "PNG": ".png"}
@@ -57,9 +55,7 @@ def convert(
     if not images.is_dir():
         raise DataError(f"{images}: no such folder. --images is where the photos of {annotations} are.")
     garments, refusals = coco.read(annotations, names)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent))
-    try:
+    with new_folder(to) as staging:
         written = _Folder(staging, images.resolve(), margin)
         for done, garment in enumerate(garments, 1):
             try:
@@ -73,10 +69,6 @@ def convert(
         if strict and refusals:
             raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, refusals)))
         written.finish(annotations.stem)
-        staging.chmod(0o755)
-        staging.rename(to)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return Converted(dict(sorted(written.categories.items())), written.cropped, written.guessed, tuple(refusals))
 
 
@@ -140,7 +132,7 @@ class _Folder:
         (self._folder / target).parent.mkdir(parents=True, exist_ok=True)
         if not crop and suffix:
             opened.load()
-            _link(path, self._folder / target)
+            link(path, self._folder / target)
             return target, (0, 0)
         left, top, right, bottom = self._around(garment, width, height) if crop else (0, 0, width, height)
         cut = picture.convert("RGB").crop((left, top, right, bottom))
@@ -162,13 +154,6 @@ class _Folder:
             name = f"{stem}-{count}{suffix}"
         self._taken.add(name.lower())
         return name
-
-
-def _link(path: Path, target: Path) -> None:
-    try:
-        os.link(path, target)
-    except OSError:  # another file system
-        shutil.copyfile(path, target)
 
 
 def _text(value: float) -> str:

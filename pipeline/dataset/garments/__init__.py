@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from pathlib import Path
 
+from pipeline.dataset.folders import link, new_folder
 from pipeline.errors import DataError
 
 ANNOTATIONS = Path(__file__).resolve().parent
@@ -30,30 +30,18 @@ def arrange(photos: Path, folder: Path) -> dict[str, int]:
             f"{photos}: {len(missing)} of {len(wanted)} annotated photos are not there, {missing[0]} for one. "
             f"Expected the photos of github.com/alexeygrigorev/clothing-dataset, under the names that they have there."
         )
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    try:
+    with new_folder(folder) as partial:
         for split, image_ids in rows.items():
             for image_id in image_ids:
                 target = partial / split / image_id
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _link(found[target.name], target)
+                link(found[target.name], target)
             target = partial / split / "Annotations" / f"{split}.csv"
             target.parent.mkdir()
             shutil.copyfile(ANNOTATIONS / target.name, target)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return {split: len(image_ids) for split, image_ids in rows.items()}
 
 
 def _rows(split: str) -> list[str]:
     with (ANNOTATIONS / f"{split}.csv").open(newline="") as file:
         return [row["image_id"] for row in csv.DictReader(file)]
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        # Another file system, or one without links.
-        shutil.copyfile(source, target)
