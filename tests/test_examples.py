@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from model.keypoints import KEYPOINTS
-from tests.local_job import PREDICT, ROOT, Seamline, free_port
+from tests.local_job import PREDICT, ROOT, Seamline
+from tests.ports import free_port
 
 EXAMPLES = ROOT / "examples"
 

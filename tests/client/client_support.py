@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,10 +35,20 @@ class Server:
         return self.grpc if transport == "grpc" else self.rest
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+class Crowd:
+    """Counts how many stay at once; `most` is the largest number so far."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._there = self.most = 0
+
+    def stay(self, seconds: float) -> None:
+        with self._lock:
+            self._there += 1
+            self.most = max(self.most, self._there)
+        time.sleep(seconds)
+        with self._lock:
+            self._there -= 1
 
 
 class FakeGrpc:

@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw
 from client import PredictClient
 from client.errors import ClientError
 from model.signature import DEFAULT, METHOD, MODEL_NAME, OUTPUTS, TAG
-from tests.client.client_support import ROOT, Server, free_port
+from tests.client.client_support import ROOT, Server
+from tests.ports import free_port
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -20,7 +20,8 @@ from client.errors import CannotConnect, ClientError, DeadlineExceeded, InvalidI
 from client.images import Photo
 from client.transport import object_array
 from model.signature import BYTES, DEFAULT, METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, UINT8
-from tests.client.client_support import ROOT, Server, free_port
+from tests.client.client_support import ROOT, Server
+from tests.ports import free_port
 
 TRANSPORTS: tuple[Literal["grpc"], Literal["rest"]] = ("grpc", "rest")
 

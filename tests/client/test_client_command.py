@@ -22,7 +22,8 @@ from client.predict import main
 from client.progress import Progress
 from model.keypoints import KEYPOINTS
 from model.signature import VISIBILITY_NAMES
-from tests.client.client_support import ROOT, FakeGrpc, Server, free_port
+from tests.client.client_support import ROOT, FakeGrpc, Server
+from tests.ports import free_port
 
 Done = subprocess.CompletedProcess[str]
 

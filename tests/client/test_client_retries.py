@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -20,7 +19,7 @@ from client.errors import (
     DeadlineExceeded,
 )
 from client.flows import Outcome
-from tests.client.client_support import IMAGE, FakeGrpc, FakeHttp, as_grpc, as_json, good_outputs
+from tests.client.client_support import IMAGE, Crowd, FakeGrpc, FakeHttp, as_grpc, as_json, good_outputs
 
 
 def test_grpc_tries_again_until_the_server_is_there() -> None:
@@ -46,18 +45,12 @@ def test_rest_tries_again_until_the_server_is_there() -> None:
 
 def test_the_asynchronous_twin_tries_again_too_and_keeps_its_bounds() -> None:
     """The same channel options, the same limit of requests in flight, the same errors."""
-    lock, running, most = threading.Lock(), 0, 0
+    crowd = Crowd()
 
     def reply(_: bytes, context: grpc.ServicerContext) -> bytes:
-        nonlocal running, most
         if len(server.seen) < 3:
             context.abort(grpc.StatusCode.UNAVAILABLE, "starting")
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.01)
-        with lock:
-            running -= 1
+        crowd.stay(0.01)
         return as_grpc(good_outputs())
 
     async def ask() -> None:
@@ -66,7 +59,7 @@ def test_the_asynchronous_twin_tries_again_too_and_keeps_its_bounds() -> None:
             assert len(server.seen) == 3
             found = [outcome async for outcome in client.stream([IMAGE[0]] * 40, parallel=3)]
             assert [outcome.error for outcome in found] == [None] * 40
-            assert 2 <= most <= 3
+            assert 2 <= crowd.most <= 3
             with pytest.raises(DeadlineExceeded):
                 await client.predict(IMAGE, timeout=0.002)
 
@@ -114,16 +107,10 @@ def test_retries_are_bounded_and_end_at_the_deadline(transport: Any) -> None:
 
 def test_a_stream_is_bounded_in_flight_and_in_what_it_takes() -> None:
     """However many photos there are: at most `parallel` requests at once, and few photos ahead of the consumer."""
-    lock, running, most = threading.Lock(), 0, 0
+    crowd = Crowd()
 
     def reply(_: bytes, __: grpc.ServicerContext) -> bytes:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.01)
-        with lock:
-            running -= 1
+        crowd.stay(0.01)
         return as_grpc(good_outputs(2))
 
     taken = 0
@@ -141,7 +128,7 @@ def test_a_stream_is_bounded_in_flight_and_in_what_it_takes() -> None:
             done += 1
             assert taken - done <= 2 * 3 * 2
         assert done == 200
-        assert 2 <= most <= 3
+        assert 2 <= crowd.most <= 3
         half = client.stream(photos(), batch=2, parallel=3)
         next(half)
         half.close()  # type: ignore[attr-defined]

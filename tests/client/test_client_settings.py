@@ -10,7 +10,8 @@ from client import PredictClient
 from client.errors import (
     InvalidInput,
 )
-from tests.client.client_support import FakeGrpc, FakeHttp, free_port, statuses
+from tests.client.client_support import FakeGrpc, FakeHttp, statuses
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("transport", ["grpc", "rest"])

@@ -14,7 +14,8 @@ from client.errors import (
     DeadlineExceeded,
     ServerFailed,
 )
-from tests.client.client_support import IMAGE, FakeGrpc, FakeHttp, free_port, statuses
+from tests.client.client_support import IMAGE, FakeGrpc, FakeHttp, statuses
+from tests.ports import free_port
 
 
 def test_a_server_that_trickles_does_not_outlive_the_deadline() -> None:

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.containers.job import Job, free_port
+from tests.containers.job import Job
+from tests.ports import free_port
 
 
 def test_training_that_was_killed_goes_on(fresh: Job) -> None:

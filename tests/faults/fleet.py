@@ -22,7 +22,8 @@ from pipeline.release import Releases
 from pipeline.serving import process
 from pipeline.serving.server import wait_until_available
 from pipeline.store import ModelStore, Version, write_checksums
-from tests.model_server.model_server_support import free_port, save_half_plus
+from tests.model_server.model_server_support import save_half_plus
+from tests.ports import free_port
 
 
 class Fleet:

@@ -22,7 +22,8 @@ from client import PredictClient, Tls
 from client.errors import CannotConnect, ClientError, InvalidInput, NotFound
 from client.predict import main
 from tests.client.client_support import FakeGrpc, FakeHttp
-from tests.model_server.model_server_support import ROOT, Server, free_port, publish, running, save_half_plus
+from tests.model_server.model_server_support import ROOT, Server, publish, running, save_half_plus
+from tests.ports import free_port
 
 MODEL = "half"
 X = np.zeros(1, np.float32)

@@ -27,7 +27,8 @@ from model_server.rest_server import RestServer
 from model_server.saved_model import Servable
 from model_server.text_config import Batching
 from model_server.versions import Versions
-from tests.model_server.model_server_support import Server, free_port
+from tests.model_server.model_server_support import Server
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("path", ["/v1/models/zoo", "/v1/models/none", "/elsewhere"])

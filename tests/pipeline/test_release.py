@@ -21,7 +21,8 @@ from pipeline.serving import process
 from pipeline.serving.server import wait_until_available
 from pipeline.settings import Settings
 from pipeline.store import ModelStore, write_checksums
-from tests.model_server.model_server_support import free_port, save_half_plus
+from tests.model_server.model_server_support import save_half_plus
+from tests.ports import free_port
 
 
 def publish(store: ModelStore, releases: Releases, offset: float) -> int:
