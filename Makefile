@@ -98,7 +98,7 @@ format: ## Rewrite the code in the project's style.
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
 lock: ## Resolve pyproject.toml anew: requirements.lock, and of it what each image needs (needs uv).
 	$(RESOLVE) --all-extras --upgrade -o requirements.lock
-	$(RESOLVE) -c requirements.lock -o requirements/client.lock
+	$(RESOLVE) --upgrade -o requirements/client.lock
 	$(RESOLVE) -c requirements.lock --extra server -o requirements/server.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline -o requirements/train.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline requirements/gpu.in -o requirements/train-gpu.lock

@@ -131,9 +131,9 @@ def _installed(names: Sequence[str]) -> tuple[int, float]:
 
 
 def _fresh() -> tuple[str, str, str]:
-    """Packages, megabytes and seconds of an install of its own."""
+    """Packages, megabytes and seconds of an install of its own, in a venv without pip, which is none of ours."""
     with tempfile.TemporaryDirectory() as scratch:
-        made = run_python(["-m", "venv", scratch])
+        made = run_python(["-m", "venv", "--without-pip", scratch])
         pip = ["-m", "pip", "--python", f"{scratch}/bin/python", "--disable-pip-version-check"]
         lock = str(ROOT / "requirements/client.lock")
         done = run_python([*pip, "install", "--quiet", "--require-hashes", "--requirement", lock])

@@ -25,9 +25,11 @@ from model.signature import UINT8
 from pipeline.golden import Golden, difference
 
 CALLERS = 16
-EVERY, QUICK_EVERY = 3.0, 1.2
+EVERY, QUICK_EVERY = 5.0, 1.2
 """Seconds between two versions."""
-ROUNDS, SECONDS, QUICK_SECONDS = 2, 10.0, 2.0
+ROUNDS, SECONDS, QUICK_SECONDS = 2, 60.0, 2.0
+SETTLED = 2
+"""Swaps after which the server has all that it will need: two versions at once, and the threads of all callers."""
 SETTLE_SECONDS = 1.0
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 CASES: dict[str, tuple[bool, tuple[str, ...]]] = {
@@ -88,15 +90,16 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     rows = []
     for name, case in cases.items():
         latency = [Series(name, tuple(values)) for values in (case.p50, case.p99, case.worst)]
-        first, last = (sum(memory[at] for memory in case.memory) / len(case.memory) for at in (0, -1))
+        settled = sum(memory[min(SETTLED, len(memory) - 1)] for memory in case.memory) / len(case.memory)
+        last = sum(memory[-1] for memory in case.memory) / len(case.memory)
         rows.append(
             [name, str(case.answers), str(case.swaps), str(len(case.failures))]
             + [f"{each.median:.0f}" for each in latency]
-            + [latency[2].spread, f"{first:.0f}", f"{last:.0f}"]
+            + [latency[2].spread, f"{settled:.0f}", f"{last:.0f}", f"{last / settled:.2f}"]
         )
     header = ["case", "answers", "swaps", "failed or wrong", "p50 ms", "p99 ms", "slowest ms", "rounds"]
     title = f"{CALLERS} callers, a new version every {every:g} s"
-    report.table(title, [*header, "MB before the first swap", "MB at the end"], rows)
+    report.table(title, [*header, f"MB after {SETTLED} swaps", "at the end", "of it"], rows)
     panels = [
         Bars(
             "The slowest answer: less is better", "milliseconds", [Series(n, tuple(c.worst)) for n, c in cases.items()]

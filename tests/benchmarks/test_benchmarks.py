@@ -29,6 +29,7 @@ CASES = {
     "client": ["our client needs", "predict.py --help", "ours, gRPC uint8", "usual way, REST float JSON"],
     "scale": ["32", "list them, ms", "a server that nobody asks, % of a core"],
     "swap": ["warm-up", "no warm-up requests", "--enable_model_warmup=false"],
+    "choices": ["photos"],
 }
 
 
@@ -55,7 +56,13 @@ def runs(
     `serving` measures the server that runs already; `batching` starts its own.
     """
     targets = ["--target", f"127.0.0.1:{seamline.grpc_port}", "--rest-target", f"127.0.0.1:{seamline.rest_port}"]
-    extra = {"training": ["--preset", "tiny"], "serving": targets}
+    drawn = str(seamline.home / "data/drawn/drawn-40")
+    learnt = str(tmp_path_factory.mktemp("learnt"))
+    extra = {
+        "training": ["--preset", "tiny"],
+        "serving": targets,
+        "choices": ["--data", drawn, "--test", drawn, "--runs", learnt, "--only", "photos"],
+    }
     items = [item for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
     names = [item.callspec.params["name"] for item in items if item.function is test_a_benchmark_leaves_tables]
     with ThreadPoolExecutor(2) as pool:
