@@ -72,9 +72,17 @@ def terms(xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> dict[str, tuple[tf.Ten
 
 def metric_ops(xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> dict[str, Any]:
     """`eval_metric_ops` of an EstimatorSpec."""
-    ops = {name: tf.compat.v1.metrics.mean(*term) for name, term in terms(xy, v, labels).items()}
+    found = terms(xy, v, labels)
+    mean = tf.compat.v1.metrics.mean
+    ops = {name: mean(*term) for name, term in found.items()}
     recalls = [ops[f"recall/{name}"] for name in VISIBILITY_NAMES]
-    ops[BALANCED_RECALL] = (tf.add_n([r[0] for r in recalls]) / len(recalls), tf.group([r[1] for r in recalls]))
+    # Classes that occur: the mean of nothing is 0 here, and none of the classes' recalls.
+    shares = [mean(found[f"recall/{name}"][1]) for name in VISIBILITY_NAMES]
+    count = tf.add_n([tf.cast(share[0] > 0, tf.float32) for share in shares])
+    ops[BALANCED_RECALL] = (
+        tf.math.divide_no_nan(tf.add_n([recall[0] for recall in recalls]), count),
+        tf.group([each[1] for each in (*recalls, *shares)]),
+    )
     return ops
 
 

@@ -145,9 +145,17 @@ class Releases:
                     raise ServingError(f"{self.target}: {what} within {WAIT_SECONDS:.0f} s; last heard: {heard}")
                 time.sleep(_POLL_SECONDS)
 
-    def _history(self, label: str) -> list[int]:
+    def _histories(self) -> dict[str, list[int]]:
+        """Where each label was, oldest first. Raises ServingError when the file was edited into something else."""
         file = self._store.base / _HISTORY
-        return list(json.loads(file.read_text()).get(label, [])) if file.is_file() else []
+        if not file.is_file():
+            return {}
+        try:
+            return {
+                label: [int(number) for number in numbers] for label, numbers in json.loads(file.read_text()).items()
+            }
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ServingError(f"{file}: cannot be read: {error}. Delete it to forget where labels were.") from error
 
     def _remember(self, label: str, number: int) -> None:
         """Before the label moves, so that a crash cannot lose where it was."""
@@ -160,13 +168,12 @@ class Releases:
 
     def _reached(self, label: str, current: int | None) -> list[int]:
         """Where the label was, up to where it is now: behind that stand promotes that did not get through."""
-        history = self._history(label)
+        history = self._histories().get(label, [])
         return history[: len(history) - history[::-1].index(current)] if current in history else history
 
     def _write_history(self, label: str, history: list[int]) -> None:
-        file = self._store.base / _HISTORY
-        everything = json.loads(file.read_text()) if file.is_file() else {}
-        write_atomically(file, json.dumps({**everything, label: history}, indent=1))
+        everything = {**self._histories(), label: history}
+        write_atomically(self._store.base / _HISTORY, json.dumps(everything, indent=1))
 
 
 def _loaded(client: PredictClient, number: int) -> str | None:

@@ -50,11 +50,11 @@ class ModelStore:
         self._last = base / ".last_version"
 
     def versions(self) -> list[Version]:
-        """Published versions, oldest first. Anything whose name is not a number is not one."""
+        """Published versions, oldest first. A file, or a folder whose name is not a number, is not one."""
         if not self.folder.is_dir():
             return []
-        numbers = sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
-        return [Version(number, self.folder / str(number)) for number in numbers]
+        numbered = [path for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+        return sorted((Version(int(path.name), path) for path in numbered), key=lambda version: version.number)
 
     def latest(self) -> Version | None:
         versions = self.versions()
@@ -150,7 +150,13 @@ class ModelStore:
             raise StoreError(f"{self.base}: the store cannot be changed: {error}{hint}") from error
 
     def _next(self) -> int:
-        given = int(self._last.read_text()) if self._last.is_file() else 0
+        text = self._last.read_text(errors="replace").strip() if self._last.is_file() else "0"
+        if not text.isdecimal():
+            raise StoreError(
+                f"{self._last}: holds {text[:20]!r}, expected the highest version number that was ever given. "
+                f"Write that into it, or delete it to count on from the newest version in {self.folder}."
+            )
+        given = int(text)
         latest = self.latest()
         return max(given, latest.number if latest else 0) + 1
 

@@ -24,7 +24,6 @@ from pipeline.export import Candidate
 from pipeline.golden import TOLERANCE, Golden, difference, replay
 from pipeline.serving import container, process
 from pipeline.serving.server import Server, wait_until_available
-from pipeline.settings import Settings
 from pipeline.store import Version, verify_checksums
 
 LOAD_SECONDS = 120.0
@@ -40,9 +39,17 @@ class Proof:
     how: str
 
 
-def validate(candidate: Candidate, published: Version | None, dataset: Dataset, *, force: bool = False) -> list[Proof]:
+def validate(
+    candidate: Candidate,
+    published: Version | None,
+    dataset: Dataset,
+    *,
+    serving_image: str | None = None,
+    force: bool = False,
+) -> list[Proof]:
     """Checks a candidate, against the version published before too, and returns what was proven.
 
+    The server that must answer rightly is one of `serving_image`, or else a process of this machine.
     Raises ChecksumError, ContractError, ScoreError, ParityError or ServingError for what is not as it must be; with
     `force` a worse score is let through.
     """
@@ -55,7 +62,7 @@ def validate(candidate: Candidate, published: Version | None, dataset: Dataset, 
     how = f"Estimator.predict's through every signature, differences at most {largest:.1g} (allowed {TOLERANCE:g})"
     proofs.append(Proof("answers", how))
     proofs.append(_compare(evaluate(folder, dataset)[NE], published, dataset, force=force))
-    with _server(folder.parent) as server:
+    with _server(folder.parent, serving_image) as server:
         wait_until_available(server, MODEL_NAME, LOAD_SECONDS, version=int(folder.name))
         proofs.append(Proof("server", "a server loaded it, warm-up requests included"))
         for transport, target in (("grpc", server.grpc_target), ("rest", server.rest_target)):
@@ -76,9 +83,8 @@ def show(proofs: list[Proof]) -> None:
     console.print(table)
 
 
-def _server(base: Path) -> AbstractContextManager[Server]:
-    """A throw-away server of the candidate below `base`: the serving image where there is one, or a process."""
-    image = Settings.from_environment().serving_image
+def _server(base: Path, image: str | None) -> AbstractContextManager[Server]:
+    """A throw-away server of the candidate below `base`."""
     if image:
         return container.throw_away(image, base, MODEL_NAME)
     return process.throw_away(base, MODEL_NAME, base / "server.log")

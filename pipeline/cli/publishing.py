@@ -9,6 +9,7 @@ import typer
 from pipeline.cli.shared import app, latest_checkpoint, store_and_releases
 from pipeline.console import console
 from pipeline.errors import ServingError
+from pipeline.settings import Settings
 from pipeline.store import ModelStore
 
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
@@ -30,7 +31,13 @@ def export(
     with store.stage() as staging:
         console.print(f"Exporting step {checkpoint.step} of {run.folder}")
         candidate = export_stage(checkpoint, run.preset, run.dataset, staging)
-        proofs = validate(candidate, store.latest(), run.dataset, force=force)
+        proofs = validate(
+            candidate,
+            store.latest(),
+            run.dataset,
+            serving_image=Settings.from_environment().serving_image,
+            force=force,
+        )
         show_proofs(proofs)
         if dry_run:
             console.print("Not published, as asked.")

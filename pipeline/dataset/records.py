@@ -17,12 +17,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import tensorflow as tf
 
-from model.keypoints import CATEGORIES, KEYPOINTS
+from model.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
 from pipeline.console import OnProgress
 from pipeline.dataset.annotations import CROP, Annotation, Refusal, Source, find_sources, read
 from pipeline.dataset.checks import Photo, check_all, refuse_unlearnable
@@ -45,6 +45,8 @@ class Dataset:
     """Changes when the source folder does; cheap to compute."""
     categories: dict[str, dict[str, int]]
     refusals: tuple[Refusal, ...]
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of each shard, by its name: one that is cut short between two records reads like a whole one."""
 
     def count(self, split: str) -> int:
         return sum(self.categories[split].values())
@@ -85,6 +87,9 @@ def load(folder: Path) -> Dataset:
         for split in dataset.categories:
             if len(dataset.shards(split)) != SHARDS:
                 raise ValueError(f"{SHARDS} shards of {split} are expected, {len(dataset.shards(split))} are there")
+        for name, size in dataset.sizes.items():
+            if (folder / name).stat().st_size != size:
+                raise ValueError(f"{name} has {(folder / name).stat().st_size} bytes, {size} were written")
         return dataset
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
@@ -112,7 +117,7 @@ def split_of(image_id: str) -> str:
 
 
 def _stamp(sources: list[Source]) -> str:
-    digest = hashlib.sha256(f"{FORMAT} {SHARDS} {EVAL_PERCENT}".encode())
+    digest = hashlib.sha256(f"{FORMAT} {SHARDS} {EVAL_PERCENT} {CATEGORY_KEYPOINTS}".encode())
     for source in sources:
         for path in source.csvs:
             digest.update(f"{source.split} {path.name} ".encode() + path.read_bytes())
@@ -162,7 +167,8 @@ def _write(sources: list[Source], folder: Path, stamp: str, on_progress: OnProgr
                     f"{sources[0].folder}: no photo for {split} in {len(rows)} rows; add photos or mend these.{reasons}"
                 )
         refuse_unlearnable(sources[0].folder, annotations, categories, refusals)
-        dataset = Dataset(folder, digest.hexdigest(), stamp, categories, tuple(refusals))
+        sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
+        dataset = Dataset(folder, digest.hexdigest(), stamp, categories, tuple(refusals), sizes)
         raw = asdict(dataset)
         del raw["folder"]
         (partial / "dataset.json").write_text(json.dumps(raw, indent=1))

@@ -87,8 +87,12 @@ def _predict(compose: Compose, arguments: list[str]) -> int:
 
 
 def _serve(compose: Compose, _: list[str]) -> int:
-    if compose.call("run", "--rm", "-T", "--entrypoint", "test", "serve", "-f", CONFIG, quiet=True):
+    look = ("run", "--rm", "-T", "--entrypoint", "sh", "serve", "-c", f"test -f {CONFIG} && echo there || echo absent")
+    found = compose.ask(*look)
+    if found == "absent":
         return _fail("No version is published. `make export` publishes one.")
+    if not found:
+        return _fail(f"The serving image cannot be run: {compose.complaint(*look) or 'it said nothing'}")
     before = _running(compose)
     complaint = compose.complaint("up", "--detach", "--wait", "serve")
     container = _running(compose)

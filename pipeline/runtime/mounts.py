@@ -34,17 +34,19 @@ def mount_data(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def mount_photos(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The same for photos, which the client then calls by their names alone."""
-    mounts: list[str] = []
+    """The same for photos, which the client then calls by their names alone; a number before a name that is taken."""
+    names: dict[Path, str] = {}
     rewritten: list[str] = []
     for value in arguments:
         path = Path(value).expanduser()
         if value.startswith("-") or not path.exists():
             rewritten.append(value)
             continue
-        mounts += _mount(path.resolve(), f"{PHOTOS}/{path.resolve().name}")
-        rewritten.append(path.resolve().name)
-    return mounts, rewritten
+        path = path.resolve()
+        if path not in names:
+            names[path] = f"{len(names) + 1}/{path.name}" if path.name in names.values() else path.name
+        rewritten.append(names[path])
+    return [option for path, name in names.items() for option in _mount(path, f"{PHOTOS}/{name}")], rewritten
 
 
 def _split(argument: str) -> list[str]:

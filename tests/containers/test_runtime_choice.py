@@ -34,7 +34,15 @@ class Machine:
         self._folder = folder
         self.home = folder / "home"
 
-    def has(self, *, info: object = INFO, images: str = "", pull: str = NO_SUCH_HOST, compose: str = "2.26.1") -> None:
+    def has(
+        self,
+        *,
+        info: object = INFO,
+        images: str = "",
+        pull: str = NO_SUCH_HOST,
+        compose: str = "2.26.1",
+        run: str = "echo absent",
+    ) -> None:
         docker = self._folder / "docker"
         docker.write_text(
             f"""#!/bin/bash
@@ -48,7 +56,7 @@ class Machine:
               pull*) {pull} ;;
               *"config --format json") echo '{json.dumps(CONFIG)}' ;;
               *build*) exit 0 ;;
-              *" run "*) exit 1 ;;
+              *" run "*) {run} ;;
             esac"""
         )
         docker.chmod(0o755)
@@ -144,6 +152,14 @@ def test_arm_machines_get_the_stand_in(machine: Machine) -> None:
     assert "pull" not in machine.asked
 
 
+def test_a_serving_image_that_does_not_run_is_not_taken_for_an_empty_store(machine: Machine) -> None:
+    """What Docker said is told, and not that nothing is published."""
+    machine.has(images="python:slim tensorflow/serving:2.15.1", run='echo "exec format error" >&2; exit 1')
+    said = machine.launch("docker", "serve", code=6)
+    assert "The serving image cannot be run: exec format error" in said
+    assert "No version" not in said
+
+
 def test_a_gpu_is_used_where_the_engine_reaches_one(machine: Machine) -> None:
     """By the NVIDIA runtime or a CDI device; the GPU file is added, and the line says so."""
     machine.has(info={**INFO, "Runtimes": {"nvidia": {}}}, images="python:slim")
@@ -178,3 +194,14 @@ def test_a_folder_of_photos_becomes_a_read_only_mount(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     with pytest.raises(ValueError, match="chmod -R o"):
         mounts.mount_data(["--data", str(tmp_path)])
+
+
+def test_photos_of_one_name_get_places_of_their_own(tmp_path: Path) -> None:
+    """From two folders, and one of them twice; options and what is no file are passed on."""
+    first, second = (tmp_path / name / "photo.jpg" for name in ("a", "b"))
+    for path in (first, second):
+        path.parent.mkdir()
+        path.touch()
+    given, rewritten = mounts.mount_photos(["--json", str(first), str(second), str(first), "*.jpg"])
+    assert given == ["--volume", f"{first}:/photos/photo.jpg:ro", "--volume", f"{second}:/photos/2/photo.jpg:ro"]
+    assert rewritten == ["--json", "photo.jpg", "2/photo.jpg", "photo.jpg", "*.jpg"]

@@ -143,6 +143,15 @@ def test_a_phones_photo_with_a_second_picture_is_a_jpeg(photos: Path, tmp_path: 
     assert tuple(tf.io.decode_jpeg(file.read_bytes()).shape[:2]) == size[::-1]
 
 
+def test_a_shard_that_is_cut_between_two_records_is_named(photos: Path, tmp_path: Path) -> None:
+    """TensorFlow reads it as a whole one with fewer records."""
+    shard = Path(prepare(photos, tmp_path).shards("train")[1])
+    first = next(iter(tf.data.TFRecordDataset(str(shard)))).numpy()
+    shard.write_bytes(shard.read_bytes()[: len(first) + 16])
+    with pytest.raises(DataError, match=rf"{shard.name} has .* bytes, .* were written.*Delete"):
+        prepare(photos, tmp_path)
+
+
 def test_nothing_is_left_behind_when_no_photo_can_be_used(tmp_path: Path) -> None:
     """The error says how many rows there were; no half-written data set remains."""
     (tmp_path / "photos" / "Annotations").mkdir(parents=True)

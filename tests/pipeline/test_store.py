@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ChecksumError, ExportError
+from pipeline.errors import ChecksumError, ExportError, StoreError
 from pipeline.store import CHECKSUMS, ModelStore, verify_checksums, write_checksums
 
 
@@ -53,7 +53,17 @@ def test_other_names_are_not_versions(tmp_path: Path) -> None:
     publish(store)
     for name in ("tmp", "3.partial", "-4", "5x"):
         (tmp_path / "m" / name).mkdir()
+    (tmp_path / "m" / "7").touch()
     assert [version.number for version in store.versions()] == [1]
+
+
+def test_a_spoilt_note_of_the_last_number_is_named(tmp_path: Path) -> None:
+    """Nothing is published under a number that was guessed."""
+    store = ModelStore(tmp_path, "m")
+    (tmp_path / ".last_version").write_text("two")
+    with store.stage() as staging, pytest.raises(StoreError, match=r"last_version: holds 'two'.*delete it"):
+        store.publish(candidate(staging))
+    assert store.versions() == []
 
 
 @pytest.mark.parametrize("spoil", ["flip", "remove", "add", "no sums"])
