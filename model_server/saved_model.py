@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session
@@ -122,14 +123,7 @@ def _array(result: Any) -> Array:
 
 
 def _read_meta_graph(path: Path, tags: frozenset[str]) -> meta_graph_pb2.MetaGraphDef:
-    file = path / "saved_model.pb"
-    saved_model = saved_model_pb2.SavedModel()
-    try:
-        saved_model.ParseFromString(file.read_bytes())
-    except FileNotFoundError as error:
-        raise not_found(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}") from error
-    except DecodeError as error:
-        raise StatusError(grpc.StatusCode.DATA_LOSS, f"Can't parse {file} as binary proto") from error
+    saved_model = _read_saved_model(path)
     for meta_graph in saved_model.meta_graphs:
         if frozenset(meta_graph.meta_info_def.tags) == tags:
             return meta_graph
@@ -139,6 +133,22 @@ def _read_meta_graph(path: Path, tags: frozenset[str]) -> meta_graph_pb2.MetaGra
         f"Could not find meta graph def matching supplied tags: {{ {wanted} }}. {path} has {{ {found} }}. "
         "To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
     )
+
+
+def _read_saved_model(path: Path) -> saved_model_pb2.SavedModel:
+    binary, text = path / "saved_model.pb", path / "saved_model.pbtxt"
+    saved_model = saved_model_pb2.SavedModel()
+    try:
+        if text.is_file() and not binary.is_file():
+            return text_format.Parse(text.read_text(), saved_model)
+        saved_model.ParseFromString(binary.read_bytes())
+    except FileNotFoundError as error:
+        raise not_found(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}") from error
+    except DecodeError as error:
+        raise StatusError(grpc.StatusCode.DATA_LOSS, f"Can't parse {binary} as binary proto") from error
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise StatusError(grpc.StatusCode.DATA_LOSS, f"Can't parse {text} as text proto") from error
+    return saved_model
 
 
 def _assets(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[tuple[str, str]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2
+from google.protobuf import text_format
+from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 
 from model_server.errors import StatusError
 from model_server.saved_model import SavedModel
@@ -69,6 +71,22 @@ def test_no_model_and_no_protobuf(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"\xff" * 100)
     with pytest.raises(StatusError) as broken:
         load(tmp_path)
+    assert broken.value.code is grpc.StatusCode.DATA_LOSS
+
+
+def test_a_graph_as_text(saved: Saved, tmp_path: Path) -> None:
+    """saved_model.pbtxt is read where there is no saved_model.pb; one that is no text proto is DATA_LOSS."""
+    folder = Path(shutil.copytree(saved.half[1], tmp_path / "1"))
+    graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (folder / "saved_model.pb").unlink()
+    (folder / "saved_model.pbtxt").write_text(text_format.MessageToString(graph))
+    model = load(folder)
+    (y,) = model.run("serving_default", {"x": np.array([4], np.float32)}, ["y"], None)
+    assert y.tolist() == [3]
+    model.close()
+    (folder / "saved_model.pbtxt").write_text("meta_graphs {")
+    with pytest.raises(StatusError) as broken:
+        load(folder)
     assert broken.value.code is grpc.StatusCode.DATA_LOSS
 
 
