@@ -66,6 +66,7 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "OUT_OF_RANGE": (InvalidInput, "the server refused the request"),
     "NOT_FOUND": (NotFound, "the server has no such model, version, label or signature"),
     "UNAVAILABLE": (CannotConnect, "no connection (is the server running there, is the port right?)"),
+    "CANCELLED": (CannotConnect, "the call was cut off (is the server, or a proxy before it, stopping?)"),
     "DEADLINE_EXCEEDED": (DeadlineExceeded, "no answer in time (a longer timeout, or a server with less to do)"),
     "RESOURCE_EXHAUSTED": (ServerBusy, "the server is busy (fewer requests in parallel, or try again later)"),
     "UNAUTHENTICATED": (AccessDenied, "access denied (is the token right?)"),

@@ -155,13 +155,14 @@ def _code_name(number: int) -> str:
 
 
 def options(connection: Connection) -> list[tuple[str, Any]]:
-    """Channel options: answers of any size, keepalive, and UNAVAILABLE tried again with backoff inside the deadline."""
+    """Channel options: answers of any size, keepalive, and lost calls tried again with backoff inside the deadline."""
     retry = {
         "maxAttempts": connection.retries + 1,
         "initialBackoff": "0.1s",
         "maxBackoff": "2s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        # CANCELLED is how a server that is stopping ends a call that it has not begun with.
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
     method: dict[str, Any] = {"name": [{"service": PREDICTION}, {"service": MODEL}]}
     if connection.retries:

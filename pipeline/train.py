@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import random
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ from pipeline.hooks import (
     stop_on_signal,
 )
 from pipeline.overlays import Overlays
-from pipeline.weights import load
+from pipeline.weights import Weights, as_checkpoint, load
 
 v1 = tf.compat.v1
 
@@ -79,17 +80,18 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
     best = BestCheckpoint(folder, preset.patience)
     # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
     random.seed(preset.seed)
+    initial = load(preset.init) if preset.init and not start else None
     estimator = estimators.build(
         folder,
         preset.model,
         seed=preset.seed,
         checkpoint_every=preset.evaluate_every,
-        initial=load(preset.init) if preset.init and not start else None,
+        initial=initial,
         gpus=preset.gpus,
     )
     if start > best.evaluated:
         _check(folder, preset)
-        _evaluate_last(estimator, dataset, best, stop)
+        _evaluate(estimator, estimator.latest_checkpoint(), dataset, best, stop)
     if start >= preset.steps:
         console.print(f"Nothing left to do: {folder} is at step {start} of {preset.steps}")
     elif best.out_of_patience:
@@ -99,8 +101,9 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
         if start:
             _check(folder, preset)
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
-        elif preset.init:
+        elif initial is not None:
             console.print(f"Starting from the weights {preset.init}")
+            _evaluate_first(estimator, initial, preset, dataset, best, stop)
         with progress("Training") as on_progress, _ending_early(best, preset):
             v1.estimator.train_and_evaluate(
                 estimator,
@@ -134,11 +137,23 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
     return best.current
 
 
-def _evaluate_last(estimator: Any, dataset: Dataset, best: BestCheckpoint, stop: Stop) -> None:
-    """A run that was ended between a checkpoint and its evaluation might lose its best weights: Estimator goes on."""
-    latest = estimator.latest_checkpoint()
-    result = estimator.evaluate(eval_input_fn(dataset), hooks=[StopBeforeEvaluation(stop)], checkpoint_path=latest)
-    best.export(estimator, "", latest, result, is_the_final_export=True)
+def _evaluate_first(
+    estimator: Any, initial: Weights, preset: Preset, dataset: Dataset, best: BestCheckpoint, stop: Stop
+) -> None:
+    """On few photos a run may make nothing better of the weights that it begins with: then they are its best.
+
+    Weights of a backbone alone answer nothing yet, and those of another network are refused when training begins.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        prefix = as_checkpoint(initial, Path(scratch))
+        if not checkpoints.problem(prefix, preset.model):
+            _evaluate(estimator, prefix, dataset, best, stop)
+
+
+def _evaluate(estimator: Any, prefix: str, dataset: Dataset, best: BestCheckpoint, stop: Stop) -> None:
+    """Of a checkpoint that Estimator itself passes over: the first, or the last of a run that was ended before this."""
+    result = estimator.evaluate(eval_input_fn(dataset), hooks=[StopBeforeEvaluation(stop)], checkpoint_path=prefix)
+    best.export(estimator, "", prefix, result, is_the_final_export=True)
 
 
 def _check(folder: Path, preset: Preset) -> None:

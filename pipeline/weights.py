@@ -14,12 +14,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from model.network import BACKBONE_SCOPE
+from pipeline.checkpoints import AVERAGE
 from pipeline.config import STARTER
 from pipeline.errors import TrainingError
 from pipeline.hooks import Checkpoint
 
 STARTER_FILE = Path(__file__).resolve().parent.parent / "model" / "starter" / "weights.npz"
-_AVERAGE = "/ExponentialMovingAverage"
 
 Weights = dict[str, NDArray[np.float32]]
 """By the name that the variable has in the training graph."""
@@ -55,11 +55,25 @@ def _load_backbone(path: Path) -> Weights:
     return weights
 
 
+def as_checkpoint(weights: Weights, folder: Path) -> str:
+    """Writes what an evaluation restores, averages and the step, which is 0. Returns the checkpoint's prefix."""
+    prefix = str(folder / "model.ckpt-0")
+    tensors = {f"{name}{AVERAGE}": array for name, array in weights.items()}
+    tensors[tf.compat.v1.GraphKeys.GLOBAL_STEP] = np.array(0, np.int64)
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=[*tensors],
+        shape_and_slices=[""] * len(tensors),
+        tensors=[tf.constant(tensor) for tensor in tensors.values()],
+    )
+    return prefix
+
+
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Writes the averaged weights, those that are served. About two bytes a parameter."""
     reader = tf.train.load_checkpoint(checkpoint.prefix)
-    averages = [name for name in reader.get_variable_to_shape_map() if name.endswith(_AVERAGE)]
-    arrays = {name[: -len(_AVERAGE)]: reader.get_tensor(name).astype(np.float16) for name in sorted(averages)}
+    averages = [name for name in reader.get_variable_to_shape_map() if name.endswith(AVERAGE)]
+    arrays = {name[: -len(AVERAGE)]: reader.get_tensor(name).astype(np.float16) for name in sorted(averages)}
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("wb") as file:
         np.savez(file, **arrays)

@@ -40,6 +40,7 @@ from tests.client.client_support import IMAGE, FakeGrpc, FakeHttp, as_grpc, as_j
         ("UNAUTHENTICATED", 401, AccessDenied),
         ("PERMISSION_DENIED", 403, AccessDenied),
         ("UNAVAILABLE", 503, CannotConnect),
+        ("CANCELLED", 499, CannotConnect),
         ("DEADLINE_EXCEEDED", 504, DeadlineExceeded),
         ("INTERNAL", 500, ServerFailed),
         ("ABORTED", 409, ServerFailed),

@@ -22,12 +22,13 @@ from client.flows import Outcome
 from tests.client.client_support import IMAGE, Crowd, FakeGrpc, FakeHttp, as_grpc, as_json, good_outputs
 
 
-def test_grpc_tries_again_until_the_server_is_there() -> None:
-    """UNAVAILABLE twice, then an answer; with a float image, which is larger than gRPC's default retry buffer."""
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_grpc_tries_again_until_the_server_is_there(code: grpc.StatusCode) -> None:
+    """Not there, or stopping, twice, then an answer; with a float image, larger than gRPC's default retry buffer."""
 
     def reply(_: bytes, context: grpc.ServicerContext) -> bytes:
         if len(server.seen) < 3:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "starting")
+            context.abort(code, "starting")
         return as_grpc(good_outputs())
 
     with FakeGrpc(reply) as server, PredictClient(server.target, retries=2) as client:

@@ -51,13 +51,26 @@ def archive(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) ->
 def test_a_run_starts_from_weights(dataset: Dataset, archive: Path, tmp_path: Path) -> None:
     """With a learning rate of nothing all that training changes is still what the file says; a second run differs."""
     weights = load(str(archive))
-    started = tf.train.load_checkpoint(train(dataset, steps(1, rate=0.0, init=str(archive)), tmp_path / "run").prefix)
-    other = tf.train.load_checkpoint(train(dataset, steps(1, rate=0.0), tmp_path / "other").prefix)
+    train(dataset, steps(1, rate=0.0, init=str(archive)), tmp_path / "run")
+    train(dataset, steps(1, rate=0.0), tmp_path / "other")
+    started, other = (tf.train.load_checkpoint(str(tmp_path / name)) for name in ("run", "other"))
     kernels = [name for name in weights if name.endswith("kernel")]
     assert len(kernels) > 10
     for name in kernels:
         np.testing.assert_array_equal(started.get_tensor(name), weights[name])
         assert not np.array_equal(other.get_tensor(name), weights[name])
+
+
+def test_a_run_is_never_worse_than_what_it_starts_from(
+    dataset: Dataset, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """A learning rate that ruins all: the best checkpoint is that of step 0, and scores as before."""
+    save(checkpoint, tmp_path / "weights.npz")
+    best = train(dataset, steps(1, rate=1e3, init=str(tmp_path / "weights.npz")), tmp_path / "run")
+    assert best.step == 0
+    assert best.ne == pytest.approx(checkpoint.ne, abs=0.5)  # half precision
+    save(best, tmp_path / "again.npz")
+    np.testing.assert_equal(load(str(tmp_path / "again.npz")), load(str(tmp_path / "weights.npz")))
 
 
 def test_half_precision_is_enough(archive: Path, checkpoint: Checkpoint) -> None:
