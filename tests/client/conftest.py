@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,3 +100,18 @@ def photo(picture: Image.Image, tmp_path: Path) -> Path:
     path = tmp_path / "photo.jpg"
     picture.save(path, quality=92)
     return path
+
+
+@pytest.fixture
+def predict(server: Server, tmp_path: Path) -> Any:
+    """Run the command from an empty folder with the server's ports in the environment."""
+    ports = {"SEAMLINE_GRPC_PORT": server.grpc.split(":")[1], "SEAMLINE_REST_PORT": server.rest.split(":")[1]}
+
+    def run(*arguments: Any, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "client" / "predict.py"), *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, **ports}, input=stdin, capture_output=True, timeout=60
+        )
+        return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run

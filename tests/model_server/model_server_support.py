@@ -283,3 +283,12 @@ def running(kind: str, directory: Path, **flags: Any) -> Iterator[Server]:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def refused(server: Server, service: str, method: str, request: Any) -> tuple[grpc.StatusCode, str]:
+    """Code and text of a call that must fail."""
+    try:
+        server.call(service, method, request)
+    except grpc.RpcError as error:
+        return error.code(), error.details()
+    raise AssertionError(f"{method} was answered")
