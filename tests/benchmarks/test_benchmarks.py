@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from benchmarks.data import on
 from benchmarks.measure import core_counts
 from benchmarks.page import markdown
 from tests.local_job import Seamline
+from tests.untraced import untraced
 
 ROOT = Path(__file__).resolve().parents[2]
 CORES = on(core_counts()[-1])
@@ -37,7 +37,7 @@ def run(home: Path, *arguments: str, code: int = 0) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments],
         cwd=ROOT,
-        env={**os.environ, "SEAMLINE_HOME": str(home)},
+        env={**untraced(), "SEAMLINE_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=200,

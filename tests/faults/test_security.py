@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from client.predict import main
 from tests.client.client_support import FakeGrpc, FakeHttp
 from tests.model_server.model_server_support import ROOT, Server, publish, running, save_half_plus
 from tests.ports import free_port
+from tests.untraced import untraced
 
 MODEL = "half"
 X = np.zeros(1, np.float32)
@@ -204,7 +204,7 @@ def watched(saved: Path, tmp_path: Path) -> Iterator[Server]:
     command += [f"--model_name={MODEL}", f"--model_base_path={tmp_path / MODEL}"]
     log = tmp_path / "log"
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=ROOT, env=dict(os.environ))
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=ROOT, env=untraced())
     server = Server("model_server", process, grpc_port, rest_port, log, "")
     try:
         server.wait_available(MODEL)

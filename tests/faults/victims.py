@@ -27,6 +27,8 @@ from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import Any
 
+from tests.untraced import untraced
+
 ROOT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 120.0
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -51,7 +53,7 @@ class Victims:
         self._helper = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={**untraced(), "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
