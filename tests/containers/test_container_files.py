@@ -23,8 +23,12 @@ def pins(lock: Path) -> set[str]:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.stem))
 def test_every_pin_of_an_image_is_a_pin_of_the_project(lock: Path) -> None:
-    """What runs in a container is what was tested in the virtual environment; NVIDIA's libraries come on top."""
-    own = {pin for pin in pins(lock) if not pin.startswith("nvidia-")}
+    """What runs in a container is what was tested in the virtual environment; NVIDIA's libraries come on top.
+
+    The client's has the newest NumPy and protobuf, which TensorFlow does not allow: its tests are those in containers.
+    """
+    others = ("numpy==", "protobuf==") if lock.stem == "client" else ("nvidia-",)
+    own = {pin for pin in pins(lock) if not pin.startswith(others)}
     assert len(own) > 5
     assert own <= pins(ROOT / "requirements.lock")
 

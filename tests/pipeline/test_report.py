@@ -107,10 +107,10 @@ def test_curves_are_read_from_a_file_that_was_cut_short(tiny_run: TinyRun, tmp_p
 
 
 def test_a_damaged_evaluation_record_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """Cut short after training: the report says which data set to make again."""
+    """Written over after training: the report says which data set to make again."""
     folder = Path(shutil.copytree(tiny_run.dataset.folder, tmp_path / "set"))
     shard = max(folder.glob("eval-*"), key=lambda path: path.stat().st_size)
-    shard.write_bytes(shard.read_bytes()[:-100])
+    shard.write_bytes(shard.read_bytes()[:-100] + bytes(100))
     from pipeline.dataset.records import load
 
     with pytest.raises(DataError, match=rf"{folder}: a record is damaged.*Delete the folder"):
