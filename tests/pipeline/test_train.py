@@ -200,7 +200,7 @@ def test_a_damaged_data_set_stops_an_export(tiny_run: TinyRun, tmp_path: Path) -
     """Golden requests are taken from evaluation photos: one that cannot be read is a message."""
     folder = Path(shutil.copytree(tiny_run.dataset.folder, tmp_path / "set"))
     shard = max(folder.glob("eval-*"), key=lambda path: path.stat().st_size)
-    shard.write_bytes(shard.read_bytes()[:-100])
+    shard.write_bytes(shard.read_bytes()[:-100] + bytes(100))
     with pytest.raises(DataError, match="a record is damaged"):
         export(tiny_run.best, tiny_run.preset, load(folder), tmp_path / "staging")
 
