@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     installed = [("our client needs", _installed(OURS)), ("usual way: tensorflow-serving-api needs", _installed(USUAL))]
     rows = [[name, f"{packages}", f"{megabytes:.0f}", ""] for name, (packages, megabytes) in installed]
     if arguments.install:
-        rows.append(["our client in a fresh venv, pip included", *_fresh()])
+        rows.append(["our client in a fresh venv", *_fresh()])
     report.table("On disk", ["what", "packages", "MB", "s to install"], rows)
 
     taken: dict[str, list[float]] = {name: [] for name in STARTS}
