@@ -144,8 +144,10 @@ def learn(preset: Preset, data: Path, folder: Path) -> dict[str, Any]:
     if not drawings.is_dir():
         write_dataset(drawings, preset.drawn, 1)
     drawn = records.prepare(drawings, shared / "drawn", lambda *_: None)
-    best = train(dataset, preset, folder, drawn=drawn if preset.drawn_share else None)
-    version = export(best, preset, dataset, Path(tempfile.mkdtemp(dir=folder))).folder
+    # Other photos or settings under the same name are another run.
+    run_folder = folder / f"{dataset.fingerprint[:6]}{preset.fingerprint[:6]}"
+    best = train(dataset, preset, run_folder, drawn=drawn if preset.drawn_share else None)
+    version = export(best, preset, dataset, Path(tempfile.mkdtemp(dir=run_folder))).folder
     variables = tf.train.list_variables(str(version / "variables" / "variables"))
     weights = sum(int(tf.TensorShape(shape).num_elements()) for _, shape in variables)
     return {"version": str(version), "step": best.step, "ne": best.ne, "weights": weights}

@@ -24,7 +24,7 @@ def layers(job: Job, service: str) -> list[str]:
     )
 
 
-def test_a_changed_source_rebuilds_in_seconds(built: Job, tmp_path: Path) -> None:
+def test_a_changed_source_rebuilds_only_our_layers(built: Job, tmp_path: Path) -> None:
     """Packages are in layers of their own: what is built again are the last layers, those of our code."""
     for name in COPY:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
