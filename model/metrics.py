@@ -27,6 +27,8 @@ Batches = Iterator[tuple[tf.Tensor, tf.Tensor, Labels]]
 NE = "ne"
 BALANCED_RECALL = "visibility_recall"
 
+_mean = tf.compat.v1.metrics.mean_tensor
+
 _NORMALISER_INDEX = [[INDEX[name] for name in NORMALISER[category]] for category in CATEGORIES]
 _IN_CATEGORY = [[float(k in CATEGORY_KEYPOINTS[category]) for k in range(KEYPOINT_COUNT)] for category in CATEGORIES]
 
@@ -73,15 +75,18 @@ def terms(xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> dict[str, tuple[tf.Ten
 def metric_ops(xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> dict[str, Any]:
     """`eval_metric_ops` of an EstimatorSpec."""
     found = terms(xy, v, labels)
-    mean = tf.compat.v1.metrics.mean
-    ops = {name: mean(*term) for name, term in found.items()}
-    recalls = [ops[f"recall/{name}"] for name in VISIBILITY_NAMES]
+    sums = tf.stack([tf.reduce_sum(value * weight) for value, weight in found.values()])
+    weights = tf.stack([tf.reduce_sum(weight) for _, weight in found.values()])
+    # One streaming mean of them all: one for each would take longer to build than the network.
+    means, update = _mean(tf.math.divide_no_nan(sums, weights), weights)
+    ops = {name: (means[index], update) for index, name in enumerate(found)}
+    recalls = [f"recall/{name}" for name in VISIBILITY_NAMES]
     # Classes that occur: the mean of nothing is 0 here, and none of the classes' recalls.
-    shares = [mean(found[f"recall/{name}"][1]) for name in VISIBILITY_NAMES]
-    count = tf.add_n([tf.cast(share[0] > 0, tf.float32) for share in shares])
+    shares, count_update = _mean(tf.stack([tf.reduce_sum(found[recall][1]) for recall in recalls]))
+    count = tf.reduce_sum(tf.cast(shares > 0, tf.float32))
     ops[BALANCED_RECALL] = (
-        tf.math.divide_no_nan(tf.add_n([recall[0] for recall in recalls]), count),
-        tf.group([each[1] for each in (*recalls, *shares)]),
+        tf.math.divide_no_nan(tf.add_n([ops[recall][0] for recall in recalls]), count),
+        tf.group(update, count_update),
     )
     return ops
 

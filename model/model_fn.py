@@ -58,7 +58,9 @@ def model_fn(
     config: ModelConfig = params["config"]
     training = mode == v1.estimator.ModeKeys.TRAIN
     network = KeypointNetwork(config.network)
-    heads = network(tf.cast(features["images"], tf.float32), training=training)
+    # Nothing in it branches on a tensor, and AutoGraph would take seconds to find that out.
+    as_written = tf.autograph.experimental.do_not_convert(network)
+    heads = as_written(tf.cast(features["images"], tf.float32), training=training)
     predictions = predict(heads)
     average = tf.train.ExponentialMovingAverage(
         config.optimiser.average_decay, num_updates=v1.train.get_or_create_global_step()

@@ -44,6 +44,8 @@ def build(
             save_summary_steps=20,
             log_step_count_steps=20,
             keep_checkpoint_max=2,
+            # Nobody reads it, and writing it as text takes seconds. TensorBoard has the graph all the same.
+            checkpoint_save_graph_def=False,
             session_config=session,
             train_distribute=tf.distribute.MirroredStrategy() if replicas(gpus) > 1 else None,
         ),
