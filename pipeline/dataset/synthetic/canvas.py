@@ -11,7 +11,7 @@ from pipeline.dataset.synthetic.cloth import SIDE, Cloth
 from pipeline.dataset.synthetic.curves import points
 from pipeline.dataset.synthetic.folds import relief
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random
-from pipeline.dataset.synthetic.noise import Field, Pixels, sample, slope
+from pipeline.dataset.synthetic.noise import Field, Pixels, each_channel, sample, slope
 from pipeline.dataset.synthetic.placing import Placing
 
 
@@ -55,21 +55,27 @@ class Canvas:
         mask = brush.coverage()
         soft = blurred(mask, max(1.0, 0.03 * self.place.scale))
         if panel.lift:
-            self.field[box.cut] *= 1 - self._shadow(soft, panel.lift)[..., None]
+            each_channel(np.multiply, self.field[box.cut], self._lit(soft, panel.lift))
         within = np.flatnonzero(mask)  # only these pixels are worked on
         if not within.size:
             return
-        at = self.index[box.cut].ravel()[within]
+        at = self.index[box.cut].ravel().take(within)
         paint, cover = self._paint(panel, box, at, within, mask, soft)
         flat = self.field.reshape(-1, 3)
-        below = flat[at]
-        flat[at] = below + (paint - below) * cover[:, None]
+        below = flat.take(at, axis=0)
+        # In place: making and clearing arrays of this size takes longer than the sums.
+        paint -= below
+        each_channel(np.multiply, paint, cover)
+        paint += below
+        flat[at] = paint
 
-    def _shadow(self, soft: Field, lift: float) -> Field:
-        """How much a panel darkens what lies below: its softened mask, away from the light."""
+    def _lit(self, soft: Field, lift: float) -> Field:
+        """How much light a panel leaves on what lies below: its softened mask, away from the light, takes some."""
         reach = max(1.0, 0.035 * self.place.scale * lift)
         dx, dy = -round(np.cos(self.sun) * reach), -round(np.sin(self.sun) * reach)
-        return np.roll(soft, (dy, dx), (0, 1)) * np.float32((0.28 + 0.25 * lift) * self.dark)
+        shadow = np.roll(soft, (dy, dx), (0, 1))
+        shadow *= np.float32((0.28 + 0.25 * lift) * self.dark)
+        return np.subtract(1, shadow, out=shadow)
 
     def _paint(
         self, panel: Panel, box: Box, at: Pixels, within: Pixels, mask: Field, soft: Field
@@ -82,38 +88,44 @@ class Canvas:
         printed = stuff.alpha is not None
         turn = panel.grain + (0.0 if printed else self.turn)
         cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-        folds = 0.5 * self.folds.ravel()[at]
-        u, v = self.u.ravel()[at] - np.float32(panel.anchor[0]), self.v.ravel()[at] - np.float32(panel.anchor[1])
+        folds = 0.5 * self.folds.ravel().take(at)
+        u, v = self.u.ravel().take(at), self.v.ravel().take(at)
+        u -= np.float32(panel.anchor[0])
+        v -= np.float32(panel.anchor[1])
         per = np.float32(SIDE / (np.ptp(panel.outline[:, 0]) if printed else stuff.repeat))
         along, across = (cos * u + sin * v + folds) * per, (cos * v - sin * u + folds) * per
         colours = sample(stuff.pattern, along, across)
         rough = sample(stuff.weave, along * np.float32(1.7), across * np.float32(1.7))
-        raking = self.shading.ravel()[at] * np.float32(panel.folds)
+        raking = self.shading.ravel().take(at) * np.float32(panel.folds)
         shine = np.maximum(raking, 0) ** 2 * np.float32(stuff.gloss * 220)
         light = 1 + raking
         if not printed:
-            rounded = np.clip(soft.ravel()[within] * 2 - 1, 0, 1)
+            rounded = np.clip(soft.ravel().take(within) * 2 - 1, 0, 1)
             light *= np.float32(panel.shade) * np.float32(1 - self.edge) + np.float32(self.edge) * rounded
         add = rough * np.float32(stuff.bump) + shine
         if stuff.fade:
-            middle = blurred(mask, 0.22 * unit).ravel()[within]
+            middle = blurred(mask, 0.22 * unit).ravel().take(within)
             add += (middle - np.float32(0.6)) * np.float32(stuff.fade)
-        if panel.strokes or panel.spots:
-            dark, bright = self._sewn(panel, box)
-            light -= dark.ravel()[within]
-            add += 100 * bright.ravel()[within]
-        cover = mask.ravel()[within]
+        if (dark := self._sewn(panel, box, bright=False)) is not None:
+            light -= dark.ravel().take(within)
+        if (bright := self._sewn(panel, box, bright=True)) is not None:
+            add += 100 * bright.ravel().take(within)
+        cover = mask.ravel().take(within)
         if stuff.alpha is not None:
             cover = cover * sample(stuff.alpha, along, across)
-        return colours * np.clip(light, 0.12, 1.9)[:, None] + add[:, None], cover
+        each_channel(np.multiply, colours, np.clip(light, 0.12, 1.9))
+        each_channel(np.add, colours, add)
+        return colours, cover
 
-    def _sewn(self, panel: Panel, box: Box) -> tuple[Field, Field]:
-        """How much strokes and spots darken and how much they lighten a panel."""
-        dark, bright, unit = Brush(box), Brush(box), self.place.scale
-        for stroke in panel.strokes:
-            brush = dark if stroke.tone < 0 else bright
+    def _sewn(self, panel: Panel, box: Box, *, bright: bool) -> Field | None:
+        """How much strokes and spots lighten a panel, or else darken it; None where none does."""
+        strokes = [stroke for stroke in panel.strokes if (stroke.tone > 0) == bright]
+        spots = [spot for spot in panel.spots if (spot.tone > 0) == bright]
+        if not strokes and not spots:
+            return None
+        brush, unit = Brush(box), self.place.scale
+        for stroke in strokes:
             brush.line(self.place(stroke.line), stroke.width * unit, stroke.dash * unit, abs(stroke.tone))
-        for spot in panel.spots:
-            brush = dark if spot.tone < 0 else bright
+        for spot in spots:
             brush.disc(self.place(points(spot.centre))[0], spot.radius * unit, abs(spot.tone))
-        return dark.coverage(), bright.coverage()
+        return brush.coverage()

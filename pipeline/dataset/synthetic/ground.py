@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from pipeline.dataset.synthetic.cloth import SIDE, cloth
 from pipeline.dataset.synthetic.curves import Array, bows
 from pipeline.dataset.synthetic.garment import Random, chance, pick
-from pipeline.dataset.synthetic.noise import Field, Pixels, creases, sample, slope, smooth
+from pipeline.dataset.synthetic.noise import Field, Pixels, creases, each_channel, sample, slope, smooth, tinted
 
 
 def _hsv(hue: float, saturation: float, value: float) -> Field:
@@ -49,7 +49,7 @@ def wood(rng: Random, height: int, width: int) -> Field:
     edge = 0.5 - rng.uniform(0.008, 0.02)
     seam = (gap_u > edge) | (gap_v > 0.5 - 0.004)
     light = 1 + rng.uniform(0.02, 0.1) * tone + rng.uniform(0.02, 0.08) * lines - rng.uniform(0.1, 0.4) * seam
-    return np.asarray(base * light[..., None], np.float32)
+    return tinted(base, light)
 
 
 def carpet(rng: Random, height: int, width: int) -> Field:
@@ -62,7 +62,8 @@ def carpet(rng: Random, height: int, width: int) -> Field:
     grain = rng.standard_normal((height, width), dtype=np.float32)
     coarse = smooth(rng, height, width, rng.uniform(60, 180))
     light = 1 + rng.uniform(0.03, 0.14) * grain + rng.uniform(0.05, 0.16) * coarse
-    return np.asarray(field * light[..., None], np.float32)
+    each_channel(np.multiply, field, light)
+    return field
 
 
 def fabric(rng: Random, height: int, width: int) -> Field:
@@ -100,7 +101,8 @@ def sheet(rng: Random, height: int, width: int) -> Field:
         relief = relief - 3 * np.exp(-((quilt * 12) ** 2))
     light = 1 + rng.uniform(0.1, 0.45) * slope(relief.astype(np.float32), rng.uniform(0, 6.28))
     light += rng.uniform(0.005, 0.02) * rng.standard_normal((height, width), dtype=np.float32)
-    return np.asarray(field * light[..., None], np.float32)
+    each_channel(np.multiply, field, light)
+    return field
 
 
 def tiles(rng: Random, height: int, width: int) -> Field:
@@ -122,7 +124,7 @@ def tiles(rng: Random, height: int, width: int) -> Field:
     clouds = smooth(rng, height, width, 40) + smooth(rng, height, width, 8)
     light = 1 + (0.07 if brick else 0.015) * tone + rng.uniform(0.005, 0.04) * clouds
     light = light + joint * rng.choice([-0.35, -0.2, 0.12])
-    return np.asarray(base * light[..., None], np.float32)
+    return tinted(base, light)
 
 
 def wall(rng: Random, height: int, width: int) -> Field:
@@ -131,7 +133,7 @@ def wall(rng: Random, height: int, width: int) -> Field:
     base = _hsv(rng.uniform(0.03, 0.16) if chance(rng, 0.8) else rng.random(), rng.uniform(0.0, 0.25), value)
     light = 1 + rng.uniform(0.0, 0.03) * smooth(rng, height, width, rng.uniform(40, 160))
     light = light + 0.01 * rng.standard_normal((height, width), dtype=np.float32)
-    field = np.asarray(base * light[..., None], np.float32)
+    field = tinted(base, light)
     if chance(rng, 0.3):
         low = int(height * rng.uniform(0.8, 0.98))
         field[low:] = wood(rng, height, width)[low:]
@@ -153,7 +155,8 @@ def panelled(rng: Random, height: int, width: int) -> Field:
             draw.rectangle(box, outline=95, width=3)
             draw.rectangle([box[0] + 3, box[1] + 3, box[2] - 3, box[3] - 3], outline=150, width=2)
         x += step
-    return np.asarray(field * (np.asarray(mask, np.float32) / 128)[..., None], np.float32)
+    each_channel(np.multiply, field, np.asarray(mask, np.float32) / 128)
+    return field
 
 
 def clutter(rng: Random, field: Field) -> None:
@@ -169,7 +172,7 @@ def clutter(rng: Random, field: Field) -> None:
         distance = (a - slant * b, b - slant * a, 1 - a - slant * b, 1 - b - slant * a)[edge]
         strip: Pixels = distance < thick
         texture = 1 + 0.08 * smooth(rng, height, width, 20)
-        field[strip] = tone * texture[strip][:, None]
+        field[strip] = tinted(tone, texture[strip])
 
 
 def ground(rng: Random, height: int, width: int, hung: bool) -> Field:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.dataset.synthetic.garment import Random, chance
-from pipeline.dataset.synthetic.noise import Field, smooth, soften
+from pipeline.dataset.synthetic.noise import Field, each_channel, smooth, soften
 
 HEADROOM = 1.6
 """Times the brightest value of a picture that a scene may reach before it is plain white."""
@@ -23,7 +23,7 @@ ROLL_OFF = [_roll_off(value) for value in range(256)]
 
 
 def illumination(rng: Random, height: int, width: int) -> Field:
-    """Brightness of the light across the picture, (height, width, 1): a gradient, a pool of light, soft shadows."""
+    """Brightness of the light across the picture, (height, width): a gradient, a pool of light, soft shadows."""
     y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]
     angle = rng.uniform(0, 2 * np.pi)
     field = rng.uniform(0, 0.22) * (np.cos(angle) * x + np.sin(angle) * y) + rng.uniform(0, 0.07) * smooth(
@@ -34,7 +34,7 @@ def illumination(rng: Random, height: int, width: int) -> Field:
     if chance(rng, 0.12):  # the shadow of whoever holds the phone
         edge = rng.uniform(0.1, 0.9) - (rng.normal(0, 0.3) * x + y)
         field = field - rng.uniform(0.1, 0.3) / (1 + np.exp(np.clip(edge * rng.uniform(8, 40), -30, 30)))
-    return np.asarray(1 + field, np.float32)[..., None]
+    return np.asarray(1 + field, np.float32)
 
 
 def photograph(rng: Random, scene: Field) -> Image.Image:
@@ -44,9 +44,11 @@ def photograph(rng: Random, scene: Field) -> Image.Image:
     gain = (rng.normal(132, 16) / max(float(scene[::4, ::4].mean()), 20.0)) ** rng.uniform(0.5, 0.9)
     balance = np.array([1 + warmth, 1 + tint, 1 - warmth]) * gain
     exposed = scene
-    exposed *= (balance * contrast).astype(np.float32)
+    for channel, factor in enumerate((balance * contrast).astype(np.float32)):
+        exposed[..., channel] *= factor
     exposed += np.float32((rng.uniform(-4, 10) - 120) * contrast + 120)
-    exposed += rng.standard_normal((*scene.shape[:2], 1), dtype=np.float32) * np.float32(abs(rng.normal(0, 3.0)))
+    noise = rng.standard_normal(scene.shape[:2], dtype=np.float32) * np.float32(abs(rng.normal(0, 3.0)))
+    each_channel(np.add, exposed, noise)
     exposed *= np.float32(1 / HEADROOM)
     picture = Image.fromarray(np.clip(exposed, 0, 255, out=exposed).astype(np.uint8)).point(ROLL_OFF * 3)
     blur = abs(rng.normal(0, 0.36))
