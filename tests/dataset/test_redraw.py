@@ -1,0 +1,85 @@
+"""Redrawing against TensorFlow's own operation and against colours computed by NumPy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.dataset.redraw import redraw
+
+SIDE = 48
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import numpy as np
+from pipeline.dataset.redraw import redraw
+redraw(np.zeros((1, 8, 8, 3), np.uint8), np.eye(2, dtype="f")[None], np.zeros((1, 2), "f"), np.eye(3, dtype="f")[None],
+       np.zeros(1, "f"))
+print("done")
+"""
+
+
+def pictures(count: int) -> np.ndarray[Any, Any]:
+    """Smooth ones with a frame of noise, since the border is what can go wrong."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    smooth = 127 + 100 * np.sin(x / 7 + np.arange(count * 3)[:, None, None]) * np.cos(y / 9)
+    images = np.moveaxis(smooth.reshape(count, 3, SIDE, SIDE), 1, 3).copy()
+    images[:, [0, 1, -2, -1]] = rng.uniform(0, 255, (count, 4, SIDE, 3))
+    return images.astype(np.uint8)
+
+
+def test_shapes_are_those_of_tensorflows_own_operation() -> None:
+    """Turned, mirrored, shrunk and moved beyond the border; that operation cuts off where this one rounds."""
+    rng = np.random.default_rng(2)
+    images, count = pictures(8), 8
+    place = rng.normal(0, 1, (count, 2, 2)).astype(np.float32)
+    origin = rng.uniform(-SIDE, 2 * SIDE, (count, 2)).astype(np.float32)
+    rows = [place[:, 0], origin[:, :1], place[:, 1], origin[:, 1:], np.zeros((count, 2), np.float32)]
+    expected = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images.astype(np.float32),
+        transforms=np.concatenate(rows, 1),
+        output_shape=[SIDE, SIDE],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+    still = np.tile(np.eye(3, dtype=np.float32), (count, 1, 1))
+    found = redraw(images, place, origin, still, np.zeros(count, np.float32)).numpy()
+    difference = np.abs(found - expected.numpy())
+    assert difference.max() <= 2
+    assert difference.mean() < 0.5
+
+
+def test_colours_are_mixed_and_cut_off_at_black_and_white() -> None:
+    """Against NumPy, to rounding."""
+    rng = np.random.default_rng(3)
+    images = pictures(2)
+    colour = rng.normal(0.3, 0.5, (2, 3, 3)).astype(np.float32)
+    light = np.array([-20, 60], np.float32)
+    expected = np.einsum("nij,nhwj->nhwi", colour, images.astype(np.float32)) + light[:, None, None, None]
+    assert expected.min() < 0
+    assert expected.max() > 255
+    still = np.tile(np.eye(2, dtype=np.float32), (2, 1, 1))
+    found = redraw(images, still, np.zeros((2, 2), np.float32), colour, light).numpy()
+    assert np.abs(found - np.clip(expected, 0, 255)).max() <= 0.51
+
+
+def test_nothing_is_said_about_compiling() -> None:
+    """XLA's own lines would be the first thing that a person sees of training."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env={"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "done\n"
+    assert "XLA" not in done.stderr
+    assert "absl" not in done.stderr
