@@ -9,12 +9,9 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
     predict_pb2,
-    regression_pb2,
 )
 
 from tests.model_server.model_server_support import Server, predict_request, refused
@@ -71,21 +68,6 @@ def test_status_refusals(server: Server) -> None:
     assert refused(server, "ModelService", "GetModelStatus", unknown) == expected
     missing = get_model_status_pb2.GetModelStatusRequest()
     assert refused(server, "ModelService", "GetModelStatus", missing) == (CODE.INVALID_ARGUMENT, "Missing ModelSpec")
-
-
-def test_classify_regress_and_multi_inference_are_refused(server: Server) -> None:
-    """A model without signatures of that kind refuses these calls as the official server does."""
-    spec = {"name": "zoo", "signature_name": "two"}
-    classify = classification_pb2.ClassificationRequest(model_spec=spec)
-    regress = regression_pb2.RegressionRequest(model_spec=spec)
-    expected = (CODE.INVALID_ARGUMENT, "Expected one input Tensor.")
-    assert refused(server, "PredictionService", "Classify", classify) == expected
-    assert refused(server, "PredictionService", "Regress", regress) == expected
-    spec["signature_name"] = "x"
-    task = {"model_spec": spec, "method_name": "tensorflow/serving/classify"}
-    multi = inference_pb2.MultiInferenceRequest(tasks=[task])
-    expected = (CODE.INVALID_ARGUMENT, "Requested signature not found in model graph: x")
-    assert refused(server, "PredictionService", "MultiInference", multi) == expected
 
 
 def test_health_service(server: Server) -> None:

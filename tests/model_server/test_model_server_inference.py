@@ -13,6 +13,7 @@ from model_server.inference import CLASSIFY, REGRESS, refusal
 from tests.model_server.model_server_support import Server, refused
 
 INVALID, UNIMPLEMENTED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED
+UNSUPPORTED = "Unsupported signature method_name: tensorflow/serving/predict"
 REQUESTS = {
     "Classify": classification_pb2.ClassificationRequest,
     "Regress": regression_pb2.RegressionRequest,
@@ -71,9 +72,9 @@ def task(signature: str, method: str = "tensorflow/serving/classify", model: str
     [
         ([], INVALID, "ModelSpec has no name specified."),
         ([task("x")], INVALID, "Requested signature not found in model graph: x"),
-        ([task("uneven"), task("", model="half")], INVALID, "No classification inputs found"),
+        ([task("uneven"), task("", model="half")], INVALID, "No classification inputs found in SignatureDef: inputs {"),
         ([task("two")], INVALID, "Expected one input Tensor."),
-        ([task("two", "tensorflow/serving/predict")], UNIMPLEMENTED, "Unsupported signature method_name: "),
+        ([task("two", "tensorflow/serving/predict")], UNIMPLEMENTED, UNSUPPORTED),
         ([task("two", model="")], INVALID, "ModelSpec has no name specified."),
     ],
 )
@@ -82,6 +83,6 @@ def test_multi_inference_refuses_its_first_bad_task(
 ) -> None:
     """Tasks are looked at in their order."""
     request = inference_pb2.MultiInferenceRequest(tasks=tasks)
-    found = refused(server, "PredictionService", "MultiInference", request)
-    assert found[0] is code
-    assert found[1].startswith(expected)
+    found, text = refused(server, "PredictionService", "MultiInference", request)
+    assert found is code
+    assert text.startswith(expected) if expected.endswith("{") else text == expected
