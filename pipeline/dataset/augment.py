@@ -7,14 +7,13 @@ are stateless, from a seed and the batch's number, so that a run can be repeated
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from model.keypoints import FLIP
 from model.signature import ABSENT, IMAGE_SIDE, OCCLUDED, VISIBLE
-from pipeline.dataset.redraw import redraw
+from pipeline.dataset.redraw import Changes, redraw
 
 Batch = dict[str, tf.Tensor]
 """`images` (N, 384, 384, 3) uint8, and the labels of `model.metrics.Labels`."""
@@ -61,10 +60,11 @@ def augment(batch: Batch, number: tf.Tensor, config: Augmentation, seed: int) ->
     draws = _Draws(tf.shape(batch["images"])[0], seed, number)
     forward, offset, flipped = _affine(batch["size"], draws, config)
     xy, v = _move_points(batch["xy"], batch["v"], forward, offset, flipped)
-    images = redraw(batch["images"], *_backward(forward, offset), *_colours(batch["images"], draws, config))
-    images = _some(images, draws.chance(config.blur), _blur)
-    images, v = _erase(images, xy, v, draws, config)
-    return {**batch, "images": images, "xy": xy, "v": v}
+    colours = _colours(batch["images"], draws, config)
+    blurred = draws.chance(config.blur)
+    (centre, half, paint), v = _erase(xy, v, draws, config)
+    changes = Changes(*_backward(forward, offset), blurred, *colours, centre, half, paint)
+    return {**batch, "images": redraw(batch["images"], changes), "xy": xy, "v": v}
 
 
 def _affine(size: tf.Tensor, draws: _Draws, config: Augmentation) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -122,35 +122,12 @@ def _turn_about_grey(angle: tf.Tensor) -> tf.Tensor:
     return cos * tf.eye(3) + sin * cross + (1 - cos) * tf.fill([3, 3], 1 / 3)
 
 
-def _some(images: tf.Tensor, chosen: tf.Tensor, change: Callable[..., tf.Tensor], *per_image: tf.Tensor) -> tf.Tensor:
-    """The pictures, those of (N,) `chosen` changed. The others cost nothing: on CPUs this competes with training."""
-    places = tf.where(chosen)
-    changed = change(*(tf.gather(each, places[:, 0]) for each in (images, *per_image)))
-    return tf.tensor_scatter_nd_update(images, places, changed)
-
-
-def _blur(images: tf.Tensor) -> tf.Tensor:
-    """Mean of 3x3 pixels. By sums: on CPUs avg_pool2d takes ten times as long."""
-    wide = tf.pad(tf.cast(images, tf.uint16), [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
-    rows = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
-    return tf.cast((rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) // 9, tf.uint8)
-
-
 def _erase(
-    images: tf.Tensor, xy: tf.Tensor, v: tf.Tensor, draws: _Draws, config: Augmentation
-) -> tuple[tf.Tensor, tf.Tensor]:
+    xy: tf.Tensor, v: tf.Tensor, draws: _Draws, config: Augmentation
+) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
     """Hides a rectangle behind one colour (Zhong et al., 2020); a visible point under it becomes an occluded one."""
     centre, half = draws.uniform(0, 1, 2), draws.uniform(0.03, 0.12, 2)
-    chosen = draws.chance(config.erase)
-    colour = tf.cast(draws.uniform(0, 255, 1, 1, 3), tf.uint8)
+    half = tf.where(draws.chance(config.erase)[:, None], half, 0.0)
+    paint = tf.cast(draws.uniform(0, 255, 3), tf.uint8)
     inside = tf.reduce_all(tf.abs(xy - centre[:, None]) < half[:, None], axis=2)
-    hidden = chosen[:, None] & inside & tf.equal(v, VISIBLE)
-    return _some(images, chosen, _cover, centre, half, colour), tf.where(hidden, tf.constant(OCCLUDED, tf.int64), v)
-
-
-def _cover(images: tf.Tensor, centre: tf.Tensor, half: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
-    """A rectangle of (N, 1, 1, 3) `colour` round (N, 2) `centre`; `half` are half its sides."""
-    places = (tf.range(IMAGE_SIDE, dtype=tf.float32) + 0.5) / IMAGE_SIDE
-    in_x = tf.abs(places - centre[:, :1]) < half[:, :1]
-    in_y = tf.abs(places - centre[:, 1:]) < half[:, 1:]
-    return tf.where(in_y[:, :, None, None] & in_x[:, None, :, None], colour, images)
+    return (centre, half, paint), tf.where(inside & tf.equal(v, VISIBLE), tf.constant(OCCLUDED, tf.int64), v)

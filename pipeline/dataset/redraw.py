@@ -1,15 +1,15 @@
-"""Redraw pictures in another shape and other colours: the costly part of augmentation, compiled by XLA.
+"""Redraw pictures in another shape and other colours: what augmentation does to pixels, compiled by XLA.
 
-TensorFlow's own operation for shapes (ImageProjectiveTransformV3) looks for each pixel's old place once for every
-channel, and takes three times as long, on cores that training wants too. Here the channels of a pixel are one number,
-and finding, fetching and mixing are one loop.
+TensorFlow's own operations take several times as long, on cores that training wants too: they look for each pixel's old
+place once for every channel. Here the channels of a pixel are one number, and each step is one loop.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,19 +17,40 @@ _SHIFTS = (0, 8, 16)
 """Where red, green and blue are in a packed pixel."""
 _OUTER = 0x00FF00FF
 """Red and blue; green is between them, where a sum of theirs may overflow to."""
+_NINTH = 7282
+"""Times a sum of nine bytes, over 65,536: the whole part of a ninth of it."""
 
 
-def redraw(images: tf.Tensor, place: tf.Tensor, origin: tf.Tensor, colour: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
-    """(N, S, S, 3) uint8 -> the same. What is new at (x, y) was at place @ (x, y) + origin, in pixel indices, and its
-    RGB becomes colour @ RGB + light.
+class Changes(NamedTuple):
+    """What becomes of each of N pictures, in this order. All are float32 where nothing else is said."""
 
-    place is (N, 2, 2), origin (N, 2), colour (N, 3, 3), light (N,), all float32. Between pixels it is bilinear, to
-    1/256 of a pixel; beyond the border the picture is mirrored.
+    place: tf.Tensor
+    """(N, 2, 2): what is new at (x, y) was at place @ (x, y) + origin, in pixel indices."""
+    origin: tf.Tensor
+    """(N, 2)"""
+    blurred: tf.Tensor
+    """(N,) bool: a pixel becomes the mean of the 3x3 round it."""
+    colour: tf.Tensor
+    """(N, 3, 3): RGB becomes colour @ RGB + light."""
+    light: tf.Tensor
+    """(N,)"""
+    centre: tf.Tensor
+    """(N, 2): of a rectangle that is hidden, as fractions of the picture's sides."""
+    half: tf.Tensor
+    """(N, 2): half its width and height; 0 hides nothing."""
+    paint: tf.Tensor
+    """(N, 3) uint8: what it is hidden behind."""
+
+
+def redraw(images: tf.Tensor, changes: Changes) -> tf.Tensor:
+    """(N, S, S, 3) uint8 -> the same, changed.
+
+    Between pixels a picture is bilinear, to 1/256 of a pixel; beyond its border it is mirrored.
     """
     _silence()
-    # Compiled apart: as one loop it would pack a pixel each time it is fetched, and fetch it once for each channel.
-    pixels = _compiled(_pack)(images)
-    return _compiled(_mix)(_compiled(_pull)(pixels, place, origin), colour, light)
+    # Compiled apart: as one loop it would do each step again for every pixel that the next one looks at.
+    pulled = _compiled(_pull)(_compiled(_pack)(images), changes.place, changes.origin)
+    return _compiled(_retouch)(pulled, changes)
 
 
 @cache
@@ -55,18 +76,16 @@ def _compiled(step: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
 def _pack(images: tf.Tensor) -> tf.Tensor:
     """(N, S, S) uint32."""
-    channels = tf.unstack(tf.cast(images, tf.uint32), axis=3)
+    return _packed(tf.unstack(tf.cast(images, tf.uint32), axis=3))
+
+
+def _packed(channels: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.add_n([tf.bitwise.left_shift(channel, shift) for channel, shift in zip(channels, _SHIFTS)])
 
 
-def _mix(pixels: tf.Tensor, colour: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
-    channels = [tf.bitwise.bitwise_and(tf.bitwise.right_shift(pixels, shift), 0xFF) for shift in _SHIFTS]
-    red, green, blue = (tf.cast(channel, tf.float32) for channel in channels)
-    colour, light = colour[:, None, None], light[:, None, None]
-    mixed = [
-        colour[..., row, 0] * red + colour[..., row, 1] * green + colour[..., row, 2] * blue + light for row in range(3)
-    ]
-    return tf.cast(tf.clip_by_value(tf.stack(mixed, 3) + 0.5, 0, 255), tf.uint8)
+def _channels(pixels: tf.Tensor) -> list[tf.Tensor]:
+    """Red, green and blue, each in a number of its own."""
+    return [tf.bitwise.bitwise_and(tf.bitwise.right_shift(pixels, shift), 0xFF) for shift in _SHIFTS]
 
 
 def _pull(pixels: tf.Tensor, place: tf.Tensor, origin: tf.Tensor) -> tf.Tensor:
@@ -92,8 +111,10 @@ def _pull(pixels: tf.Tensor, place: tf.Tensor, origin: tf.Tensor) -> tf.Tensor:
 
 def _mirrored(at: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
     """Indices of any size -> those in a row of mirrored pictures (a b c c b a a b c), from -0.5 to side - 0.5."""
-    at = tf.math.floormod(tf.abs(at + 0.5), 2 * side)
-    return tf.minimum(at, 2 * side - at) - 0.5
+    there_and_back = 2 * side
+    at += 0.5
+    at -= there_and_back * tf.floor(at / there_and_back)  # floormod is a call for each pixel
+    return tf.minimum(at, there_and_back - at) - 0.5
 
 
 def _neighbours(at: tf.Tensor, side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -112,3 +133,38 @@ def _between_four(corners: list[tf.Tensor], part_x: tf.Tensor, part_y: tf.Tensor
 def _between(a: tf.Tensor, b: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     """Two channels at once, in 16 bits each, rounded."""
     return tf.bitwise.bitwise_and(tf.bitwise.right_shift(a * (256 - part) + b * part + 0x00800080, 8), _OUTER)
+
+
+def _retouch(pixels: tf.Tensor, changes: Changes) -> tf.Tensor:
+    """(N, S, S) packed -> (N, S, S, 3) uint8: all changes but that of shape."""
+    both = zip(_blurred(pixels), _channels(pixels))
+    rgb = [tf.cast(tf.where(changes.blurred[:, None, None], soft, sharp), tf.float32) for soft, sharp in both]
+    pixels = _packed(_mixed(rgb, changes.colour[:, None, None], changes.light[:, None, None]))
+    hidden = _packed(tf.unstack(tf.cast(changes.paint, tf.uint32), axis=1))
+    pixels = tf.where(_inside(changes.centre, changes.half, tf.shape(pixels)[1]), hidden[:, None, None], pixels)
+    return tf.bitcast(pixels, tf.uint8)[..., :3]
+
+
+def _blurred(pixels: tf.Tensor) -> list[tf.Tensor]:
+    """The channels of the mean of 3x3 pixels: sums of nine of them, two channels at once, in 16 bits each."""
+    wide = tf.pad(pixels, [[0, 0], [1, 1], [1, 1]], "SYMMETRIC")
+    outer, green = (_nine(tf.bitwise.bitwise_and(tf.bitwise.right_shift(wide, shift), _OUTER)) for shift in (0, 8))
+    sums = tf.bitwise.bitwise_and(outer, 0xFFFF), green, tf.bitwise.right_shift(outer, 16)
+    return [tf.bitwise.right_shift(each * _NINTH, 16) for each in sums]
+
+
+def _nine(wide: tf.Tensor) -> tf.Tensor:
+    rows = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
+    return rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
+
+
+def _mixed(rgb: Sequence[tf.Tensor], colour: tf.Tensor, light: tf.Tensor) -> list[tf.Tensor]:
+    rows = [sum(colour[..., row, column] * rgb[column] for column in range(3)) + light for row in range(3)]
+    return [tf.cast(tf.clip_by_value(row + 0.5, 0, 255), tf.uint32) for row in rows]
+
+
+def _inside(centre: tf.Tensor, half: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+    """(N, S, S) bool: whether the middle of a pixel is in the rectangle."""
+    middle = (tf.range(tf.cast(side, tf.float32)) + 0.5) / tf.cast(side, tf.float32)
+    in_x, in_y = (tf.abs(middle - centre[:, axis, None]) < half[:, axis, None] for axis in (0, 1))
+    return in_y[:, :, None] & in_x[:, None, :]

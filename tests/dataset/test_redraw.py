@@ -10,17 +10,31 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.dataset.redraw import redraw
+from pipeline.dataset.redraw import Changes, redraw
 
 SIDE = 48
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
-import numpy as np
-from pipeline.dataset.redraw import redraw
-redraw(np.zeros((1, 8, 8, 3), np.uint8), np.eye(2, dtype="f")[None], np.zeros((1, 2), "f"), np.eye(3, dtype="f")[None],
-       np.zeros(1, "f"))
+from tests.dataset.test_redraw import pictures, redraw, still
+redraw(pictures(1), still(1))
 print("done")
 """
+
+
+def still(count: int) -> Changes:
+    """Changes that change nothing."""
+    twos, threes = (np.tile(np.eye(size, dtype=np.float32), (count, 1, 1)) for size in (2, 3))
+    nought = np.zeros((count, 2), np.float32)
+    return Changes(
+        place=twos,
+        origin=nought,
+        blurred=np.zeros(count, bool),
+        colour=threes,
+        light=nought[:, 0],
+        centre=nought,
+        half=nought,
+        paint=np.zeros((count, 3), np.uint8),
+    )
 
 
 def pictures(count: int) -> np.ndarray[Any, Any]:
@@ -48,8 +62,7 @@ def test_shapes_are_those_of_tensorflows_own_operation() -> None:
         interpolation="BILINEAR",
         fill_mode="REFLECT",
     )
-    still = np.tile(np.eye(3, dtype=np.float32), (count, 1, 1))
-    found = redraw(images, place, origin, still, np.zeros(count, np.float32)).numpy()
+    found = redraw(images, still(count)._replace(place=place, origin=origin)).numpy()
     difference = np.abs(found - expected.numpy())
     assert difference.max() <= 2
     assert difference.mean() < 0.5
@@ -64,9 +77,34 @@ def test_colours_are_mixed_and_cut_off_at_black_and_white() -> None:
     expected = np.einsum("nij,nhwj->nhwi", colour, images.astype(np.float32)) + light[:, None, None, None]
     assert expected.min() < 0
     assert expected.max() > 255
-    still = np.tile(np.eye(2, dtype=np.float32), (2, 1, 1))
-    found = redraw(images, still, np.zeros((2, 2), np.float32), colour, light).numpy()
+    found = redraw(images, still(2)._replace(colour=colour, light=light)).numpy()
     assert np.abs(found - np.clip(expected, 0, 255)).max() <= 0.51
+
+
+def test_a_blurred_pixel_is_the_mean_of_those_round_it() -> None:
+    """The whole part of it, for the pictures that are chosen; at the border the picture is mirrored."""
+    images = pictures(3)
+    wide = np.pad(images.astype(int), ((0, 0), (1, 1), (1, 1), (0, 0)), "symmetric")
+    means = sum(wide[:, y : y + SIDE, x : x + SIDE] for y in range(3) for x in range(3)) // 9
+    found = redraw(images, still(3)._replace(blurred=np.array([True, False, True]))).numpy()
+    assert (found == np.where([[[[True]]], [[[False]]], [[[True]]]], means, images)).all()
+
+
+def test_white_stays_white_when_it_is_blurred() -> None:
+    """The largest sum of nine bytes."""
+    white = np.full((1, SIDE, SIDE, 3), 255, np.uint8)
+    assert (redraw(white, still(1)._replace(blurred=np.array([True]))).numpy() == 255).all()
+
+
+def test_a_rectangle_is_hidden_behind_paint() -> None:
+    """Where a pixel's middle is less than half a width from the centre; what is no rectangle hides nothing."""
+    images = pictures(2)
+    centre, half = np.array([[0.25, 0.5]] * 2, np.float32), np.array([[4 / SIDE, 2 / SIDE], [0, 0]], np.float32)
+    paint = np.array([[1, 2, 3]] * 2, np.uint8)
+    found = redraw(images, still(2)._replace(centre=centre, half=half, paint=paint)).numpy()
+    expected = images.copy()
+    expected[0, SIDE // 2 - 2 : SIDE // 2 + 2, SIDE // 4 - 4 : SIDE // 4 + 4] = (1, 2, 3)
+    assert (found == expected).all()
 
 
 def test_nothing_is_said_about_compiling() -> None:
