@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import subject
 from benchmarks.load import callers
-from benchmarks.measure import series
+from benchmarks.measure import Series, all_cores, on_cores
 from benchmarks.plot import Bars
 from benchmarks.report import Report
 from client import PredictClient
@@ -17,6 +19,7 @@ from model.signature import BYTES, UINT8, Signature
 from pipeline.golden import Golden
 
 PARALLEL = 4
+APART = ", cores apart"
 ROUNDS, PHOTOS = 4, 200
 
 
@@ -29,27 +32,42 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     version, golden = subject.published()
     report.state(server=subject.server_name())
     rounds, photos = (1, 20) if arguments.quick else (ROUNDS, PHOTOS)
-    rates: dict[str, list[float]] = {}
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        subject.server(version.parent) as server,
-        PredictClient(server.grpc_target) as client,
-    ):
-        paths = subject.photos(golden, Path(scratch), photos)
-        for number in range(rounds + 1):
-            for door in (UINT8, BYTES):
-                own, streamed = _own_rate(client, golden, door, photos), _streamed(client, paths, door)
-                if number:  # the first round warms up
-                    rates.setdefault(f"{door.key}, ready-made requests", []).append(own)
-                    rates.setdefault(f"{door.key}, a folder of photos", []).append(streamed)
-    measured = series(rates)
+    measured: dict[str, Series] = {}
     rows = []
-    for name, each in measured.items():
-        own_rate = measured[f"{name.split(',')[0]}, ready-made requests"]
-        rows.append([name, f"{each.median:.1f}", each.spread, str(each.ratio(own_rate))])
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = subject.photos(golden, Path(scratch), photos)
+        for where, servers_cores, clients_cores in _places():
+            with ExitStack() as stack:
+                with on_cores(servers_cores):
+                    server = stack.enter_context(subject.server(version.parent))
+                stack.enter_context(on_cores(clients_cores))
+                client = stack.enter_context(PredictClient(server.grpc_target))
+                for door in (UINT8, BYTES):
+                    own, streamed = _rates(client, golden, paths, door, rounds, f"{door.key}, {{}}{where}")
+                    measured |= {own.name: own, streamed.name: streamed}
+                    rows += [
+                        [each.name, f"{each.median:.1f}", each.spread, str(each.ratio(own))] for each in (own, streamed)
+                    ]
     report.table(f"{photos} photos, photos a second", ["way", "median", "rounds", "of ready-made (5-95 %)"], rows)
     panel = Bars("More is better", "photos a second", [*measured.values()])
-    report.write("A folder of photos", [panel], {"rates": rates})
+    report.write("A folder of photos", [panel], {"rates": {name: each.values for name, each in measured.items()}})
+
+
+def _places() -> Iterator[tuple[str, Sequence[int], Sequence[int]]]:
+    """What to call it, the server's cores and the client's: the same ones; then half each, as of two machines."""
+    cores = all_cores()
+    yield "", cores, cores
+    if len(cores) > 1:
+        yield APART, cores[: len(cores) // 2], cores[len(cores) // 2 :]
+
+
+def _rates(
+    client: PredictClient, golden: Golden, paths: list[Path], door: Signature, rounds: int, name: str
+) -> tuple[Series, Series]:
+    """Photos a second of ready-made requests, and of the folder. The first round warms up."""
+    rates = [(_own_rate(client, golden, door, len(paths)), _streamed(client, paths, door)) for _ in range(rounds + 1)]
+    own, streamed = zip(*rates[1:])
+    return Series(name.format("ready-made requests"), own), Series(name.format("a folder of photos"), streamed)
 
 
 def _own_rate(client: PredictClient, golden: Golden, door: Signature, photos: int) -> float:

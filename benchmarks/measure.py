@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -129,11 +130,31 @@ def run_python(
     return Ran(seconds, most / (1e6 if sys.platform == "darwin" else 1e3), done.stdout)
 
 
+def all_cores() -> tuple[int, ...]:
+    """The numbers of those that this process may use. None where cores cannot be chosen, as on macOS."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+
+
 def core_counts() -> tuple[int, ...]:
-    """One, and all that this process may use. One alone where cores cannot be chosen, as on macOS."""
-    if not hasattr(os, "sched_getaffinity"):
-        return (os.cpu_count() or 1,)
-    return tuple(sorted({1, len(os.sched_getaffinity(0))}))
+    """One, and all that this process may use."""
+    return tuple(sorted({1, len(all_cores())})) if all_cores() else (os.cpu_count() or 1,)
+
+
+@contextmanager
+def on_cores(cores: Sequence[int]) -> Iterator[None]:
+    """All threads of this process, and whatever they start meanwhile, on these cores alone. None: wherever they are."""
+    before = all_cores()
+    try:
+        _move(cores)
+        yield
+    finally:
+        _move(before)
+
+
+def _move(cores: Sequence[int]) -> None:
+    for thread in Path("/proc/self/task").iterdir() if cores else ():
+        with suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 def machine() -> dict[str, str]:

@@ -21,6 +21,7 @@ from benchmarks import subject
 from benchmarks.batching import WITH, WITHOUT
 from benchmarks.load import callers
 from benchmarks.measure import Series, alternate, series
+from benchmarks.pause import pausing
 from benchmarks.plot import Bars, Lines
 from benchmarks.report import Report
 from benchmarks.wire import counted
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     by_way = {}
     rows = []
     for name, each in alone.items():
-        ratio = each.ratio(alone[f"in-process {name.split()[1]}"])
+        ratio = each.ratio(alone[f"in-process {name.replace(',', '').split()[1]}"])
         percentiles = [each.percentile(percent) for percent in (50, 95, 99)]
         wire = [f"{size:,.0f}" for size in sizes.get(name, ())] or ["", ""]
         rows.append([name, *(f"{value:.2f}" for value in percentiles), str(ratio), f"{cpu[name].median:.2f}", *wire])
@@ -115,13 +116,17 @@ def _alone(
         for name, door in DOORS.items():
             inputs = subject.pictures(golden, door, 1)
             (values,) = inputs.values()
-            cases: dict[str, Callable[[], object]] = {
-                f"in-process {name}": partial(local[door], values),
-                f"gRPC {name}": partial(grpc.run, inputs, signature=door.key),
-            }
-            if door == BYTES:
-                cases["REST bytes"] = partial(rest.run, inputs, signature=door.key)
-            _measure(cases, QUICK_ROUNDS if quick else ROUNDS, taken, cpu)
+            call = partial(local[door], values)
+            pause = alternate({name: call}, QUICK_ROUNDS)[name].median / 1000
+            with pausing(pause) as target, PredictClient(target) as nothing:
+                cases: dict[str, Callable[[], object]] = {
+                    f"in-process {name}": call,
+                    f"gRPC {name}": partial(grpc.run, inputs, signature=door.key),
+                    f"gRPC {name}, a pause": partial(nothing.run, inputs, signature=door.key),
+                }
+                if door == BYTES:
+                    cases["REST bytes"] = partial(rest.run, inputs, signature=door.key)
+                _measure(cases, QUICK_ROUNDS if quick else ROUNDS, taken, cpu)
         _measure(_json_cases(golden, targets[1]), QUICK_JSON_ROUNDS if quick else JSON_ROUNDS, taken, cpu)
     return taken, cpu
 

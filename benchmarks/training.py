@@ -22,7 +22,7 @@ from benchmarks.report import Report
 if TYPE_CHECKING:  # TensorFlow, which the other benchmarks need not wait for
     from pipeline.config import Preset
 
-ROUNDS, STEPS, PHOTOS = 4, 16, 240
+ROUNDS, STEPS, PHOTOS = 8, 16, 240
 QUICK_STEPS, QUICK_PHOTOS = 3, 40
 SKIPPED, QUICK_SKIPPED = 3, 1
 """First steps of a turn that do not count: batches were made ready while the others had their turn."""

@@ -23,7 +23,14 @@ CORES = on(core_counts()[-1])
 CASES = {
     "training": ["Estimator", "bare step, from memory", "Keras fit"],
     "data": [f"draw, {CORES}", f"read and augment, {CORES}", CORES, "the whole command"],
-    "serving": ["in-process uint8", "gRPC uint8", "REST bytes", "REST float JSON", "REST uint8 JSON"],
+    "serving": [
+        "in-process uint8",
+        "gRPC uint8",
+        "gRPC uint8, a pause",
+        "REST bytes",
+        "REST float JSON",
+        "REST uint8 JSON",
+    ],
     "batching": ["in-process, batch 8", "16 callers, batching", "16 callers, no batching"],
     "folder": ["serving_uint8, a folder of photos", "serving_bytes, a folder of photos"],
     "client": ["our client needs", "predict.py --help", "ours, gRPC uint8", "usual way, REST float JSON"],
