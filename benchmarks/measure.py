@@ -131,7 +131,7 @@ def run_python(
 
 
 def all_cores() -> tuple[int, ...]:
-    """The numbers of those that this process may use. None where cores cannot be chosen, as on macOS."""
+    """The numbers of those that this process may use. Empty where cores cannot be chosen, as on macOS."""
     return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
@@ -142,7 +142,7 @@ def core_counts() -> tuple[int, ...]:
 
 @contextmanager
 def on_cores(cores: Sequence[int]) -> Iterator[None]:
-    """All threads of this process, and whatever they start meanwhile, on these cores alone. None: wherever they are."""
+    """All threads of this process, and whatever they start meanwhile, on these cores alone. Empty: wherever."""
     before = all_cores()
     try:
         _move(cores)

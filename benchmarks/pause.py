@@ -30,8 +30,11 @@ def pausing(seconds: float) -> Iterator[str]:
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        target = process.stdout.readline().strip()
+        if not target:
+            raise SystemExit("benchmarks.pause did not start: what it said is above")
         try:
-            yield process.stdout.readline().strip()
+            yield target
         finally:
             process.stdin.close()
 

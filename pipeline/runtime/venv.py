@@ -38,6 +38,9 @@ def ensure() -> None:
             "install",
             "--quiet",
             "--quiet",
+            "--require-hashes",
+            # The lock is whole. Where pip looks for what a package needs, it finds versions newer than the lock's.
+            "--no-deps",
             "--requirement",
             str(LOCK),
         ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,35 @@ def test_a_lock_without_packages_installs_and_is_not_installed_again(
     assert venv.PYTHON.is_file()
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
     venv.ensure()
+
+
+def wheel(folder: Path, name: str, version: str, *needs: str) -> str:
+    """Makes a package that holds nothing; its line in a lock."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    metadata = [f"Name: {name}", f"Version: {version}", "Provides-Extra: more", *(f"Requires-Dist: {n}" for n in needs)]
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{info}/METADATA", "\n".join(["Metadata-Version: 2.1", *metadata, ""]))
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def test_a_newer_version_than_the_locks_does_not_get_in_the_way(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for `part[more]`, pip would find the newest part and end, since the lock has no hash of it."""
+    locked = [wheel(empty, "whole", "1.0", "part[more]>=1"), wheel(empty, "part", "1.0")]
+    wheel(empty, "part", "1.1")
+    lock = empty / "small.lock"
+    lock.write_text("\n".join(["--no-index", f"--find-links {empty}", *locked, ""]))
+    monkeypatch.setattr(venv, "LOCK", lock)
+    venv.ensure()
+    listed = subprocess.run(
+        [venv.PYTHON, "-m", "pip", "list", "--format", "freeze"], capture_output=True, text=True, check=True
+    )
+    assert {"whole==1.0", "part==1.0"} <= {*listed.stdout.split()}
+
+
+def test_the_lock_is_whole() -> None:
+    """It is installed as it is, so nothing that a package needs may be missing from it."""
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
