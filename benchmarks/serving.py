@@ -1,7 +1,7 @@
 """What the network costs: each door and transport, alone against the in-process call, and under several clients.
 
-`--target` and `--rest-target` name a server that runs; TENSORFLOW_MODEL_SERVER names the official binary, to be
-started here; `model_server` is started otherwise.
+`--target` and `--rest-target` name a server that runs. One is started otherwise: in a container, where
+TENSORFLOW_SERVING_IMAGE names an image; the official binary, where TENSORFLOW_MODEL_SERVER names it; or `model_server`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.container import PublishedContainer, serving
 from benchmarks.load import Load, callers
 from model.signature import MODEL_NAME, TAG, Signature
 from pipeline.golden import Golden
@@ -22,7 +23,9 @@ from pipeline.store import ModelStore
 Inputs = dict[str, Any]
 
 EXECUTABLE = "TENSORFLOW_MODEL_SERVER"
-"""Names the official binary, where there is one; the stand-in serves otherwise."""
+"""Names the official binary, where there is one."""
+IMAGE = "TENSORFLOW_SERVING_IMAGE"
+"""Names an image that is to serve in a container."""
 
 
 def published() -> tuple[Path, Golden]:
@@ -58,16 +61,23 @@ def copy(version: Path, folder: Path) -> None:
 
 
 def server_name() -> str:
-    """What `server` starts."""
-    return os.environ.get(EXECUTABLE) or "model_server (stand-in)"
+    """What `server` starts. Raises SystemExit when two are named."""
+    image, executable = os.environ.get(IMAGE), os.environ.get(EXECUTABLE)
+    if image and executable:
+        raise SystemExit(f"{IMAGE} and {EXECUTABLE} both name a server: unset one.")
+    return f"a container of {image}" if image else executable or "model_server (stand-in)"
 
 
 @contextmanager
-def server(base: Path, *flags: str) -> Iterator[ServerProcess]:
-    """A server of the versions below `base`, on free ports."""
+def server(base: Path, *flags: str) -> Iterator[ServerProcess | PublishedContainer]:
+    """A server of the versions below `base`, on free ports: the named image, the named executable or the stand-in."""
+    image, executable = os.environ.get(IMAGE), os.environ.get(EXECUTABLE)
     log = Settings.from_environment().server / "benchmark.log"
-    executable = os.environ.get(EXECUTABLE)
-    with throw_away(base, MODEL_NAME, log, flags, (executable,) if executable else STAND_IN) as running:
+    with (
+        serving(image, base, flags)
+        if image
+        else throw_away(base, MODEL_NAME, log, flags, (executable,) if executable else STAND_IN)
+    ) as running:
         wait_until_available(running, MODEL_NAME, 120)
         yield running
 
