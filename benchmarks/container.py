@@ -1,4 +1,4 @@
-"""A server of the versions in a folder of this machine, in a container whose ports Docker publishes, as Compose does."""
+"""A server of the versions in a folder of this machine, in a container; its ports are published as Compose does it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ class PublishedContainer(ServerContainer):
 
     @property
     def pid(self) -> int:
-        """The server's process. Raises SystemExit where the engine runs in a machine of its own and counts otherwise."""
+        """The server's process. Raises SystemExit where the engine has a machine of its own, which counts others."""
         pid = int(self._container.attrs["State"]["Pid"])
         if not psutil.pid_exists(pid) or f"--port={GRPC_PORT}" not in psutil.Process(pid).cmdline():
             raise SystemExit(f"{self._container.name}: the engine's processes cannot be seen from here, nor measured.")
         return pid
 
     def _published(self, port: int) -> str:
-        return f"{LOOPBACK}:{self._container.ports[f'{port}/tcp'][0]['HostPort']}"
+        (binding,) = self._container.ports[f"{port}/tcp"] or [{}]  # none once it has ended
+        return f"{LOOPBACK}:{binding.get('HostPort', 0)}"
 
 
 @contextmanager
