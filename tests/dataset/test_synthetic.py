@@ -121,13 +121,13 @@ def test_points_lie_on_what_is_painted(category: str) -> None:
         rng = np.random.default_rng([seed, 1])
         garment = TAILORS[category](rng)
         placing = place(rng, garment, 400, 533, hung=False)
-        field = np.full((533, 400, 3), nothing, np.float32)
+        field = np.full((3, 533, 400), nothing, np.float32)
         canvas = Canvas(
             rng, field, garment, placing, wardrobe(rng, category, {panel.cloth for panel in garment.panels}), hung=False
         )
         for panel in garment.panels:
             canvas.lay(replace(panel, lift=0.0))  # a shadow is not the garment
-        painted = field[..., 0] > nothing / 2
+        painted = field[0] > nothing / 2
         for name, (x, y, v) in garment.points.items():
             px, py = placing(np.array([[x, y]]))[0]
             if not (3 <= px < 397 and 3 <= py < 530):
@@ -169,7 +169,9 @@ def test_progress_counts_up_to_all(tmp_path: Path) -> None:
     """on_progress hears rising numbers of done out of count, the last one being count."""
     heard: list[tuple[int, int]] = []
     write_dataset(tmp_path / "few", 25, 1, processes=1, on_progress=lambda done, count: heard.append((done, count)))
-    assert heard == [(20, 25), (25, 25)]
+    assert len(heard) > 1
+    assert heard == sorted(heard)
+    assert heard[-1] == (25, 25)
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:

@@ -43,12 +43,12 @@ def box_around(xy: Array, width: int, height: int, margin: int) -> Box | None:
 
 
 class Brush:
-    """Draws into a box; points are in continuous coordinates of the whole picture, strength is 0 to 1."""
+    """Draws into a box; points are in continuous coordinates of the whole picture, tones 0 to 255."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, ground: int = 0) -> None:
         self.box = box
         width, height = box.size
-        self.image = Image.new("L", (width * OVER, height * OVER))
+        self.image = Image.new("L", (width * OVER, height * OVER), ground)
         self.draw = ImageDraw.Draw(self.image)
 
     def _at(self, xy: Array) -> list[float]:
@@ -59,30 +59,29 @@ class Brush:
         """Fill the inside of an outline (n, 2)."""
         self.draw.polygon(self._at(xy), fill=255)
 
-    def line(self, xy: Array, width: float, dash: float = 0.0, strength: float = 1.0) -> None:
-        """A line of this width through (n, 2), in dashes this long or unbroken."""
-        thick, fill = max(1, round(width * OVER)), int(255 * strength)
+    def line(self, xy: Array, width: float, dash: float, tone: int) -> None:
+        """A line of this width through (n, 2), in dashes this long or unbroken, where that is 0."""
+        thick = max(1, round(width * OVER))
         if dash <= 0:
-            self.draw.line(self._at(xy), fill=fill, width=thick, joint="curve")
+            self.draw.line(self._at(xy), fill=tone, width=thick, joint="curve")
             return
         steps = np.linalg.norm(np.diff(xy, axis=0), axis=1)
         along = np.concatenate([[0], np.cumsum(steps)])
         at = np.arange(0, along[-1], max(dash, 1.0))
         dense = np.stack([np.interp(at, along, xy[:, 0]), np.interp(at, along, xy[:, 1])], axis=1)
         for i in range(0, len(dense) - 1, 2):
-            self.draw.line(self._at(dense[i : i + 2]), fill=fill, width=thick)
+            self.draw.line(self._at(dense[i : i + 2]), fill=tone, width=thick)
 
-    def disc(self, centre: Array, radius: float, strength: float = 1.0) -> None:
+    def disc(self, centre: Array, radius: float, tone: int) -> None:
         """A filled circle."""
         (x, y), r = self._at(centre), radius * OVER
-        self.draw.ellipse([x - r, y - r, x + r, y + r], fill=int(255 * strength))
+        self.draw.ellipse([x - r, y - r, x + r, y + r], fill=tone)
 
-    def coverage(self) -> Field:
-        """What was drawn, 0..1 over the box."""
-        return np.asarray(self.image.reduce(OVER), np.float32) / 255
+    def drawn(self) -> Image.Image:
+        """What was drawn, a pixel for each of the box."""
+        return self.image.reduce(OVER)
 
 
-def blurred(mask: Field, radius: float) -> Field:
-    """A mask of 0..1, softened over about this many pixels. One box will do: nobody sees the shape of its edge."""
-    image = Image.fromarray((mask * np.float32(255)).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.BoxBlur(radius * 1.6)), np.float32) * np.float32(1 / 255)
+def blurred(mask: Image.Image, radius: float) -> Field:
+    """A mask, softened over about this many pixels: 0..1. One box will do: nobody sees the shape of its edge."""
+    return np.asarray(mask.filter(ImageFilter.BoxBlur(radius * 1.6)), np.float32) * np.float32(1 / 255)

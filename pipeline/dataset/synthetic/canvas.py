@@ -5,33 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from PIL import Image
 
 from pipeline.dataset.synthetic.brush import Box, Brush, blurred, box_around
 from pipeline.dataset.synthetic.cloth import SIDE, Cloth
 from pipeline.dataset.synthetic.curves import points
 from pipeline.dataset.synthetic.folds import relief
 from pipeline.dataset.synthetic.garment import Garment, Panel, Random
-from pipeline.dataset.synthetic.noise import Field, Pixels, each_channel, sample, slope
+from pipeline.dataset.synthetic.noise import Field, Pixels, sample, slope
 from pipeline.dataset.synthetic.placing import Placing
+
+MIDDLE = 127
+"""A tone that neither darkens nor lightens."""
 
 
 class Canvas:
-    """The picture while panels are laid on it: `field` (height, width, 3) 0..255, changed in place."""
+    """The picture while panels are laid on it: `field` (3, height, width) 0..255, changed in place."""
 
     def __init__(
         self, rng: Random, field: Field, garment: Garment, place: Placing, cloths: Mapping[str, Cloth], hung: bool
     ) -> None:
         self.field, self.place, self.cloths = field, place, cloths
-        self.height, self.width = field.shape[:2]
+        self.height, self.width = field.shape[1:]
         self.sun = rng.uniform(0, 2 * np.pi)
         self.depth = rng.uniform(0.5, 1.4)
         self.edge = rng.uniform(0.02, 0.2)
         self.dark = rng.uniform(0.3, 1.1)
         self.turn = rng.normal(0, 0.06) if rng.random() < 0.9 else np.pi / 4
         self.u, self.v = self._garment_coordinates()
-        self.folds = relief(rng, garment, place, self.u, self.v, cloths["main"].stiff, hung)
-        self.shading = slope(self.folds, self.sun) * self.depth
-        self.folds /= place.scale
+        height = relief(rng, garment, place, self.u, self.v, cloths["main"].stiff, hung)
+        self.shading = slope(height, self.sun) * self.depth
+        self.folds = height * np.float32(0.5 / place.scale)
         self.index = np.arange(self.height * self.width).reshape(self.height, self.width)
 
     def _garment_coordinates(self) -> tuple[Field, Field]:
@@ -52,22 +56,22 @@ class Canvas:
             return
         brush = Brush(box)
         brush.polygon(outline)
-        mask = brush.coverage()
+        mask = brush.drawn()
         soft = blurred(mask, max(1.0, 0.03 * self.place.scale))
         if panel.lift:
-            each_channel(np.multiply, self.field[box.cut], self._lit(soft, panel.lift))
-        within = np.flatnonzero(mask)  # only these pixels are worked on
+            self.field[:, box.cut[0], box.cut[1]] *= self._lit(soft, panel.lift)
+        within = np.flatnonzero(np.asarray(mask))  # only these pixels are worked on
         if not within.size:
             return
         at = self.index[box.cut].ravel().take(within)
         paint, cover = self._paint(panel, box, at, within, mask, soft)
-        flat = self.field.reshape(-1, 3)
-        below = flat.take(at, axis=0)
-        # In place: making and clearing arrays of this size takes longer than the sums.
-        paint -= below
-        each_channel(np.multiply, paint, cover)
-        paint += below
-        flat[at] = paint
+        for plane, painted in zip(self.field.reshape(3, -1), paint):
+            below = plane.take(at)
+            # In place: making and clearing arrays of this size takes longer than the sums.
+            painted -= below
+            painted *= cover
+            painted += below
+            plane[at] = painted
 
     def _lit(self, soft: Field, lift: float) -> Field:
         """How much light a panel leaves on what lies below: its softened mask, away from the light, takes some."""
@@ -78,9 +82,9 @@ class Canvas:
         return np.subtract(1, shadow, out=shadow)
 
     def _paint(
-        self, panel: Panel, box: Box, at: Pixels, within: Pixels, mask: Field, soft: Field
+        self, panel: Panel, box: Box, at: Pixels, within: Pixels, mask: Image.Image, soft: Field
     ) -> tuple[Field, Field]:
-        """Colours (n, 3) of a panel at n pixels, and how much it covers each (n,).
+        """Colours (3, n) of a panel at n pixels, and how much it covers each (n,).
 
         at: their places in the picture, within: in the box, both counted row by row.
         """
@@ -88,7 +92,7 @@ class Canvas:
         printed = stuff.alpha is not None
         turn = panel.grain + (0.0 if printed else self.turn)
         cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-        folds = 0.5 * self.folds.ravel().take(at)
+        folds = self.folds.ravel().take(at)
         u, v = self.u.ravel().take(at), self.v.ravel().take(at)
         u -= np.float32(panel.anchor[0])
         v -= np.float32(panel.anchor[1])
@@ -106,26 +110,24 @@ class Canvas:
         if stuff.fade:
             middle = blurred(mask, 0.22 * unit).ravel().take(within)
             add += (middle - np.float32(0.6)) * np.float32(stuff.fade)
-        if (dark := self._sewn(panel, box, bright=False)) is not None:
-            light -= dark.ravel().take(within)
-        if (bright := self._sewn(panel, box, bright=True)) is not None:
-            add += 100 * bright.ravel().take(within)
-        cover = mask.ravel().take(within)
+        if panel.strokes or panel.spots:
+            sewn = self._sewn(panel, box).ravel().take(within)
+            light += np.minimum(sewn, 0)
+            add += np.maximum(sewn, 0) * np.float32(100)
+        cover = np.asarray(mask).ravel().take(within) * np.float32(1 / 255)
         if stuff.alpha is not None:
-            cover = cover * sample(stuff.alpha, along, across)
-        each_channel(np.multiply, colours, np.clip(light, 0.12, 1.9))
-        each_channel(np.add, colours, add)
-        return colours, cover
+            cover *= sample(stuff.alpha, along, across)
+        painted = colours * np.clip(light, 0.12, 1.9)
+        painted += add
+        return painted, cover
 
-    def _sewn(self, panel: Panel, box: Box, *, bright: bool) -> Field | None:
-        """How much strokes and spots lighten a panel, or else darken it; None where none does."""
-        strokes = [stroke for stroke in panel.strokes if (stroke.tone > 0) == bright]
-        spots = [spot for spot in panel.spots if (spot.tone > 0) == bright]
-        if not strokes and not spots:
-            return None
-        brush, unit = Brush(box), self.place.scale
-        for stroke in strokes:
-            brush.line(self.place(stroke.line), stroke.width * unit, stroke.dash * unit, abs(stroke.tone))
-        for spot in spots:
-            brush.disc(self.place(points(spot.centre))[0], spot.radius * unit, abs(spot.tone))
-        return brush.coverage()
+    def _sewn(self, panel: Panel, box: Box) -> Field:
+        """How much strokes and spots lighten a panel, -1..1 over the box."""
+        brush, unit = Brush(box, MIDDLE), self.place.scale
+        for stroke in panel.strokes:
+            tone = MIDDLE + round(MIDDLE * stroke.tone)
+            brush.line(self.place(stroke.line), stroke.width * unit, stroke.dash * unit, tone)
+        for spot in panel.spots:
+            tone = MIDDLE + round(MIDDLE * spot.tone)
+            brush.disc(self.place(points(spot.centre))[0], spot.radius * unit, tone)
+        return (np.asarray(brush.drawn(), np.float32) - MIDDLE) * np.float32(1 / MIDDLE)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.dataset.synthetic.garment import Random, chance, pick
-from pipeline.dataset.synthetic.noise import Field, tile
+from pipeline.dataset.synthetic.noise import Field, plain, planes, tile
 
 SIDE = 256
 """Pixels along a pattern's repeat."""
@@ -20,9 +20,9 @@ SIDE = 256
 class Cloth:
     """A cloth's looks.
 
-    pattern: (SIDE, SIDE, 3) colours 0..255; repeat: its size in garment units; bump: strength of the weave;
-    gloss: how much folds shine; stiff: 0 crumples finely, 1 bends broadly; fade: how much paler it is worn in the
-    middle; alpha: (SIDE, SIDE) 0..1 where it covers, None for everywhere.
+    pattern: (3, SIDE, SIDE) colours 0..255, or one, (3, 1, 1); repeat: its size in garment units; bump: strength of the
+    weave; gloss: how much folds shine; stiff: 0 crumples finely, 1 bends broadly; fade: how much paler it is worn in
+    the middle; alpha: (SIDE, SIDE) 0..1 where it covers, None for everywhere.
     """
 
     pattern: Field
@@ -112,13 +112,13 @@ def _motifs(rng: Random, image: Image.Image, colours: list[Field], kind: str) ->
 
 def _blotches(rng: Random, base: Field, colours: list[Field]) -> Field:
     """Camouflage, leopard, marble: thresholded noise."""
-    pattern = np.broadcast_to(base, (SIDE, SIDE, 3)).copy()
+    pattern = plain(base)
     cells = int(rng.choice([4, 8, 16]))
     stretch = int(rng.choice([1, 1, 2, 4]))
     for ink in colours:
         level = tile(rng, SIDE, cells, stretch) + 0.4 * tile(rng, SIDE, cells * 2, stretch)
-        pattern[level > rng.uniform(0.2, 0.9)] = ink
-    return pattern.astype(np.float32)
+        pattern = np.where(level > rng.uniform(0.2, 0.9), plain(ink), pattern)
+    return pattern
 
 
 def _denim(rng: Random) -> Field:
@@ -126,7 +126,8 @@ def _denim(rng: Random) -> Field:
     value = rng.uniform(0.16, 0.72)
     base = 255 * np.asarray(colorsys.hsv_to_rgb(hue, rng.uniform(0.2, 0.6), value), np.float32)
     fade = 0.25 * tile(rng, SIDE, 4) + 0.25 * tile(rng, SIDE, 8) + 0.35 * tile(rng, SIDE, 128, 2)
-    return np.asarray(np.clip(base + np.float32(rng.uniform(6, 16)) * fade[..., None], 0, 255), np.float32)
+    dyed: Field = plain(base) + np.float32(rng.uniform(6, 16)) * fade
+    return dyed.clip(0, 255)
 
 
 @cache
@@ -136,8 +137,8 @@ def _weave(number: int) -> Field:
     return tile(rng, SIDE, 128) + np.float32(0.2 * number) * tile(rng, SIDE, 64)
 
 
-def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float = 0.0) -> Cloth:
-    """A cloth; plain forbids prints; denim and leather are the shares of these two."""
+def cloth(rng: Random, sober: bool = False, denim: float = 0.0, leather: float = 0.0) -> Cloth:
+    """A cloth; sober forbids prints; denim and leather are the shares of these two."""
     base = colour(rng)
     weave = _weave(int(rng.integers(0, 6)))
     bump, gloss, stiff = min(rng.lognormal(1.1, 0.6), 14.0), rng.uniform(0, 0.25), rng.uniform(0, 1)
@@ -147,16 +148,15 @@ def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float =
         worn = rng.uniform(20, 70) if chance(rng, 0.6) else 0.0
         return Cloth(_denim(rng), rng.uniform(1.2, 2.2), weave, rng.uniform(3, 7), 0.1, rng.uniform(0.3, 0.9), worn)
     if roll < denim + leather:
-        pattern = np.broadcast_to(base * 0.8, (SIDE, SIDE, 3)).astype(np.float32)
-        return Cloth(pattern, 1.0, weave, 1.5, rng.uniform(0.8, 1.6), rng.uniform(0.3, 0.8))
+        return Cloth(plain(base * np.float32(0.8)), 1.0, weave, 1.5, rng.uniform(0.8, 1.6), rng.uniform(0.3, 0.8))
     shares = {"plain": 0.4, "melange": 0.12, "knit": 0.08, "stripes": 0.08, "checks": 0.08, "dots": 0.04}
     shares.update({"flowers": 0.09, "leaves": 0.05, "blotches": 0.08})
-    kind = pick(rng, {"plain": 0.75, "melange": 0.15, "knit": 0.1} if plain else shares)
+    kind = pick(rng, {"plain": 0.75, "melange": 0.15, "knit": 0.1} if sober else shares)
     inks = [beside(rng, base) for _ in range(int(rng.integers(1, 5)))]
-    pattern = np.broadcast_to(base, (SIDE, SIDE, 3)).astype(np.float32)
+    pattern = plain(base)
     if kind == "melange":
         grain = tile(rng, SIDE, 128) + 0.5 * tile(rng, SIDE, 32, 4)
-        pattern = np.asarray(np.clip(pattern + rng.uniform(8, 28) * grain[..., None], 0, 255), np.float32)
+        pattern = np.clip(pattern + rng.uniform(8, 28) * grain, 0, 255)
     elif kind == "knit":
         ribs = int(rng.choice([8, 16, 24]))
         wave = np.sin(np.arange(SIDE) * 2 * np.pi * ribs / SIDE)
@@ -165,7 +165,7 @@ def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float =
     elif kind == "blotches":
         pattern = _blotches(rng, base, inks)
     elif kind in ("stripes", "checks", "dots", "flowers", "leaves"):
-        image = Image.fromarray(pattern.astype(np.uint8))
+        image = Image.new("RGB", (SIDE, SIDE), tuple(int(c) for c in base))
         if kind in ("stripes", "checks"):
             _stripes(rng, image, inks, kind == "checks")
             if kind == "stripes" and chance(rng, 0.3):
@@ -173,5 +173,5 @@ def cloth(rng: Random, plain: bool = False, denim: float = 0.0, leather: float =
             repeat = rng.uniform(0.3, 1.5)
         else:
             _motifs(rng, image, inks, kind)
-        pattern = np.asarray(image, np.float32)
+        pattern = planes(image)
     return Cloth(pattern, repeat, weave, bump, gloss, stiff)

@@ -14,7 +14,6 @@ from pipeline.dataset.synthetic.canvas import Canvas
 from pipeline.dataset.synthetic.garment import Garment, Random, chance
 from pipeline.dataset.synthetic.ground import ground
 from pipeline.dataset.synthetic.light import illumination, photograph
-from pipeline.dataset.synthetic.noise import each_channel
 from pipeline.dataset.synthetic.outwear import outwear
 from pipeline.dataset.synthetic.placing import Placing, place
 from pipeline.dataset.synthetic.props import hang, lay_over, tag
@@ -74,7 +73,7 @@ def draw(seed: int, index: int) -> Drawn:
     )
     for panel in garment.panels:
         canvas.lay(panel)
-    each_channel(np.multiply, field, illumination(rng, height, width))
+    field *= illumination(rng, height, width)
     image = photograph(rng, field)
     xy = np.full((len(KEYPOINTS), 2), -1, np.float32)
     v = np.full(len(KEYPOINTS), -1, np.int8)

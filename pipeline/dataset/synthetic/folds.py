@@ -6,20 +6,24 @@ import numpy as np
 
 from pipeline.dataset.synthetic.curves import BOW, Array, bows
 from pipeline.dataset.synthetic.garment import Garment, Random
-from pipeline.dataset.synthetic.noise import Field, creases, smooth
+from pipeline.dataset.synthetic.noise import Field, creases, resize, smooth
 from pipeline.dataset.synthetic.placing import Placing
 
 
 def relief(rng: Random, garment: Garment, place: Placing, u: Field, v: Field, stiff: float, hung: bool) -> Field:
-    """Height in pixels at every pixel (h, w); u and v are the pixels' garment coordinates."""
-    (height, width), unit = u.shape, place.scale
-    cells = max(width, height) / unit
+    """Height in pixels at every pixel (h, w); u and v are the pixels' garment coordinates.
+
+    Half of the resolution is enough for what is soft.
+    """
+    (height, width), unit = (side // 2 for side in u.shape), place.scale
+    cells = max(u.shape) / unit
     stretch = rng.uniform(1, 3) if hung else rng.uniform(0.6, 1.6)
     field = smooth(rng, height, width, cells * rng.uniform(0.8, 1.6), stretch) * unit * rng.uniform(0.004, 0.022)
     fine = smooth(rng, height, width, cells * rng.uniform(3, 7), stretch)
     field = field + fine * unit * rng.uniform(0.0005, 0.0045) * (1.3 - stiff)
     lines = _crease_lines(rng, garment, place, stiff, hung)
-    field = field + creases(rng, height, width, lines) * unit * rng.uniform(0.015, 0.06)
+    field = field + creases(rng, height, width, lines / 2) * unit * rng.uniform(0.015, 0.06)
+    field = resize(field, *u.shape)
     if garment.quilt:
         field = field + _quilt(garment, u, v) * (unit * garment.quilt * rng.uniform(0.06, 0.16))
     if garment.pleats:
@@ -27,15 +31,16 @@ def relief(rng: Random, garment: Garment, place: Placing, u: Field, v: Field, st
     return np.asarray(field, np.float32)
 
 
-def _crease_lines(rng: Random, garment: Garment, place: Placing, stiff: float, hung: bool) -> list[Array]:
-    """Creases that run from where the cloth is pulled, and others that lie anywhere but mostly along one direction."""
+def _crease_lines(rng: Random, garment: Garment, place: Placing, stiff: float, hung: bool) -> Array:
+    """Creases that run from where the cloth is pulled, and others that lie anywhere but mostly along one direction:
+    (n, BOW, 2) pixels."""
     cut = np.vstack([panel.outline for panel in garment.panels])
     low, high = cut.min(axis=0), cut.max(axis=0)
     lay = np.pi / 2 if hung else rng.uniform(0, np.pi)
     starts = [(x, y, rng.uniform(0, 2 * np.pi)) for x, y in garment.stress for _ in range(int(rng.integers(1, 4)))]
     for _ in range(int(rng.integers(6, 70) * (1.4 - stiff))):
         starts.append((rng.uniform(low[0], high[0]), rng.uniform(low[1], high[1]), lay + rng.normal(0, 0.5)))
-    return list(place(bows(rng, np.array(starts), 0.1, 0.9).reshape(-1, 2)).reshape(-1, BOW, 2))
+    return place(bows(rng, np.array(starts), 0.1, 0.9).reshape(-1, 2)).reshape(-1, BOW, 2)
 
 
 def _quilt(garment: Garment, u: Field, v: Field) -> Field:

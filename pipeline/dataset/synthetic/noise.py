@@ -1,35 +1,32 @@
-"""Random fields that textures, folds and light are made of."""
+"""Random fields that textures, folds and light are made of.
+
+Fields are (height, width), pictures (3, height, width): NumPy works faster on whole planes than on pixels of three.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from pipeline.dataset.synthetic.curves import Array
+from pipeline.dataset.synthetic.curves import BOW, Array
 from pipeline.dataset.synthetic.garment import Random
 
 Field = npt.NDArray[np.float32]
 Pixels = npt.NDArray[Any]
 
 
-def each_channel(change: np.ufunc, picture: Field, by: Pixels) -> None:
-    """Add `by` (...) to `picture` (..., 3), or multiply it, in place.
-
-    One channel after the other: NumPy takes ten times as long to broadcast over a last axis of three.
-    """
-    for channel in range(3):
-        change(picture[..., channel], by, out=picture[..., channel])
+def planes(image: Image.Image) -> Field:
+    """The bands of an image, (bands, height, width)."""
+    return np.asarray([np.asarray(band) for band in image.split()], np.float32)
 
 
-def tinted(colour: Field, light: Pixels) -> Field:
-    """One colour (3,) under an uneven light (...): (..., 3)."""
-    picture = np.empty((*light.shape, 3), np.float32)
-    for channel in range(3):
-        np.multiply(light, colour[channel], out=picture[..., channel])
-    return picture
+def plain(colour: Field) -> Field:
+    """One colour (3,) as a picture of one pixel, (3, 1, 1), to be multiplied by a field."""
+    return colour[:, None, None]
 
 
 def resize(field: Pixels, height: int, width: int) -> Field:
@@ -46,6 +43,19 @@ def smooth(rng: Random, height: int, width: int, cells: float, stretch: float = 
     return resize(rng.standard_normal((rows, columns), dtype=np.float32), height, width)
 
 
+@cache
+def _static() -> Field:
+    return np.random.default_rng(0).standard_normal((1024, 1024), dtype=np.float32)
+
+
+def static(rng: Random, height: int, width: int) -> Field:
+    """White noise of unit variance, not to be written into: a part of one sheet, since making it anew takes longer than
+    anything else here."""
+    sheet = _static()
+    top, left = (int(rng.integers(0, room + 1)) for room in (len(sheet) - height, len(sheet) - width))
+    return sheet[top : top + height, left : left + width]
+
+
 def tile(rng: Random, side: int, cells: int, stretch: int = 1) -> Field:
     """Smooth noise that repeats seamlessly, (side, side)."""
     rows = max(2, cells // stretch)
@@ -56,12 +66,15 @@ def tile(rng: Random, side: int, cells: int, stretch: int = 1) -> Field:
     return np.asarray(image.resize((int(cells * scale_x), int(rows * scale_y)), Image.Resampling.BICUBIC, box=box))
 
 
-def sample(pattern: Pixels, u: Field, v: Field) -> Field:
-    """A square pattern, its side a power of two, repeated for ever: its nearest pixel at columns u and rows v."""
-    side = pattern.shape[0]
-    flat = pattern.reshape(side * side, *pattern.shape[2:])
+def sample(pattern: Field, u: Field, v: Field) -> Field:
+    """A square pattern (..., side, side), its side a power of two, repeated for ever: its nearest pixels at columns u
+    and rows v, (..., *u.shape), not to be written into."""
+    side = pattern.shape[-1]
+    flat = pattern.reshape(*pattern.shape[:-2], side * side)
+    if side == 1:
+        return np.broadcast_to(flat.reshape(*flat.shape[:-1], *(1 for _ in u.shape)), (*flat.shape[:-1], *u.shape))
     index = (v.astype(np.int32) & (side - 1)) * np.int32(side) + (u.astype(np.int32) & (side - 1))
-    return np.asarray(np.take(flat, index, axis=0, mode="clip"), dtype=np.float32)
+    return np.take(flat, index, axis=-1, mode="clip")
 
 
 def soften(image: Image.Image, radius: float) -> Image.Image:
@@ -70,23 +83,25 @@ def soften(image: Image.Image, radius: float) -> Image.Image:
     return image.filter(box).filter(box)
 
 
-def creases(rng: Random, height: int, width: int, lines: list[Array]) -> Field:
-    """Soft ridges and grooves along lines (n, 2) of pixels: a height field of about -1..1. Half of the resolution is
-    enough for them."""
-    size = (width // 2, height // 2)
-    field = np.zeros(size[::-1], np.float32)
+FADE = np.sin(np.pi * (np.arange(BOW - 1) + 0.5) / (BOW - 1)).tolist()
+"""How high a crease is along its line: nothing at both ends."""
+
+
+def creases(rng: Random, height: int, width: int, lines: Array) -> Field:
+    """Soft ridges and grooves along lines (n, BOW, 2) of pixels: a height field of about -1..1."""
+    field = np.zeros((height, width), np.float32)
+    heights = (rng.uniform(25, 120, len(lines)) * rng.choice([-1, 1], len(lines))).tolist()
     for sharp in (True, False):
-        image = Image.new("L", size, 128)
+        image = Image.new("L", (width, height), 128)
         draw = ImageDraw.Draw(image)
-        for line in lines[0 if sharp else 1 :: 2]:
-            height_there, thick = rng.uniform(25, 120) * rng.choice([-1, 1]), int(rng.integers(1, 4 if sharp else 6))
-            xy = [(x, y) for x, y in (line / 2).tolist()]
-            for i in range(len(xy) - 1):  # fades out at both ends
-                tone = 128 + int(height_there * np.sin(np.pi * (i + 0.5) / (len(xy) - 1)))
-                draw.line(xy[i : i + 2], fill=tone, width=thick)
+        half = slice(0 if sharp else 1, None, 2)
+        thick = rng.integers(1, 4 if sharp else 6, len(lines)).tolist()
+        for line, most, pixels in zip(lines[half].tolist(), heights[half], thick):
+            for start, end, fade in zip(line, line[1:], FADE):
+                draw.line((*start, *end), fill=128 + int(most * fade), width=pixels)
         image = soften(image, rng.uniform(0.6, 1.2) if sharp else rng.uniform(1.3, 3.0))
         field += (np.asarray(image, np.float32) - 128) / (128 if sharp else 70)
-    return resize(field, height, width)
+    return field
 
 
 def slope(height: Field, direction: float) -> Field:

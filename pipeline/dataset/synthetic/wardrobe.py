@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.dataset.synthetic.cloth import SIDE, Cloth, beside, cloth, colour
 from pipeline.dataset.synthetic.garment import Random, chance, pick
-from pipeline.dataset.synthetic.noise import tile
+from pipeline.dataset.synthetic.noise import plain, planes, tile
 
 HANGERS = ((25, 25, 28), (235, 235, 235), (170, 125, 75), (150, 155, 165))
 """Plastic, wood and wire."""
@@ -17,25 +17,29 @@ HANGERS = ((25, 25, 28), (235, 235, 235), (170, 125, 75), (150, 155, 165))
 
 def _uniform(stuff: Cloth, rgb: tuple[int, int, int]) -> Cloth:
     """The same cloth in one colour, without a pattern."""
-    pattern = np.broadcast_to(np.asarray(rgb, np.float32), (SIDE, SIDE, 3)).astype(np.float32)
-    return replace(stuff, pattern=pattern, fade=0.0)
+    return replace(stuff, pattern=plain(np.asarray(rgb, np.float32)), fade=0.0)
 
 
 def wardrobe(rng: Random, category: str, needed: set[str]) -> dict[str, Cloth]:
-    """Cloths by the names that panels use; costly ones only if needed names them."""
+    """Cloths by the names that panels use; those of needed, and the main one."""
     denim = {"trousers": 0.3, "skirt": 0.2, "outwear": 0.12}.get(category, 0.02)
     leather = {"outwear": 0.1, "skirt": 0.06}.get(category, 0.0)
-    plain = category in ("outwear", "trousers") and chance(rng, 0.6)
-    main, second = cloth(rng, plain=plain, denim=denim, leather=leather), cloth(rng, plain=chance(rng, 0.7))
+    sober = category in ("outwear", "trousers") and chance(rng, 0.6)
+    main = cloth(rng, sober=sober, denim=denim, leather=leather)
     paper = (25, 25, 25) if chance(rng, 0.4) else (235, 232, 228)
+    trimmed = chance(rng, 0.3)
     cloths = {
         "main": main,
-        "trim": second if chance(rng, 0.3) else main,
-        "second": second,
-        "lining": main if chance(rng, 0.55) else cloth(rng, plain=chance(rng, 0.8)),
-        "label": _uniform(second, paper),
-        "hanger": replace(_uniform(second, HANGERS[int(rng.integers(0, 4))]), bump=1.0),
+        "trim": main,
+        "lining": main,
+        "label": _uniform(main, paper),
+        "hanger": replace(_uniform(main, HANGERS[int(rng.integers(0, 4))]), bump=1.0),
     }
+    if "second" in needed or (trimmed and "trim" in needed):
+        cloths["second"] = cloth(rng, sober=chance(rng, 0.7))
+        cloths["trim"] = cloths["second"] if trimmed else main
+    if "lining" in needed and chance(rng, 0.45):
+        cloths["lining"] = cloth(rng, sober=chance(rng, 0.8))
     if "other" in needed:
         cloths["other"] = cloth(rng)
     if "print" in needed:
@@ -45,7 +49,7 @@ def wardrobe(rng: Random, category: str, needed: set[str]) -> dict[str, Cloth]:
 
 def _print(rng: Random, ground: Cloth) -> Cloth:
     """A picture or lettering to be put on a cloth once, transparent where nothing is printed."""
-    inks = [beside(rng, ground.pattern[0, 0]), colour(rng), colour(rng)]
+    inks = [beside(rng, ground.pattern[:, 0, 0]), colour(rng), colour(rng)]
     image = Image.new("RGBA", (SIDE, SIDE))
     draw = ImageDraw.Draw(image)
     fills = [(*(int(c) for c in ink), 255) for ink in inks]
@@ -72,6 +76,6 @@ def _print(rng: Random, ground: Cloth) -> Cloth:
             size = float(np.clip(340 / len(word), 30, 84))
             draw.text((18 + rng.uniform(0, 12), y), word, fill=fills[0], font=ImageFont.load_default(size))
             y += size * 1.05
-    pixels = np.asarray(image, np.float32)
+    pixels = planes(image)
     worn = rng.uniform(0.75, 1.0)
-    return replace(ground, pattern=pixels[..., :3].copy(), alpha=pixels[..., 3] / 255 * np.float32(worn), fade=0.0)
+    return replace(ground, pattern=pixels[:3], alpha=pixels[3] / 255 * np.float32(worn), fade=0.0)
