@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import tempfile
@@ -71,12 +72,16 @@ class Ratio:
 
 
 def alternate(cases: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 5) -> dict[str, Series]:
-    """Runs every case once a round, in turn; milliseconds. The first rounds do not count."""
+    """Runs every case once a round, in another order each time, so that none always follows the same one; milliseconds.
+
+    The first rounds do not count.
+    """
     taken: dict[str, list[float]] = {name: [] for name in cases}
+    shuffled = random.Random(0)
     for number in range(warm_up + rounds):
-        for name, case in cases.items():
+        for name in shuffled.sample([*cases], len(cases)):
             started = time.perf_counter()
-            case()
+            cases[name]()
             if number >= warm_up:
                 taken[name].append(1000 * (time.perf_counter() - started))
     return series(taken)

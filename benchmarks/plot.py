@@ -82,6 +82,8 @@ def draw(path: Path, title: str, panels: Sequence[Panel]) -> None:
 
 
 def _bars(axes: Axes, panel: Bars) -> None:
+    from matplotlib.ticker import LogLocator
+
     medians = [series.median for series in panel.series]
     ends = [series.percentile(95) for series in panel.series]
     low = [median - series.percentile(5) for median, series in zip(medians, panel.series)]
@@ -96,7 +98,9 @@ def _bars(axes: Axes, panel: Bars) -> None:
     )
     if panel.logarithmic:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
     axes.invert_yaxis()
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)

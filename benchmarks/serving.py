@@ -53,14 +53,14 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     report.state(server=arguments.target or subject.server_name())
     with _servers(arguments, version.parent) as servers:
         first = next(iter(servers.values()))
-        alone, cpu = _alone(version, golden, first, quick=arguments.quick)
+        alone, cpu, bases = _alone(version, golden, first, quick=arguments.quick)
         sizes = _sizes(golden, first)
         loads = _loads(golden, servers, quick=arguments.quick)
 
     by_way = {}
     rows = []
     for name, each in alone.items():
-        ratio = each.ratio(alone[f"in-process {name.replace(',', '').split()[1]}"])
+        ratio = each.ratio(bases[name])
         percentiles = [each.percentile(percent) for percent in (50, 95, 99)]
         wire = [f"{size:,.0f}" for size in sizes.get(name, ())] or ["", ""]
         rows.append([name, *(f"{value:.2f}" for value in percentiles), str(ratio), f"{cpu[name].median:.2f}", *wire])
@@ -107,18 +107,20 @@ def _servers(arguments: argparse.Namespace, base: Path) -> Iterator[dict[str, Ta
 
 def _alone(
     version: Path, golden: Golden, targets: Targets, *, quick: bool
-) -> tuple[dict[str, Series], dict[str, Series]]:
-    """Milliseconds, and milliseconds of this process's CPU, by way. In-process the latter is the model's own."""
+) -> tuple[dict[str, Series], dict[str, Series], dict[str, Series]]:
+    """Milliseconds by way; milliseconds of this process's CPU, in-process the model's own; what each is a ratio of."""
     local = subject.in_process(version, *DOORS.values())
     taken: dict[str, Series] = {}
     cpu: dict[str, Series] = {}
+    pauses: dict[str, Series] = {}
     with PredictClient(targets[0]) as grpc, PredictClient(targets[1], "rest") as rest:
         for name, door in DOORS.items():
             inputs = subject.pictures(golden, door, 1)
             (values,) = inputs.values()
             call = partial(local[door], values)
-            pause = alternate({name: call}, QUICK_ROUNDS)[name].median / 1000
-            with pausing(pause) as target, PredictClient(target) as nothing:
+            pause = alternate({name: call}, QUICK_ROUNDS)[name].median
+            pauses[f"gRPC {name}, a pause"] = Series(name, (pause,))
+            with pausing(pause / 1000) as target, PredictClient(target) as nothing:
                 cases: dict[str, Callable[[], object]] = {
                     f"in-process {name}": call,
                     f"gRPC {name}": partial(grpc.run, inputs, signature=door.key),
@@ -128,7 +130,8 @@ def _alone(
                     cases["REST bytes"] = partial(rest.run, inputs, signature=door.key)
                 _measure(cases, QUICK_ROUNDS if quick else ROUNDS, taken, cpu)
         _measure(_json_cases(golden, targets[1]), QUICK_JSON_ROUNDS if quick else JSON_ROUNDS, taken, cpu)
-    return taken, cpu
+    bases = {name: taken[f"in-process {name.split()[1]}"] for name in taken.keys() - pauses.keys()}
+    return taken, cpu, {**bases, **pauses}
 
 
 def _measure(

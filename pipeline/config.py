@@ -68,7 +68,7 @@ def tiny() -> Preset:
 def demo() -> Preset:
     """`make train`: 1,200 drawn garments, on two cores: half a minute to draw them, two to train.
 
-    From the starter's weights: NE 4.2 % on the 116 drawn garments held out, PCK@0.1 0.93, and NE 7.3 % and balanced
+    From the starter's weights: NE 4.8 % on the 116 drawn garments held out, PCK@0.1 0.92, and NE 7.1 % and balanced
     visibility recall 0.81 on 51 real photos. From nothing, with 450 steps and the learning rate of photos(), NE
     is 11.7 %.
     """
