@@ -38,8 +38,9 @@ COPY_FACTOR, ALLOWANCE_MS = 1.2, 0.3
 OURS, USUAL = ("grpcio", "numpy", "Pillow", "protobuf", "requests", "urllib3"), ("tensorflow-serving-api",)
 STARTS = {
     "predict.py --help": ["client/predict.py", "--help"],
+    "import client": ["-c", "from client import PredictClient"],
+    "a client, ready to ask": ["-c", "from client import PredictClient; PredictClient().close()"],
     "what it needs: import grpc, numpy": ["-c", "import grpc, numpy"],
-    "import client": ["-c", "from client import PredictClient; PredictClient().close()"],
     "usual way: import tensorflow_serving": [
         *("-W", "ignore", "-c"),
         "import grpc; from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc",

@@ -110,6 +110,15 @@ def test_exif_orientation_turns_the_picture(picture: Image.Image) -> None:
     assert np.abs(turned.astype(int) - upright.astype(int)).mean() < 3
 
 
+def test_a_pillow_image_that_is_given_stays_as_it_is(picture: Image.Image) -> None:
+    """Turned, transparent or neither: the caller's own is not changed, though nothing is copied that need not be."""
+    lying = Image.open(io.BytesIO(variants(picture)["turned jpeg"]))
+    for given in (picture, lying, picture.convert("RGBA")):
+        before = (given.size, given.mode, given.getexif().get(0x0112), given.tobytes())
+        images.pixels(given)
+        assert (given.size, given.mode, given.getexif().get(0x0112), given.tobytes()) == before
+
+
 def test_transparency_is_laid_on_white() -> None:
     """A cut-out garment stands on white and not on whatever colour hides under alpha 0."""
     hidden = Image.new("RGBA", (8, 8), (0, 0, 0, 0))

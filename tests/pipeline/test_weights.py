@@ -68,7 +68,7 @@ def test_a_run_is_never_worse_than_what_it_starts_from(
     save(checkpoint, tmp_path / "weights.npz")
     best = train(dataset, steps(1, rate=1e3, init=str(tmp_path / "weights.npz")), tmp_path / "run")
     assert best.step == 0
-    assert best.ne == pytest.approx(checkpoint.ne, abs=0.5)  # half precision
+    assert best.ne == pytest.approx(checkpoint.ne, rel=0.01)  # half precision, of a network that knows nothing yet
     save(best, tmp_path / "again.npz")
     np.testing.assert_equal(load(str(tmp_path / "again.npz")), load(str(tmp_path / "weights.npz")))
 
