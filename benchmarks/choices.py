@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         results[name]["test"] = found.as_json()
         print(f"{name}: NE {found.overall.ne:.1f} %", flush=True)
     times = alternate(
-        {name: _one_picture(each["version"]) for name, each in results.items()},
+        {name: _one_picture(each.pop("version")) for name, each in results.items()},
         QUICK_ROUNDS if arguments.quick else ROUNDS,
     )
     rows = [
