@@ -111,7 +111,7 @@ def test_exif_orientation_turns_the_picture(picture: Image.Image) -> None:
 
 
 def test_a_pillow_image_that_is_given_stays_as_it_is(picture: Image.Image) -> None:
-    """Turned, transparent or neither: the caller's own is not changed, though nothing is copied that need not be."""
+    """Turned, transparent or neither: the caller's own is not changed."""
     lying = Image.open(io.BytesIO(variants(picture)["turned jpeg"]))
     for given in (picture, lying, picture.convert("RGBA")):
         before = (given.size, given.mode, given.getexif().get(0x0112), given.tobytes())

@@ -39,6 +39,7 @@ def _write(folder: Path, seed: int, indices: range) -> list[list[str]]:
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's malloc.h."""
 
 
 def _begin(parent: int) -> None:
