@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.10 python3.9 python3,$(shell command -v $(name))) python3)
 RUNTIME ?= auto
-LAUNCH = @$(PYTHON) -m pipeline.runtime.launch --runtime $(RUNTIME)
+LAUNCH = @PYTHONPATH=client $(PYTHON) -m pipeline.runtime.launch --runtime $(RUNTIME)
 VENV = .venv/bin
 
 .DEFAULT_GOAL := help

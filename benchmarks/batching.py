@@ -10,8 +10,8 @@ from benchmarks.load import Load, callers
 from benchmarks.measure import series
 from benchmarks.plot import Bars
 from benchmarks.report import Report
-from client import PredictClient
-from model.signature import UINT8
+from seamline_client import PredictClient
+from seamline_client.contract import UINT8
 
 CALLERS, BATCH = 16, 8
 ROUNDS, SECONDS = 3, 4.0

@@ -22,7 +22,7 @@ from benchmarks.plot import Bars
 from benchmarks.report import Report
 
 if TYPE_CHECKING:  # TensorFlow, which the other benchmarks need not wait for
-    from pipeline.config import Preset
+    from pipeline.training.presets import Preset
 
 STEPS, QUICK_STEPS = 1000, 2
 QUICK_DRAWN = 20
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def variants(steps: int, *, quick: bool) -> Mapping[str, Preset]:
     """The photos preset over so many steps, from nothing, and what it would be with one choice made otherwise."""
-    from pipeline.config import gpu, photos
+    from pipeline.training.presets import gpu, photos
 
     usual = photos()
     optimiser = replace(usual.model.optimiser, steps=steps, warmup_steps=max(1, round(WARM_UP * steps)))
@@ -66,8 +66,8 @@ def variants(steps: int, *, quick: bool) -> Mapping[str, Preset]:
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Each in turn; what was learned before is not learned again."""
-    from pipeline.evaluate import answers
-    from pipeline.scores import score
+    from pipeline.evaluation.saved_model import answers
+    from pipeline.evaluation.scores import score
 
     steps = arguments.steps or (QUICK_STEPS if arguments.quick else STEPS)
     report.state(steps=str(steps), data=arguments.data.name, test=arguments.test.name)
@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
 
 
 def _photos(folder: Path) -> Any:
-    from pipeline.dataset.photos import Photos
+    from pipeline.data.photos import Photos
 
     return Photos(folder).batches(lambda *_: None)
 
@@ -123,7 +123,7 @@ def _one_picture(version: str) -> Any:
     import numpy as np
 
     from benchmarks import subject
-    from model.signature import IMAGE_SIDE, UINT8
+    from seamline_client.contract import IMAGE_SIDE, UINT8
 
     predict = subject.in_process(Path(version), UINT8)[UINT8]
     return partial(predict, np.zeros((1, IMAGE_SIDE, IMAGE_SIDE, 3), np.uint8))
@@ -133,10 +133,10 @@ def learn(preset: Preset, data: Path, folder: Path) -> dict[str, Any]:
     """Trains, exports the best checkpoint, and says which step that was of, its NE and how many weights it has."""
     import tensorflow as tf
 
-    from pipeline.dataset import records
-    from pipeline.dataset.synthetic import write_dataset
-    from pipeline.export import export
-    from pipeline.train import train
+    from garments import write_dataset
+    from pipeline.data import records
+    from pipeline.release.export import export
+    from pipeline.training.train import train
 
     shared = folder.parent
     dataset = records.prepare(data, shared / "photos", lambda *_: None)

@@ -23,10 +23,10 @@ from benchmarks import subject
 from benchmarks.measure import ROOT, alternate, run_python, series
 from benchmarks.plot import Bars
 from benchmarks.report import Report
-from client import PredictClient, grpc_calls
-from client.transport import ModelSpec
-from model.signature import BYTES, DEFAULT, MODEL_NAME, UINT8, Signature
-from pipeline.golden import Golden
+from pipeline.release.golden import Golden
+from seamline_client import PredictClient, grpc_calls
+from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, UINT8, Signature
+from seamline_client.transport import ModelSpec
 
 ROUNDS, QUICK_ROUNDS = 5, 1
 BUILD_ROUNDS, QUICK_BUILD_ROUNDS = 300, 20

@@ -13,9 +13,9 @@ import psutil
 from docker.errors import DockerException
 
 from benchmarks.measure import all_cores
-from model.signature import GRPC_PORT, MODEL_NAME, REST_PORT
 from pipeline.serving.container import ServerContainer
 from pipeline.serving.process import LOOPBACK, ROOT
+from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
 
 OWNER = "seamline.benchmark"
 """Label: the process that measures the server. Where that is gone, the server was left behind."""

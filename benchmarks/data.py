@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.measure import Series, core_counts, run_python, series
 from benchmarks.plot import Bars, Lines
 from benchmarks.report import Report
-from pipeline.dataset.synthetic import write_dataset
+from garments import write_dataset
 
 DRAWN, QUICK_DRAWN = 100, 15
 COUNTS, QUICK_COUNTS, FULL = (1_000, 10_000), (50,), 100_000

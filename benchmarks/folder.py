@@ -14,9 +14,9 @@ from benchmarks.load import callers
 from benchmarks.measure import Series, all_cores, on_cores
 from benchmarks.plot import Bars
 from benchmarks.report import Report
-from client import PredictClient
-from model.signature import BYTES, UINT8, Signature
-from pipeline.golden import Golden
+from pipeline.release.golden import Golden
+from seamline_client import PredictClient
+from seamline_client.contract import BYTES, UINT8, Signature
 
 PARALLEL = 4
 APART = ", cores apart"

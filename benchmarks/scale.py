@@ -15,10 +15,10 @@ from benchmarks import subject
 from benchmarks.measure import Series, alternate, figure, run_python, series
 from benchmarks.plot import Lines
 from benchmarks.report import Report
-from client import PredictClient
-from model.signature import MODEL_NAME, UINT8
-from pipeline.golden import Golden
-from pipeline.store import ModelStore, verify_checksums
+from pipeline.release.golden import Golden
+from pipeline.release.store import ModelStore, verify_checksums
+from seamline_client import PredictClient
+from seamline_client.contract import MODEL_NAME, UINT8
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 BATCH_ROUNDS, QUICK_BATCH_ROUNDS = 8, 2

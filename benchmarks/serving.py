@@ -25,9 +25,9 @@ from benchmarks.pause import pausing
 from benchmarks.plot import Bars, Lines
 from benchmarks.report import Report
 from benchmarks.wire import counted
-from client import PredictClient
-from model.signature import BYTES, DEFAULT, MODEL_NAME, UINT8, Signature
-from pipeline.golden import Golden
+from pipeline.release.golden import Golden
+from seamline_client import PredictClient
+from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, UINT8, Signature
 
 ROUNDS, QUICK_ROUNDS = 150, 10
 JSON_ROUNDS, QUICK_JSON_ROUNDS = 5, 1

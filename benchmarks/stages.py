@@ -16,7 +16,7 @@ from pathlib import Path
 
 def convert(source: Path, folder: Path) -> tuple[int, float]:
     """Photos and CSV to TFRecords, each photo decoded to see that it can be."""
-    from pipeline.dataset import records
+    from pipeline.data import records
 
     started = time.perf_counter()
     dataset = records.prepare(source, folder, lambda *_: None)
@@ -25,9 +25,9 @@ def convert(source: Path, folder: Path) -> tuple[int, float]:
 
 def augment(folder: Path, batches: int) -> tuple[int, float]:
     """The training `input_fn` alone, with the photos preset's changes, once its pictures are decoded."""
-    from pipeline.config import photos
-    from pipeline.dataset import records
-    from pipeline.dataset.input_fn import train_input_fn
+    from pipeline.data import records
+    from pipeline.data.input_fn import train_input_fn
+    from pipeline.training.presets import photos
 
     preset = photos()
     warm = 4

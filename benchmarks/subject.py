@@ -13,12 +13,12 @@ import numpy as np
 
 from benchmarks.container import PublishedContainer, serving
 from benchmarks.load import Load, callers
-from model.signature import MODEL_NAME, TAG, Signature
-from pipeline.golden import Golden
+from pipeline.release.golden import Golden
+from pipeline.release.store import ModelStore
 from pipeline.serving.process import STAND_IN, ServerProcess, throw_away
 from pipeline.serving.server import wait_until_available
 from pipeline.settings import Settings
-from pipeline.store import ModelStore
+from seamline_client.contract import MODEL_NAME, TAG, Signature
 
 Inputs = dict[str, Any]
 

@@ -20,9 +20,9 @@ from benchmarks.load import Load, callers
 from benchmarks.measure import Series
 from benchmarks.plot import Bars
 from benchmarks.report import Report
-from client import PredictClient
-from model.signature import UINT8
-from pipeline.golden import Golden, difference
+from pipeline.release.golden import Golden, difference
+from seamline_client import PredictClient
+from seamline_client.contract import UINT8
 
 CALLERS = 16
 EVERY, QUICK_EVERY = 5.0, 1.2

@@ -20,7 +20,7 @@ from benchmarks.plot import Bars
 from benchmarks.report import Report
 
 if TYPE_CHECKING:  # TensorFlow, which the other benchmarks need not wait for
-    from pipeline.config import Preset
+    from pipeline.training.presets import Preset
 
 ROUNDS, STEPS, PHOTOS = 8, 16, 240
 QUICK_STEPS, QUICK_PHOTOS = 3, 40
@@ -39,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Rounds of so many steps of each in turn; the first round warms up."""
-    from pipeline.config import PRESETS
-    from pipeline.dataset import records
-    from pipeline.dataset.synthetic import write_dataset
+    from garments import write_dataset
+    from pipeline.data import records
+    from pipeline.training.presets import PRESETS
 
     if arguments.preset not in PRESETS:
         raise SystemExit(f"--preset {arguments.preset}: one of {', '.join(PRESETS)}")
@@ -90,9 +90,9 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
 def _estimator(dataset: Any, preset: Preset, folder: Path, lane: Lane) -> None:
     import tensorflow as tf
 
-    from pipeline import estimator as estimators
-    from pipeline.dataset.input_fn import train_input_fn
-    from pipeline.hooks import BestCheckpoint, Stop, TrainingLine
+    from pipeline.data.input_fn import train_input_fn
+    from pipeline.training import estimator as estimators
+    from pipeline.training.hooks import BestCheckpoint, Stop, TrainingLine
 
     class Turns(tf.compat.v1.train.SessionRunHook):
         def after_run(self, run_context: Any, run_values: Any) -> None:
@@ -110,7 +110,7 @@ def _bare(dataset: Any, preset: Preset, lane: Lane) -> None:
     import tensorflow as tf
 
     from model.model_fn import model_fn
-    from pipeline.dataset.input_fn import train_input_fn
+    from pipeline.data.input_fn import train_input_fn
 
     v1 = tf.compat.v1
     with tf.Graph().as_default():
@@ -133,7 +133,7 @@ def _keras(dataset: Any, preset: Preset, lane: Lane) -> None:
     from model.losses import total_loss
     from model.model_fn import learning_rate
     from model.network import KeypointNetwork
-    from pipeline.dataset.input_fn import train_input_fn
+    from pipeline.data.input_fn import train_input_fn
 
     class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step: Any) -> Any:

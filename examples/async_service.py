@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import asdict
 from typing import Any
 
-from client import AsyncPredictClient, ClientError
-from client.errors import CannotConnect, DeadlineExceeded, InvalidInput, ServerBusy
+from seamline_client import AsyncPredictClient, ClientError
+from seamline_client.errors import CannotConnect, DeadlineExceeded, InvalidInput, ServerBusy
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from model.network import Heads
-from model.signature import ABSENT, OCCLUDED
+from seamline_client.contract import ABSENT, OCCLUDED
 
 
 @dataclass(frozen=True)

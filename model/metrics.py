@@ -14,8 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from model.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, INDEX, KEYPOINTS, NORMALISER
-from model.signature import ABSENT, KEYPOINT_COUNT, VISIBILITY_NAMES, VISIBLE
+from seamline_client.contract import ABSENT, KEYPOINT_COUNT, VISIBILITY_NAMES, VISIBLE
+from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, INDEX, KEYPOINTS, NORMALISER
 
 Labels = Mapping[str, Any]
 """`xy` (N, 24, 2) float32 fractions, `v` (N, 24) int64 classes, `size` (N, 2) float32 width and height of the original

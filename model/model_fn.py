@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.losses import LossConfig, position_loss, total_loss, visibility_loss
 from model.metrics import Labels, metric_ops
 from model.network import Heads, KeypointNetwork, NetworkConfig
-from model.signature import DEFAULT, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
+from seamline_client.contract import DEFAULT, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
 
 v1 = tf.compat.v1
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from model.backbone import MOBILENET_V2, MobileNetV2
-from model.signature import KEYPOINT_COUNT, VISIBILITY_NAMES
+from seamline_client.contract import KEYPOINT_COUNT, VISIBILITY_NAMES
 
 BACKBONE_SCOPE = f"keypoint_network/{MOBILENET_V2}"
 """How the names of the backbone's variables begin in Estimator's graphs."""

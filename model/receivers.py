@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from model.signature import BYTES, DEFAULT, IMAGE_SIDE, UINT8, Signature
+from seamline_client.contract import BYTES, DEFAULT, IMAGE_SIDE, UINT8, Signature
 
 MAX_PIXELS = 64_000_000
 """Larger images are refused by their header, before they cost memory (3 bytes a pixel)."""
@@ -51,7 +51,7 @@ def decode_batch(image_bytes: tf.Tensor) -> tf.Tensor:
 def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
     """A scalar JPEG or PNG file -> (384, 384, 3) uint8, stretched with an antialiased bilinear filter.
 
-    This is the one definition of preprocessing in the graph, for training and for serving; `client.images` is its twin
+    The one definition of preprocessing in the graph, for training and serving; `seamline_client.images` is its twin
     outside of TensorFlow. Raises InvalidArgumentError for anything that is not such a file, is cut short, or is larger
     than MAX_PIXELS.
     """

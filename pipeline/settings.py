@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.signature import GRPC_PORT, REST_PORT
 from pipeline.errors import PipelineError
+from seamline_client.contract import GRPC_PORT, REST_PORT
 
 
 @dataclass(frozen=True)

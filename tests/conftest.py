@@ -65,7 +65,7 @@ def clone(tmp_path: Path) -> Path:
     """What a clone has, with the Python of these tests as its .venv."""
     folder = tmp_path / "clone"
     folder.mkdir()
-    for name in ("client", "examples", "model", "model_server", "pipeline"):
+    for name in ("client", "examples", "garments", "model", "model_server", "pipeline"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
     return folder

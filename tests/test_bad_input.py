@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.keypoints import KEYPOINTS
+from seamline_client.keypoints import KEYPOINTS
 from tests.local_job import PREDICT, Seamline
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import typer
 
-from client.predict import parser
 from model_server import flags
 from pipeline.cli import app
+from seamline_client.command import parser
 from tests.local_job import ROOT, Seamline
 
 PAGES = sorted(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.keypoints import KEYPOINTS
+from seamline_client.keypoints import KEYPOINTS
 from tests.local_job import PREDICT, ROOT, Seamline
 from tests.ports import free_port
 

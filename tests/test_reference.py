@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 import typer
 
-from client import errors as client_errors
-from client.predict import EPILOG, parser
 from pipeline import errors as pipeline_errors
-from pipeline import hooks
 from pipeline.cli import app
-from pipeline.config import PRESETS
 from pipeline.runtime import launch, venv
+from pipeline.training import hooks
+from pipeline.training.presets import PRESETS
+from seamline_client import errors as client_errors
+from seamline_client.command import EPILOG, parser
 from tests.local_job import ROOT
 
 PAGE = ROOT / "docs" / "reference.md"
-CODE = ("client", "examples", "model", "model_server", "pipeline", "tests")
+CODE = ("client", "examples", "garments", "model", "model_server", "pipeline", "tests")
 
 
 def table(title: str) -> list[list[str]]:

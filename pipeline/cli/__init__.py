@@ -12,9 +12,9 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 # Imported for their commands, in the order that --help lists them in.
 from pipeline.cli import data, training, publishing, serving  # isort: skip
-from client.errors import ClientError
 from pipeline.cli.shared import app
 from pipeline.errors import PipelineError
+from seamline_client.errors import ClientError
 
 __all__ = ["app", "data", "main", "publishing", "serving", "training"]
 

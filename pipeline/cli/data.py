@@ -12,7 +12,7 @@ from pipeline.console import console
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from pipeline.dataset.records import Dataset
+    from pipeline.data.records import Dataset
 
 COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
 IMAGES = typer.Option(..., "--images", help="Folder that the file's photos are in.")
@@ -30,7 +30,7 @@ def data(
     strict: bool = typer.Option(False, help="Refused rows or photos are an error, and categories without photos."),
 ) -> None:
     """Check photos and annotations and write them as TFRecord."""
-    from pipeline.prepare import prepare
+    from pipeline.data.prepare import prepare
 
     dataset = prepare(source, preset_name(preset, source), Settings.from_environment().data, strict=strict)
     console.print(f"Data set {dataset.folder}")
@@ -55,8 +55,8 @@ def convert(
 ) -> None:
     """Write COCO keypoints and their photos as a folder that `data` and `train` read."""
     from pipeline.console import progress
-    from pipeline.convert import convert as convert_stage
-    from pipeline.dataset.coco import read_names
+    from pipeline.data.coco import read_names
+    from pipeline.data.convert import convert as convert_stage
 
     with progress("Converting") as on_progress:
         converted = convert_stage(
@@ -75,7 +75,7 @@ def convert(
 @app.command()
 def garments(photos: Path, to: Path = GARMENTS) -> None:
     """Make a data set of the public Clothing Dataset's photos and the annotations that come with Seamline."""
-    from pipeline.dataset.garments import arrange
+    from pipeline.data.clothing import arrange
 
     counts = arrange(photos, to)
     console.print(f"Made {to}: {' and '.join(f'{count} photos in {split}/' for split, count in counts.items())}")

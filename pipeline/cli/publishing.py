@@ -9,8 +9,8 @@ import typer
 from pipeline.cli.shared import app, latest_checkpoint, store_and_releases
 from pipeline.console import console
 from pipeline.errors import ServingError
+from pipeline.release.store import ModelStore
 from pipeline.settings import Settings
-from pipeline.store import ModelStore
 
 LABEL = typer.Option("stable", help="stable is the production address; canary, or any other name, is for trials.")
 
@@ -21,10 +21,10 @@ def export(
     force: bool = typer.Option(False, help="Publish even when it scores worse than the version published before."),
 ) -> None:
     """Export the latest run's best checkpoint, prove it, and publish it as a new version."""
-    from pipeline.export import export as export_stage
-    from pipeline.publish import publish
-    from pipeline.validate import show as show_proofs
-    from pipeline.validate import validate
+    from pipeline.release.export import export as export_stage
+    from pipeline.release.gate import show as show_proofs
+    from pipeline.release.gate import validate
+    from pipeline.release.publish import publish
 
     run, checkpoint = latest_checkpoint()
     store, releases = store_and_releases()
@@ -52,7 +52,7 @@ def export(
 @app.command()
 def versions() -> None:
     """List the published versions: score, labels, age, size, and their state in the running server."""
-    from pipeline.versions import show
+    from pipeline.release.versions import show
 
     show(*store_and_releases())
 
@@ -88,8 +88,8 @@ def verify(
     label: Optional[str] = typer.Option(None, help="Ask the version that this label is on."),
 ) -> None:
     """Replay the golden requests of the version that answers: is it what was trained? Exit code 11 when it is not."""
-    from client.api import PredictClient
-    from pipeline.golden import Golden, replay
+    from pipeline.release.golden import Golden, replay
+    from seamline_client.api import PredictClient
 
     store, releases = store_and_releases()
     target = target or releases.target
@@ -103,7 +103,7 @@ def verify(
 
 
 def _warn_of_canary(store: ModelStore) -> None:
-    from pipeline import policy
+    from pipeline.release import models_config as policy
 
     labels = policy.read(store).labels
     latest = store.latest()

@@ -27,7 +27,7 @@ def serve() -> None:
 @app.command()
 def demo(to: Optional[Path] = SHEET) -> None:
     """Draw garments that no training saw, ask the running server, and show where it sees their points, in one PNG."""
-    from pipeline import demo as stage
+    from pipeline.serving import demo as stage
     from pipeline.serving import running
 
     settings = Settings.from_environment()

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from model.signature import MODEL_NAME
 from pipeline.errors import PipelineError
+from pipeline.release.store import ModelStore
 from pipeline.settings import Settings
-from pipeline.store import ModelStore
+from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
-    from pipeline.hooks import Checkpoint
-    from pipeline.release import Releases
-    from pipeline.runs import Run
+    from pipeline.release.releases import Releases
+    from pipeline.training.hooks import Checkpoint
+    from pipeline.training.runs import Run
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="From photos to a served model."
@@ -31,7 +31,7 @@ PRESET = typer.Option(
 
 
 def preset_name(name: str | None, source: Path | None) -> str:
-    from pipeline.config import PRESETS
+    from pipeline.training.presets import PRESETS
 
     chosen = name or ("photos" if source else "demo")
     if chosen not in PRESETS:
@@ -41,8 +41,8 @@ def preset_name(name: str | None, source: Path | None) -> str:
 
 def latest_checkpoint() -> tuple[Run, Checkpoint]:
     """The latest run and its best checkpoint. Raises PipelineError where there is none."""
-    from pipeline.hooks import BestCheckpoint
-    from pipeline.runs import latest_run
+    from pipeline.training.hooks import BestCheckpoint
+    from pipeline.training.runs import latest_run
 
     run = latest_run(Settings.from_environment().runs)
     checkpoint = BestCheckpoint(run.folder).current
@@ -52,7 +52,7 @@ def latest_checkpoint() -> tuple[Run, Checkpoint]:
 
 
 def store_and_releases() -> tuple[ModelStore, Releases]:
-    from pipeline.release import Releases
+    from pipeline.release.releases import Releases
     from pipeline.serving import running
 
     settings = Settings.from_environment()

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from model.signature import MODEL_NAME
 from pipeline.cli.data import note_missing
 from pipeline.cli.shared import DATA, PRESET, app, latest_checkpoint, preset_name
 from pipeline.console import console
+from pipeline.release.store import ModelStore
 from pipeline.settings import Settings
-from pipeline.store import ModelStore
+from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
-    from pipeline.hooks import Checkpoint
-    from pipeline.runs import Run
+    from pipeline.training.hooks import Checkpoint
+    from pipeline.training.runs import Run
 
 PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, FashionAI layout.")
 WEIGHTS = typer.Option(..., help="The file to write, .npz.")
@@ -36,10 +36,10 @@ def train(
     ),
 ) -> None:
     """Train, or go on training, and keep the best checkpoint."""
-    from pipeline.config import PRESETS
-    from pipeline.prepare import prepare
-    from pipeline.runs import open_run
-    from pipeline.train import train as train_stage
+    from pipeline.data.prepare import prepare
+    from pipeline.training.presets import PRESETS
+    from pipeline.training.runs import open_run
+    from pipeline.training.train import train as train_stage
 
     settings = Settings.from_environment()
     chosen = PRESETS[preset_name(preset, source)]()
@@ -80,11 +80,12 @@ def evaluate(
     as_json: bool = typer.Option(False, "--json", help="For programs: one JSON object on standard output."),
 ) -> None:
     """Say how good a published version is on any annotated photos: overall, by category, by keypoint."""
-    from pipeline import card, scoreboard
     from pipeline.console import progress
-    from pipeline.dataset.photos import SPLITS, Photos
-    from pipeline.evaluate import answers
-    from pipeline.scores import score
+    from pipeline.data.photos import SPLITS, Photos
+    from pipeline.evaluation import scoreboard
+    from pipeline.evaluation.saved_model import answers
+    from pipeline.evaluation.scores import score
+    from pipeline.release import card
 
     if split not in SPLITS:
         raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="--split")
@@ -107,7 +108,7 @@ def evaluate(
 @app.command()
 def weights(to: Path = WEIGHTS) -> None:
     """Write the weights of the latest run's best checkpoint, to start other runs from (`train --init`)."""
-    from pipeline.weights import save
+    from pipeline.training.weights import save
 
     _, checkpoint = latest_checkpoint()
     save(checkpoint, to)

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from client.answers import Prediction
-from model.keypoints import CATEGORIES
 from model.metrics import Labels
-from model.signature import PRED_V, PRED_X_RATIO, PRED_Y_RATIO
-from pipeline import checkpoints, samples, scoreboard, scores
-from pipeline import estimator as estimators
-from pipeline.config import Preset
-from pipeline.dataset.input_fn import eval_input_fn
-from pipeline.dataset.records import Dataset, parse, reading
+from pipeline.data.input_fn import eval_input_fn
+from pipeline.data.records import Dataset, parse, reading
 from pipeline.errors import TrainingError
-from pipeline.hooks import Checkpoint
+from pipeline.evaluation import samples, scoreboard, scores
 from pipeline.report import curves, errors, page, sheet
+from pipeline.training import checkpoints
+from pipeline.training import estimator as estimators
+from pipeline.training.hooks import Checkpoint
+from pipeline.training.presets import Preset
+from seamline_client.answers import Prediction
+from seamline_client.contract import PRED_V, PRED_X_RATIO, PRED_Y_RATIO
+from seamline_client.keypoints import CATEGORIES
 
 FOLDER = "report"
 

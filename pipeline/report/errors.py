@@ -7,8 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from pipeline.evaluation.scores import Score
 from pipeline.report.curves import BLUE, DPI, RED
-from pipeline.scores import Score
 
 
 def draw(scores: Mapping[str, Score], overall: float, title: str, path: Path) -> None:

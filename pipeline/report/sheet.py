@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from client.answers import Prediction
-from model.keypoints import CATEGORIES
-from pipeline.samples import SEAM, Sample, pair
+from pipeline.evaluation.samples import SEAM, Sample, pair
+from seamline_client.answers import Prediction
+from seamline_client.keypoints import CATEGORIES
 
 BOX = (225, 300)
 GAP, HEADER, CAPTION = 14, 40, 26

@@ -16,9 +16,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from model.signature import BYTES, GRPC_PORT, MODEL_NAME, REST_PORT
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.mounts import mount_data, mount_photos
+from seamline_client.contract import BYTES, GRPC_PORT, MODEL_NAME, REST_PORT
 
 EXIT_USAGE, EXIT_SERVING = 2, 6
 CONFIG = "/models/models.config"

@@ -82,7 +82,7 @@ def _local(stage: "list[str]") -> None:
         if stage[:1] == ["predict"]
         else ["-m", "pipeline", *stage]
     )
-    os.execve(str(venv.PYTHON), [str(venv.PYTHON), *program], dict(os.environ, PYTHONPATH=str(venv.ROOT)))
+    os.execve(str(venv.PYTHON), [str(venv.PYTHON), *program], dict(os.environ))
 
 
 def _logs() -> None:

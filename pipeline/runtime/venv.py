@@ -22,7 +22,7 @@ EXIT_CANNOT_INSTALL = 8
 
 def ensure() -> None:
     """`.venv` holds exactly what the lock says when this returns. Exits with a message when it cannot be made."""
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    wanted = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} {ROOT}"
     if STAMP.is_file() and STAMP.read_text() == wanted:
         return
     _check_python()
@@ -55,6 +55,9 @@ def ensure() -> None:
                 " ".join(error.cmd[1:5]), error.returncode
             ),
         )
+    # The client is imported from the checkout, as after `pip install --editable`.
+    for packages in VENV.glob("lib/python3*/site-packages"):
+        (packages / "seamline.pth").write_text(str(ROOT / "client") + "\n")
     # Written last: an interrupted installation is gone through again.
     STAMP.write_text(wanted)
 

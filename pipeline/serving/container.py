@@ -18,8 +18,8 @@ from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import DeviceRequest
 
-from model.signature import GRPC_PORT, REST_PORT
 from pipeline.errors import ServingError
+from seamline_client.contract import GRPC_PORT, REST_PORT
 
 ENGINE_SECONDS = 60
 LOG_LINES = 15

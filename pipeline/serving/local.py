@@ -7,17 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from client.api import PredictClient
-from client.errors import ClientError
-from model.signature import BYTES, MODEL_NAME
-from pipeline import policy as policies
 from pipeline.console import console
 from pipeline.errors import ServingError
-from pipeline.golden import sample
+from pipeline.release import models_config as policies
+from pipeline.release.golden import sample
+from pipeline.release.store import ModelStore
 from pipeline.serving import process
 from pipeline.serving.server import wait_until_available
 from pipeline.settings import Settings
-from pipeline.store import ModelStore
+from seamline_client.api import PredictClient
+from seamline_client.contract import BYTES, MODEL_NAME
+from seamline_client.errors import ClientError
 
 START_SECONDS = 120.0
 

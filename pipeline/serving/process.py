@@ -105,7 +105,7 @@ def start(
     for port, variable in ((grpc_port, "SEAMLINE_GRPC_PORT"), (rest_port, "SEAMLINE_REST_PORT")):
         _check_free(port, variable)
     command = [
-        *((sys.executable, "-m", "pipeline.leash", str(os.getpid())) if leashed else ()),
+        *((sys.executable, "-m", "pipeline.serving.leash", str(os.getpid())) if leashed else ()),
         *program,
         f"--port={grpc_port}",
         f"--rest_api_port={rest_port}",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from client.api import PredictClient
-from client.errors import CannotConnect, ClientError, DeadlineExceeded, NotFound
 from pipeline.errors import ServingError
+from seamline_client.api import PredictClient
+from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, NotFound
 
 LOOK_SECONDS = 1.0
 """How often to look whether the server's process is still there."""

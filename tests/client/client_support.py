@@ -17,8 +17,8 @@ from typing import Any
 import grpc
 import numpy as np
 
-from client.tensors import encode
-from client.wire import serving_pb2 as pb
+from seamline_client.tensors import encode
+from seamline_client.wire import serving_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = np.zeros((1, 384, 384, 3), np.uint8)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from client import PredictClient
-from client.errors import ClientError
-from model.signature import DEFAULT, METHOD, MODEL_NAME, OUTPUTS, TAG
+from seamline_client import PredictClient
+from seamline_client.contract import DEFAULT, METHOD, MODEL_NAME, OUTPUTS, TAG
+from seamline_client.errors import ClientError
 from tests.client.client_support import ROOT, Server
 from tests.ports import free_port
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from client import AsyncPredictClient, PredictClient, VersionStatus, images
-from client.answers import Predictions
-from client.errors import CannotConnect, ClientError, DeadlineExceeded, InvalidInput, NotFound
-from client.images import Photo
-from client.transport import object_array
-from model.signature import BYTES, DEFAULT, METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, UINT8
+from seamline_client import AsyncPredictClient, PredictClient, VersionStatus, images
+from seamline_client.answers import Predictions
+from seamline_client.contract import BYTES, DEFAULT, METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, UINT8
+from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, InvalidInput, NotFound
+from seamline_client.images import Photo
+from seamline_client.transport import object_array
 from tests.client.client_support import ROOT, Server
 from tests.ports import free_port
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.keypoints import CATEGORY_KEYPOINTS
-from pipeline.convert import convert
-from pipeline.dataset.annotations import find_sources, read
+from pipeline.data.annotations import find_sources, read
+from pipeline.data.convert import convert
+from seamline_client.keypoints import CATEGORY_KEYPOINTS
 from tests.client.client_support import ROOT, Server
 
 

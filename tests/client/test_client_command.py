@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from client.predict import main
-from client.progress import Progress
-from model.keypoints import KEYPOINTS
-from model.signature import VISIBILITY_NAMES
+from seamline_client.command import main
+from seamline_client.contract import VISIBILITY_NAMES
+from seamline_client.keypoints import KEYPOINTS
+from seamline_client.progress import Progress
 from tests.client.client_support import ROOT, Server
 
 

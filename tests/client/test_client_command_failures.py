@@ -13,8 +13,8 @@ import grpc
 import pytest
 from PIL import Image
 
-from client.finding import find_photos
-from client.predict import main
+from seamline_client.command import main
+from seamline_client.finding import find_photos
 from tests.client.client_support import ROOT, FakeGrpc, Server
 from tests.ports import free_port
 
@@ -84,7 +84,7 @@ def test_a_server_that_goes_away_ends_a_long_run_at_once(tmp_path: Path, photo: 
     """No connection means none for the other photos either: one line, not a thousand, and whole JSON up to there."""
     target = f"127.0.0.1:{free_port()}"
     start = time.monotonic()
-    command = [sys.executable, "-m", "client.predict", "--coco", "--target", target, *[str(photo)] * 300]
+    command = [sys.executable, "-m", "seamline_client", "--coco", "--target", target, *[str(photo)] * 300]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
     assert json.loads(done.stdout)["annotations"] == []

@@ -13,9 +13,9 @@ import grpc
 import numpy as np
 import pytest
 
-from client import PredictClient, grpc_calls
-from client.answers import check_outputs
-from client.errors import (
+from seamline_client import PredictClient, grpc_calls
+from seamline_client.answers import check_outputs
+from seamline_client.errors import (
     LONGEST_DETAIL,
     AccessDenied,
     BadResponse,
@@ -27,7 +27,7 @@ from client.errors import (
     ServerBusy,
     ServerFailed,
 )
-from client.transport import ModelSpec
+from seamline_client.transport import ModelSpec
 from tests.client.client_support import IMAGE, FakeGrpc, FakeHttp, as_grpc, as_json, good_outputs
 
 

@@ -16,10 +16,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from client import images
-from client.errors import LONGEST_DETAIL, InvalidInput
-from client.images import Photo
-from model.signature import IMAGE_SIDE
+from seamline_client import images
+from seamline_client.contract import IMAGE_SIDE
+from seamline_client.errors import LONGEST_DETAIL, InvalidInput
+from seamline_client.images import Photo
 
 SQUARE = (IMAGE_SIDE, IMAGE_SIDE, 3)
 NOBODY = 65534

@@ -13,12 +13,9 @@ import grpc
 import numpy as np
 import pytest
 
-from client import AsyncPredictClient, PredictClient
-from client.errors import (
-    CannotConnect,
-    DeadlineExceeded,
-)
-from client.flows import Outcome
+from seamline_client import AsyncPredictClient, PredictClient
+from seamline_client.errors import CannotConnect, DeadlineExceeded
+from seamline_client.flows import Outcome
 from tests.client.client_support import IMAGE, Crowd, FakeGrpc, FakeHttp, as_grpc, as_json, good_outputs
 
 

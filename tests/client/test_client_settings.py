@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from client import PredictClient
-from client.errors import (
-    InvalidInput,
-)
+from seamline_client import PredictClient
+from seamline_client.errors import InvalidInput
 from tests.client.client_support import FakeGrpc, FakeHttp, statuses
 from tests.ports import free_port
 

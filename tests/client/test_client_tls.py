@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
-from client import PredictClient, Tls
-from client.errors import CannotConnect, InvalidInput
+from seamline_client import PredictClient, Tls
+from seamline_client.errors import CannotConnect, InvalidInput
 from tests.client.client_support import FakeGrpc, FakeHttp
 
 NO_VERSIONS = b'{"model_version_status": []}'

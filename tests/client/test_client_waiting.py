@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from client import PredictClient
-from client.errors import (
-    DeadlineExceeded,
-    ServerFailed,
-)
+from seamline_client import PredictClient
+from seamline_client.errors import DeadlineExceeded, ServerFailed
 from tests.client.client_support import IMAGE, FakeGrpc, FakeHttp, statuses
 from tests.ports import free_port
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client import grpc_calls
-from client.answers import VersionStatus
-from client.errors import BadResponse, InvalidInput
-from client.tensors import decode, encode
-from client.transport import ModelSpec, object_array
-from client.wire import serving_pb2 as pb
-from client.wire.generate import GENERATED, WIRE, generate
-from model.signature import BYTES, DEFAULT, PRED_V, UINT8, TensorSpec
+from seamline_client import grpc_calls
+from seamline_client.answers import VersionStatus
+from seamline_client.contract import BYTES, DEFAULT, PRED_V, UINT8, TensorSpec
+from seamline_client.errors import BadResponse, InvalidInput
+from seamline_client.tensors import decode, encode
+from seamline_client.transport import ModelSpec, object_array
+from seamline_client.wire import serving_pb2 as pb
+from seamline_client.wire.generate import GENERATED, WIRE, generate
 
 RANDOM = np.random.default_rng(6)
 

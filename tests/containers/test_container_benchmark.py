@@ -13,10 +13,10 @@ import pytest
 
 from benchmarks.batching import WITH
 from benchmarks.container import OWNER, serving
-from client import PredictClient
-from model.signature import MODEL_NAME
-from pipeline.golden import Golden, replay
+from pipeline.release.golden import Golden, replay
 from pipeline.serving.server import wait_until_available
+from seamline_client import PredictClient
+from seamline_client.contract import MODEL_NAME
 from tests.containers.job import PYTHON_IMAGE, ROOT, Job
 from tests.local_job import Seamline
 from tests.untraced import untraced

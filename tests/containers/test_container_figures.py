@@ -15,7 +15,7 @@ from tests.containers.job import ROOT, Job
 WAIT_SECONDS = 120
 OURS = 3
 """The last layers of an image, which a change of our code may change."""
-COPY = ("client", "config", "model", "model_server", "pipeline", "requirements")
+COPY = ("client", "config", "garments", "model", "model_server", "pipeline", "requirements")
 
 
 def layers(job: Job, service: str) -> list[str]:

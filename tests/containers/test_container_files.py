@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model.signature import GRPC_PORT, MODEL_NAME, REST_PORT
+from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
 from tests.containers.job import ROOT
 
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.signature import UINT8
+from seamline_client.contract import UINT8
 from tests.containers.job import MODELS, Job
 
 

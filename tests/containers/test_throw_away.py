@@ -9,7 +9,7 @@ from tests.containers.job import Job
 PRELUDE = """
 import os, shutil
 from pathlib import Path
-from model.signature import MODEL_NAME
+from seamline_client.contract import MODEL_NAME
 from pipeline.errors import ServingError
 from pipeline.serving.container import throw_away
 from pipeline.serving.server import wait_until_available

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from model.keypoints import KEYPOINTS
-from pipeline.dataset.annotations import HEADER, Source, find_sources, read
+from pipeline.data.annotations import HEADER, Source, find_sources, read
 from pipeline.errors import DataError
+from seamline_client.keypoints import KEYPOINTS
 
 ABSENT = "-1_-1_-1"
 

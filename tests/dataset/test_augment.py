@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.keypoints import FLIP
-from model.signature import ABSENT, IMAGE_SIDE, KEYPOINT_COUNT, OCCLUDED, VISIBLE
-from pipeline.dataset.augment import Augmentation, augment
+from pipeline.data.augment import Augmentation, augment
+from seamline_client.contract import ABSENT, IMAGE_SIDE, KEYPOINT_COUNT, OCCLUDED, VISIBLE
+from seamline_client.keypoints import FLIP
 
 STILL = Augmentation(
     flip=0, rotate=0, scale=(1, 1), shift=0, brightness=0, contrast=0, saturation=0, hue=0, tint=0, blur=0, erase=0

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.keypoints import INDEX
-from pipeline.convert import Converted, convert
-from pipeline.dataset.annotations import find_sources, read
-from pipeline.dataset.coco import read_names
-from pipeline.dataset.records import split_of
+from pipeline.data.annotations import find_sources, read
+from pipeline.data.coco import read_names
+from pipeline.data.convert import Converted, convert
+from pipeline.data.records import split_of
 from pipeline.errors import DataError
+from seamline_client.keypoints import INDEX
 
 SKIRT = ["waistband_left", "waistband_right", "hemline_left", "hemline_right"]
 POINTS = [30, 20, 2, 70, 20, 1, 20, 90, 2, 0, 0, 0]

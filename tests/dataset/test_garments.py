@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.dataset import garments, records
-from pipeline.dataset.annotations import find_sources, read
+from pipeline.data import clothing as garments
+from pipeline.data import records
+from pipeline.data.annotations import find_sources, read
 from pipeline.errors import DataError
 
 

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from model.keypoints import CATEGORIES, KEYPOINTS
-from pipeline.dataset import checks, records
-from pipeline.dataset.annotations import HEADER, Annotation, find_sources, read
-from pipeline.dataset.synthetic import write_dataset
+from garments import write_dataset
+from pipeline.data import checks, records
+from pipeline.data.annotations import HEADER, Annotation, find_sources, read
 from pipeline.errors import DataError
+from seamline_client.keypoints import CATEGORIES, KEYPOINTS
 
 
 def silent(done: int, total: int, note: str = "") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.dataset.redraw import Changes, redraw
+from pipeline.data.redraw import Changes, redraw
 
 SIDE = 48
 ROOT = Path(__file__).resolve().parents[2]

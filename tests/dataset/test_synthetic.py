@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, FLIP, INDEX, KEYPOINTS
-from pipeline.dataset.synthetic import Drawn, draw, write_dataset
-from pipeline.dataset.synthetic.canvas import Canvas
-from pipeline.dataset.synthetic.drawing import TAILORS
-from pipeline.dataset.synthetic.folder import CHUNK
-from pipeline.dataset.synthetic.placing import place
-from pipeline.dataset.synthetic.wardrobe import wardrobe
+from garments import Drawn, draw, write_dataset
+from garments.canvas import Canvas
+from garments.drawing import TAILORS
+from garments.folder import CHUNK
+from garments.placing import place
+from garments.wardrobe import wardrobe
+from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, FLIP, INDEX, KEYPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from model.signature import MODEL_NAME
-from pipeline.hooks import BestCheckpoint, Checkpoint
-from pipeline.runs import latest_run
-from pipeline.store import ModelStore
+from pipeline.release.store import ModelStore
+from pipeline.training.hooks import BestCheckpoint, Checkpoint
+from pipeline.training.runs import latest_run
+from seamline_client.contract import MODEL_NAME
 from tests.faults.victims import Victims
 
 TRAIN, EXPORT = "train --preset tiny", "export"

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from client import PredictClient
-from client.errors import CannotConnect, ClientError
-from model.signature import MODEL_NAME
-from pipeline import policy
-from pipeline.release import Releases
+from pipeline.release import models_config as policy
+from pipeline.release.releases import Releases
+from pipeline.release.store import ModelStore, Version, write_checksums
 from pipeline.serving import process
 from pipeline.serving.server import wait_until_available
-from pipeline.store import ModelStore, Version, write_checksums
+from seamline_client import PredictClient
+from seamline_client.contract import MODEL_NAME
+from seamline_client.errors import CannotConnect, ClientError
 from tests.model_server.model_server_support import save_half_plus
 from tests.ports import free_port
 

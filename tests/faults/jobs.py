@@ -7,11 +7,11 @@ import signal
 import sys
 from pathlib import Path
 
+from garments import write_dataset
 from pipeline import cli
-from pipeline.dataset.synthetic import write_dataset
 from pipeline.errors import PipelineError
-from pipeline.release import Releases
-from pipeline.store import ModelStore, write_checksums
+from pipeline.release.releases import Releases
+from pipeline.release.store import ModelStore, write_checksums
 
 MODEL = "m"
 
@@ -65,5 +65,8 @@ def pipeline(home: str, *commands: str) -> None:
 
 def import_stages() -> None:
     """What takes seconds, TensorFlow above all; it starts no thread before its first session, so forking is safe."""
-    from pipeline import evaluate, export, prepare, publish, runs, train, validate, versions  # noqa: F401
+    from pipeline.data import prepare  # noqa: F401
+    from pipeline.evaluation import saved_model as evaluate  # noqa: F401
+    from pipeline.release import export, publish, versions  # noqa: F401
     from pipeline.serving import local  # noqa: F401
+    from pipeline.training import runs, train  # noqa: F401

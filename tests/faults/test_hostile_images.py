@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from client import PredictClient
-from client.errors import LONGEST_DETAIL, ClientError, InvalidInput
-from client.transport import object_array
-from model.signature import BYTES, MODEL_NAME, OUTPUTS, SIGNATURES
-from pipeline.golden import Golden, replay
+from pipeline.release.golden import Golden, replay
 from pipeline.serving import process
 from pipeline.serving.server import wait_until_available
+from seamline_client import PredictClient
+from seamline_client.contract import BYTES, MODEL_NAME, OUTPUTS, SIGNATURES
+from seamline_client.errors import LONGEST_DETAIL, ClientError, InvalidInput
+from seamline_client.transport import object_array
 from tests.faults.conftest import Trained
 
 BOUND_MB = 400 + 250 * min(os.cpu_count() or 1, 10)

@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.config import tiny
-from pipeline.train import step_of
+from pipeline.training.presets import tiny
+from pipeline.training.train import step_of
 from tests.faults.conftest import EXPORT, TRAIN, Trained
 from tests.faults.victims import Victims
 from tests.faults.whole import full, leftovers, read_only, small_disk, versions

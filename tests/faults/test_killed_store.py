@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import policy
 from pipeline.errors import StoreError
-from pipeline.release import KEEP, Releases
+from pipeline.release import models_config as policy
+from pipeline.release.releases import KEEP, Releases
+from pipeline.release.store import ModelStore
 from pipeline.serving import process
-from pipeline.store import ModelStore
 from tests.faults import jobs
 from tests.faults.victims import Victims
 from tests.faults.whole import full, leftovers, small_disk, versions

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from client import PredictClient, Tls
-from client.errors import CannotConnect, ClientError, InvalidInput, NotFound
-from client.predict import main
+from seamline_client import PredictClient, Tls
+from seamline_client.command import main
+from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
 from tests.client.client_support import FakeGrpc, FakeHttp
 from tests.model_server.model_server_support import ROOT, Server, publish, running, save_half_plus
 from tests.ports import free_port

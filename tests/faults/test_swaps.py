@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from pipeline.errors import ChecksumError
-from pipeline.release import Releases
-from pipeline.store import verify_checksums
+from pipeline.release.releases import Releases
+from pipeline.release.store import verify_checksums
 from tests.faults.fleet import Callers, Fleet, ask, fleet
 
 

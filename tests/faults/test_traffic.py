@@ -18,10 +18,10 @@ import psutil
 import pytest
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from client import PredictClient
-from client.errors import CannotConnect, ClientError, InvalidInput, NotFound
-from model.signature import MODEL_NAME
-from pipeline import policy
+from pipeline.release import models_config as policy
+from seamline_client import PredictClient
+from seamline_client.contract import MODEL_NAME
+from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
 from tests.faults.fleet import Callers, Fleet, ask, cut_off, fleet
 from tests.model_server.model_server_support import predict_request
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import policy
-from pipeline.store import CHECKSUMS, ModelStore, verify_checksums
+from pipeline.release import models_config as policy
+from pipeline.release.store import CHECKSUMS, ModelStore, verify_checksums
 
 ORDINARY = {".last_version", ".lock", ".staging", "models.config", "promotions.json"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from model import keypoints, signature
+from seamline_client import contract as signature
+from seamline_client import keypoints
 
 
 def test_flip_is_the_published_permutation() -> None:
@@ -29,5 +30,5 @@ def test_normalisers_and_outlines_name_real_points() -> None:
 
 def test_the_contract_needs_only_the_standard_library() -> None:
     """Importing it loads neither TensorFlow nor numpy."""
-    code = "import sys, model.signature, model.keypoints; assert not {'tensorflow', 'numpy'} & set(sys.modules)"
+    code = "import sys, seamline_client.contract, seamline_client.keypoints; assert not {'tensorflow', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

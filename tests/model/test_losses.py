@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from model.losses import LossConfig, position_loss
 from model.network import Heads
-from model.signature import ABSENT, KEYPOINT_COUNT, VISIBLE
+from seamline_client.contract import ABSENT, KEYPOINT_COUNT, VISIBLE
 
 GRID = 48
 

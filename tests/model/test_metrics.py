@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from model import metrics
-from model.keypoints import CATEGORIES, INDEX
-from model.signature import ABSENT, OCCLUDED, VISIBLE
+from seamline_client.contract import ABSENT, OCCLUDED, VISIBLE
+from seamline_client.keypoints import CATEGORIES, INDEX
 
 Label = dict[str, Any]
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from model.receivers import decode_image
-from model.signature import IMAGE_SIDE
+from seamline_client.contract import IMAGE_SIDE
 
 
 def encoded(mode: str = "RGB", size: tuple[int, int] = (120, 90), kind: str = "JPEG") -> bytes:

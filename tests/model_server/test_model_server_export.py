@@ -13,8 +13,18 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from model.signature import BYTES, DEFAULT, IMAGE_SIDE, METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, UINT8, TensorSpec
-from pipeline.golden import Golden, difference
+from pipeline.release.golden import Golden, difference
+from seamline_client.contract import (
+    BYTES,
+    DEFAULT,
+    IMAGE_SIDE,
+    METHOD,
+    MODEL_NAME,
+    OUTPUTS,
+    SIGNATURES,
+    UINT8,
+    TensorSpec,
+)
 from tests.local_job import Seamline
 from tests.model_server.model_server_support import Server, publish, running
 

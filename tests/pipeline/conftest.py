@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Preset, tiny
-from pipeline.dataset.records import Dataset
-from pipeline.hooks import Checkpoint
-from pipeline.prepare import prepare
-from pipeline.runs import open_run
-from pipeline.train import train
+from pipeline.data.prepare import prepare
+from pipeline.data.records import Dataset
+from pipeline.training.hooks import Checkpoint
+from pipeline.training.presets import Preset, tiny
+from pipeline.training.runs import open_run
+from pipeline.training.train import train
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from model.metrics import NE
-from model.signature import MODEL_NAME
 from pipeline.cli import app
-from pipeline.dataset.photos import Photos
+from pipeline.data.photos import Photos
 from pipeline.errors import DataError, PipelineError
-from pipeline.evaluate import evaluate
-from pipeline.export import export
-from pipeline.store import ModelStore
+from pipeline.evaluation.saved_model import evaluate
+from pipeline.release.export import export
+from pipeline.release.store import ModelStore
+from seamline_client.contract import MODEL_NAME
 from tests.pipeline.conftest import TinyRun
 
 

@@ -12,14 +12,15 @@ import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
 from model.metrics import NE
-from model.signature import DEFAULT, MODEL_NAME, UINT8
-from pipeline import golden, validate
-from pipeline.dataset.records import Dataset
+from pipeline.data.records import Dataset
 from pipeline.errors import ContractError, ExportError, ParityError, ScoreError
-from pipeline.evaluate import evaluate
-from pipeline.export import Candidate, export
-from pipeline.hooks import Checkpoint
-from pipeline.store import ModelStore, Version, write_checksums
+from pipeline.evaluation.saved_model import evaluate
+from pipeline.release import gate as validate
+from pipeline.release import golden
+from pipeline.release.export import Candidate, export
+from pipeline.release.store import ModelStore, Version, write_checksums
+from pipeline.training.hooks import Checkpoint
+from seamline_client.contract import DEFAULT, MODEL_NAME, UINT8
 from tests.pipeline.conftest import TinyRun
 
 

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import PredictClient
-from client.errors import ClientError
-from model.signature import MODEL_NAME
-from pipeline import policy, release
 from pipeline.errors import ServingError
-from pipeline.policy import Policy
-from pipeline.release import Releases
+from pipeline.release import models_config as policy
+from pipeline.release import releases as release
+from pipeline.release.models_config import Policy
+from pipeline.release.releases import Releases
+from pipeline.release.store import ModelStore, write_checksums
 from pipeline.serving import process
 from pipeline.serving.server import wait_until_available
 from pipeline.settings import Settings
-from pipeline.store import ModelStore, write_checksums
+from seamline_client import PredictClient
+from seamline_client.contract import MODEL_NAME
+from seamline_client.errors import ClientError
 from tests.model_server.model_server_support import save_half_plus
 from tests.ports import free_port
 

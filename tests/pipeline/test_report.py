@@ -12,11 +12,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from model.keypoints import CATEGORIES
-from pipeline import report, samples
+from pipeline import report
 from pipeline.errors import DataError
-from pipeline.hooks import BestCheckpoint
+from pipeline.evaluation import samples
 from pipeline.report import curves, sheet
+from pipeline.training.hooks import BestCheckpoint
+from seamline_client.keypoints import CATEGORIES
 from tests.pipeline.conftest import TinyRun
 
 
@@ -111,7 +112,7 @@ def test_a_damaged_evaluation_record_is_named(tiny_run: TinyRun, tmp_path: Path)
     folder = Path(shutil.copytree(tiny_run.dataset.folder, tmp_path / "set"))
     shard = max(folder.glob("eval-*"), key=lambda path: path.stat().st_size)
     shard.write_bytes(shard.read_bytes()[:-100] + bytes(100))
-    from pipeline.dataset.records import load
+    from pipeline.data.records import load
 
     with pytest.raises(DataError, match=rf"{folder}: a record is damaged.*Delete the folder"):
         report.write(tiny_run.best, tiny_run.preset, load(folder))

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from model import metrics
-from model.keypoints import CATEGORIES, KEYPOINTS
-from model.signature import ABSENT
-from pipeline.scores import score
+from pipeline.evaluation.scores import score
+from seamline_client.contract import ABSENT
+from seamline_client.keypoints import CATEGORIES, KEYPOINTS
 
 
 def batches(count: int) -> list[tuple[Any, Any, dict[str, Any]]]:

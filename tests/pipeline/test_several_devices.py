@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.prepare import prepare
+from pipeline.data.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 import tensorflow as tf
 from model.model_fn import model_fn
-from pipeline.config import tiny
-from pipeline.dataset.input_fn import train_input_fn
-from pipeline.dataset.records import load
-from pipeline.weights import load as load_weights, save
-from pipeline.hooks import Checkpoint
+from pipeline.training.presets import tiny
+from pipeline.data.input_fn import train_input_fn
+from pipeline.data.records import load
+from pipeline.training.weights import load as load_weights, save
+from pipeline.training.hooks import Checkpoint
 
 v1 = tf.compat.v1
 records, home = Path(sys.argv[1]), Path(sys.argv[2])

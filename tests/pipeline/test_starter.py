@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from model.model_fn import predict
 from model.network import KeypointNetwork
-from model.signature import PRED_V
-from pipeline.config import STARTER, demo, photos
-from pipeline.dataset.photos import Photos
-from pipeline.scores import score
-from pipeline.weights import STARTER_FILE, load
+from pipeline.data.photos import Photos
+from pipeline.evaluation.scores import score
+from pipeline.training.presets import STARTER, demo, photos
+from pipeline.training.weights import STARTER_FILE, load
+from seamline_client.contract import PRED_V
 
 v1 = tf.compat.v1
 CARD = STARTER_FILE.with_name("README.md")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ChecksumError, ExportError, StoreError
-from pipeline.store import CHECKSUMS, ModelStore, verify_checksums, write_checksums
+from pipeline.release.store import CHECKSUMS, ModelStore, verify_checksums, write_checksums
 
 
 def candidate(staging: Path, content: str = "graph") -> Path:

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from pipeline.config import Preset, tiny
-from pipeline.dataset.records import load
+from pipeline.data.prepare import prepare
+from pipeline.data.records import load
 from pipeline.errors import DataError, ExportError, TrainingError
-from pipeline.export import export
-from pipeline.hooks import BestCheckpoint
-from pipeline.prepare import prepare
-from pipeline.train import step_of, train
+from pipeline.release.export import export
+from pipeline.training.hooks import BestCheckpoint
+from pipeline.training.presets import Preset, tiny
+from pipeline.training.train import step_of, train
 from tests.pipeline.conftest import TinyRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,8 +38,8 @@ TRAIN = f"""
 import sys
 from pathlib import Path
 from pipeline.errors import PipelineError
-from pipeline.prepare import prepare
-from pipeline.train import train
+from pipeline.data.prepare import prepare
+from pipeline.training.train import train
 from tests.pipeline.test_train import preset
 home = Path(sys.argv[1])
 try:

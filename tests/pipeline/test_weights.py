@@ -12,14 +12,14 @@ import tensorflow as tf
 
 from model.backbone import MOBILENET_V2, MobileNetV2
 from model.network import BACKBONE_SCOPE, NetworkConfig
-from pipeline.config import Preset, tiny
-from pipeline.dataset.records import Dataset
+from pipeline.data.prepare import prepare
+from pipeline.data.records import Dataset
 from pipeline.errors import PipelineError, TrainingError
-from pipeline.hooks import Checkpoint
-from pipeline.prepare import prepare
-from pipeline.runs import latest_run, open_run
-from pipeline.train import train
-from pipeline.weights import load, save
+from pipeline.training.hooks import Checkpoint
+from pipeline.training.presets import Preset, tiny
+from pipeline.training.runs import latest_run, open_run
+from pipeline.training.train import train
+from pipeline.training.weights import load, save
 
 ENDS = {5: "add", 12: "add", 16: "project_BN"}
 """Of MobileNetV2's blocks at strides 8, 16 and 32: the last layer of each."""

@@ -1,0 +1,122 @@
+"""What comes back: keypoints per photo, states per version, tensors per signature. Checked against the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seamline_client.contract import ABSENT, OUTPUTS, PRED_V, PRED_X_RATIO, PRED_Y_RATIO, VISIBILITY_NAMES, TensorSpec
+from seamline_client.errors import BadResponse
+from seamline_client.keypoints import KEYPOINTS
+
+Size = tuple[int, int]
+"""Width and height in pixels, as the picture is looked at (EXIF orientation applied)."""
+
+
+@dataclass(frozen=True)
+class Keypoint:
+    """One named point, in pixels of the original picture; `visibility` is one of VISIBILITY_NAMES."""
+
+    name: str
+    x: float
+    y: float
+    visibility: str
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One photo's answer: ratios float32 (24,) of its width and height, visibility classes int64 (24,)."""
+
+    x_ratio: NDArray[np.float32]
+    y_ratio: NDArray[np.float32]
+    visibility: NDArray[np.int64]
+    size: Size
+
+    @property
+    def pixels(self) -> NDArray[np.float32]:
+        """(24, 2): x and y in pixels of the original picture, of absent points too."""
+        return np.stack((self.x_ratio, self.y_ratio), axis=-1) * np.asarray(self.size, np.float32)
+
+    @property
+    def keypoints(self) -> list[Keypoint]:
+        """The points that are there, visible or occluded, in the contract's order."""
+        return [
+            Keypoint(name, float(x), float(y), VISIBILITY_NAMES[v])
+            for name, (x, y), v in zip(KEYPOINTS, self.pixels, self.visibility)
+            if v != ABSENT
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The answers to N pictures: ratios float32 (N, 24), visibility classes int64 (N, 24), one size each."""
+
+    x_ratio: NDArray[np.float32]
+    y_ratio: NDArray[np.float32]
+    visibility: NDArray[np.int64]
+    sizes: Sequence[Size]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> Prediction:
+        return Prediction(self.x_ratio[index], self.y_ratio[index], self.visibility[index], self.sizes[index])
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def pixels(self) -> NDArray[np.float32]:
+        """(N, 24, 2): x and y in pixels of each original picture."""
+        return np.stack((self.x_ratio, self.y_ratio), axis=-1) * np.asarray(self.sizes, np.float32)[:, None, :]
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """A version as the server sees it: `state` is START, LOADING, AVAILABLE, UNLOADING or END; `error` why it ended."""
+
+    version: int
+    state: str
+    error_code: str = "OK"
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class SignatureInfo:
+    """One signature as the server describes it, tensors by name."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    method: str
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Which version answers a request like the one asked, and its signatures by key."""
+
+    version: int
+    signatures: Mapping[str, SignatureInfo]
+
+
+def check_outputs(outputs: Mapping[str, NDArray[Any]], sizes: Sequence[Size], target: str) -> Predictions:
+    """Turn an answer's tensors into Predictions; raises BadResponse where they are not what the contract promises."""
+    for spec in OUTPUTS:
+        if spec.name not in outputs:
+            raise BadResponse(
+                f"{target}: the answer lacks {spec.name}, it has {', '.join(sorted(outputs)) or 'nothing'}"
+            )
+        got, shape = outputs[spec.name], (len(sizes), *spec.shape[1:])
+        if got.shape != shape or got.dtype != spec.dtype:
+            raise BadResponse(
+                f"{target}: {spec.name} is {got.dtype} {got.shape}, the contract says {spec.dtype} {shape}"
+            )
+    x, y, v = (outputs[spec.name] for spec in (PRED_X_RATIO, PRED_Y_RATIO, PRED_V))
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise BadResponse(f"{target}: the answer holds coordinates that are not finite numbers")
+    if v.size and not (v.min() >= 0 and v.max() < len(VISIBILITY_NAMES)):
+        raise BadResponse(f"{target}: {PRED_V.name} holds {v.min()} to {v.max()}, classes are 0 to 2")
+    return Predictions(x, y, v, sizes)

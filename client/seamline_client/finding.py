@@ -1,0 +1,74 @@
+"""Which photos a command line means: files, folders, globs, and folders that are watched for new ones."""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from seamline_client.errors import InvalidInput
+
+SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+"""What counts as a photo inside a folder; a file that is named itself is tried whatever it is called."""
+
+STDIN = "-"
+
+
+def find_photos(arguments: Sequence[str]) -> list[str]:
+    """The files that the arguments mean, in their order, a folder's own sorted by path.
+
+    A path that is not there stays in the list, for its own error to be reported. Raises InvalidInput for a folder
+    without photos and for a glob without matches.
+    """
+    found: list[str] = []
+    for argument in arguments:
+        if Path(argument).is_dir():
+            found += _nonempty(sorted(_walk(argument)), f"{argument}: no photo in this folder")
+        elif glob.has_magic(argument) and not Path(argument).exists():
+            matches = sorted(path for path in glob.glob(argument, recursive=True) if Path(path).is_file())  # noqa: PTH207
+            found += _nonempty(matches, f"{argument}: no file matches")
+        else:
+            found.append(argument)
+    return found
+
+
+def watch(folder: str, seconds: float = 0.5) -> Iterator[list[str]]:
+    """For ever: the photos that come into the folder from now on, each once it has stopped growing."""
+    if not Path(folder).is_dir():
+        raise InvalidInput(f"{folder}: not a folder that can be watched")
+    return _arrivals(folder, set(_walk(folder)), seconds)
+
+
+def _arrivals(folder: str, done: set[str], seconds: float) -> Iterator[list[str]]:
+    before: dict[str, tuple[int, int]] = {}
+    while True:
+        now = {path: state for path in _walk(folder) if path not in done and (state := _state(path))}
+        ready = sorted(path for path, state in now.items() if before.get(path) == state)
+        done.update(ready)
+        before = now
+        if ready:
+            yield ready
+        time.sleep(seconds)
+
+
+def _nonempty(paths: list[str], otherwise: str) -> list[str]:
+    if not paths:
+        raise InvalidInput(otherwise)
+    return paths
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield os.path.join(parent, name)  # noqa: PTH118  # ten thousand Paths would take their time
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    try:
+        stat = Path(path).stat()
+    except OSError:  # gone again between the listing and now
+        return None
+    return stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,124 @@
+"""A photo with its keypoints drawn on it: named points, and lines along the garment's outline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from seamline_client.answers import Keypoint, Prediction
+from seamline_client.contract import VISIBILITY_NAMES, VISIBLE
+from seamline_client.errors import InvalidInput
+from seamline_client.finding import SUFFIXES
+from seamline_client.images import Photo, upright
+from seamline_client.keypoints import OUTLINE
+
+LONG_SIDE = 900
+"""A smaller picture is enlarged to this many pixels, so that two dozen names can be read on it."""
+
+POINT, LINE, TEXT, SHADOW = "#ff3d7f", "#19d3c5", "white", "#202020"
+
+
+def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: float = 1.0) -> Image.Image:
+    """The photo in RGB, upright; visible points are discs, occluded ones rings. Raises InvalidInput as images do.
+
+    For pictures that are shrunk afterwards: without names, and with marks and lines `weight` times as heavy.
+    """
+    picture = upright(photo)
+    factor = max(1.0, LONG_SIDE / max(picture.size))
+    width, height = (max(1, round(side * factor)) for side in picture.size)
+    canvas = picture.resize((width, height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(canvas)
+    unit = weight * max(width, height) / LONG_SIDE
+    points = {
+        each.name: Keypoint(each.name, each.x * factor, each.y * factor, each.visibility)
+        for each in prediction.keypoints
+    }
+    for line in OUTLINE:
+        for start, end in zip(line, line[1:]):
+            if start in points and end in points:
+                stretch = [(points[name].x, points[name].y) for name in (start, end)]
+                pen.line(stretch, fill=LINE, width=max(1, round(2 * unit)))
+    font = ImageFont.load_default(max(8, round(13 * unit)))
+    for point in points.values():
+        _mark(pen, point, 5 * unit)
+    if not names:
+        return canvas
+    taken: list[tuple[float, float, float, float]] = []
+    for point in points.values():  # after all marks, which would cover them
+        taken.append(_write(pen, point, 8 * unit, font, width, taken))
+    return canvas
+
+
+def _mark(pen: ImageDraw.ImageDraw, point: Keypoint, radius: float) -> None:
+    box = (point.x - radius, point.y - radius, point.x + radius, point.y + radius)
+    fill = POINT if point.visibility == VISIBILITY_NAMES[VISIBLE] else None
+    pen.ellipse(box, fill=fill, outline=SHADOW if fill else POINT, width=max(1, round(radius / 3)))
+
+
+def _write(
+    pen: ImageDraw.ImageDraw,
+    point: Keypoint,
+    gap: float,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    width: int,
+    taken: Sequence[tuple[float, float, float, float]],
+) -> tuple[float, float, float, float]:
+    """The name stands outwards of the garment, left of a left point, as far as the picture has room for it.
+
+    It moves down past names that stand there already. Returns the box that it takes.
+    """
+    length = pen.textlength(point.name, font)
+    x = point.x - gap - length if "left" in point.name else point.x + gap
+    x = min(max(x, 0.0), max(width - length, 0.0))
+    height = font.getbbox(point.name)[3]
+    y = point.y - height / 2
+    while any(
+        x < right and left < x + length and y < bottom and top < y + height for left, top, right, bottom in taken
+    ):
+        y += height / 4
+    pen.text((x, y), point.name, fill=TEXT, font=font, stroke_width=2, stroke_fill=SHADOW)
+    return x, y, x + length, y + height
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+class Drawings:
+    """Where drawn photos go: a folder, or one file when `out` is named like a picture.
+
+    No photo is written over another of this run, nor over the one it was drawn from.
+    """
+
+    def __init__(self, out: Path, photos: int) -> None:
+        """Make the folder; raises InvalidInput where nothing can be written, before any photo has been asked about."""
+        self._file = out if out.suffix.lower() in SUFFIXES else None
+        if self._file and photos != 1:
+            raise InvalidInput(f"{out}: {photos} photos do not fit into one file, name a folder to draw them to")
+        self._folder = out.parent if self._file else out
+        self._taken: set[str] = set()
+        with _reported(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, photo: Photo, name: str, prediction: Prediction) -> Path:
+        """Draw and write; the path that was written. Raises InvalidInput where it cannot be."""
+        picture = draw(photo, prediction)
+        path = self._file or self._folder / self._free(Path(name).stem)
+        with _reported(path):
+            picture.save(path, quality=90)
+        return path
+
+    def _free(self, stem: str) -> str:
+        name, count = f"{stem}-keypoints.jpg", 1
+        while name in self._taken:
+            count += 1
+            name = f"{stem}-keypoints-{count}.jpg"
+        self._taken.add(name)
+        return name

@@ -1,0 +1,74 @@
+"""Annotated photos straight from a folder, in batches, without a data set on disk in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.receivers import decode_image
+from pipeline.console import OnProgress
+from pipeline.data.annotations import Annotation, Refusal, find_sources, read
+from pipeline.data.checks import Photo, check_all
+from pipeline.data.input_fn import EVAL_BATCH
+from pipeline.data.records import split_of
+from pipeline.errors import DataError
+from seamline_client.keypoints import CATEGORIES
+
+SPLITS = {"train": ("train",), "val": ("eval",), "all": ("train", "eval")}
+CHUNK = 4 * EVAL_BATCH
+"""Photos that are read ahead."""
+
+
+class Photos:
+    """The photos of a folder, or those of a split: as its `train` and `val` have it, or else as training makes it."""
+
+    def __init__(self, folder: Path, split: str = "all") -> None:
+        """Reads the annotations; `split` is one of SPLITS. Raises DataError where there are none that can be used."""
+        self.folder = folder
+        self.refusals: list[Refusal] = []
+        """Rows, and after `batches` photos, that cannot be used."""
+        self._annotations: list[Annotation] = []
+        for source in find_sources(folder, training=False):
+            found, refused = read(source)
+            self.refusals += refused
+            self._annotations += [each for each in found if (source.split or split_of(each.image_id)) in SPLITS[split]]
+        if not self._annotations:
+            raise DataError(f"{folder}: no photo of split {split} to evaluate.{self._reasons()}")
+
+    def batches(self, on_progress: OnProgress) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Pictures (N, 384, 384, 3) uint8 and `metrics.Labels`. Raises DataError at the end if no photo can be used."""
+        waiting: list[Photo] = []
+        used = 0
+        for start in range(0, len(self._annotations), CHUNK):
+            for checked in check_all(self._annotations[start : start + CHUNK]):
+                if isinstance(checked, Refusal):
+                    self.refusals.append(checked)
+                    continue
+                waiting.append(checked)
+                used += 1
+                if len(waiting) == EVAL_BATCH:
+                    yield _batch(waiting)
+                    waiting = []
+            on_progress(min(start + CHUNK, len(self._annotations)), len(self._annotations))
+        if waiting:
+            yield _batch(waiting)
+        if not used:
+            raise DataError(f"{self.folder}: none of its photos can be used.{self._reasons()}")
+
+    def _reasons(self) -> str:
+        return "".join(f"\n  {refusal}" for refusal in self.refusals[:5])
+
+
+def _batch(photos: list[Photo]) -> tuple[Any, dict[str, Any]]:
+    sizes = np.array([(photo.width, photo.height) for photo in photos], np.float32)
+    points = np.array([photo.annotation.points for photo in photos], np.float32)
+    labels = {
+        "xy": points / sizes[:, None, :],
+        "v": np.array([photo.annotation.v for photo in photos], np.int64) + 1,
+        "size": sizes,
+        "category": np.array([CATEGORIES.index(photo.annotation.category) for photo in photos], np.int64),
+    }
+    return np.stack([decode_image(photo.encoded).numpy() for photo in photos]), labels

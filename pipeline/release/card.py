@@ -1,0 +1,74 @@
+"""The model card: what a version was made from and how good it is. It travels along, for programs and for people."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seamline_client.contract import MODEL_NAME
+
+if TYPE_CHECKING:
+    from pipeline.data.records import Dataset
+    from pipeline.training.hooks import Checkpoint
+    from pipeline.training.presets import Preset
+
+CARD = "assets.extra/model_card.json"
+TEXT = "assets.extra/model_card.txt"
+
+
+def write(folder: Path, checkpoint: Checkpoint, preset: Preset, dataset: Dataset, tensorflow: str) -> None:
+    """Writes both forms below a version's folder."""
+    card = {
+        "model": MODEL_NAME,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "preset": preset.name,
+        "step": checkpoint.step,
+        "dataset": {
+            "name": dataset.folder.name,
+            "fingerprint": dataset.fingerprint,
+            "photos": dataset.categories,
+        },
+        "metrics": checkpoint.metrics,
+        "tensorflow": tensorflow,
+        "code": _code_version(),
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=1))
+    (folder / TEXT).write_text(_text(card))
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """What `write` wrote below a version's folder; None where it cannot be read."""
+    try:
+        return json.loads((folder / CARD).read_text())  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
+
+
+def _text(card: dict[str, Any]) -> str:
+    data, metrics = card["dataset"], card["metrics"]
+    photos = {split: sum(counts.values()) for split, counts in data["photos"].items()}
+    lines = [
+        f"{card['model']}, made {card['made']} with preset {card['preset']}, step {card['step']}",
+        f"Trained on {photos['train']} photos of {data['name']}, measured on {photos['eval']} others",
+        f"Data {data['fingerprint'][:16]}, code {card['code']}, TensorFlow {card['tensorflow']}",
+        "",
+        *(f"{name:<28}{value:9.3f}" for name, value in sorted(metrics.items())),
+        "",
+        "NE is the normalised error in percent: distance to the truth over the garment's own width, of visible points.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _code_version() -> str:
+    """The commit, with `-dirty` where the code was changed since; `unknown` outside of a git checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

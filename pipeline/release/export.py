@@ -1,0 +1,119 @@
+"""Export: a checkpoint to a candidate, a SavedModel with everything that travels along. It is not yet published."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from model.receivers import decode_image, raw_serving_input_fn
+from pipeline.data.records import Dataset, parse, reading
+from pipeline.errors import ExportError
+from pipeline.release import card
+from pipeline.release.golden import Golden
+from pipeline.release.store import write_checksums
+from pipeline.training import checkpoints
+from pipeline.training import estimator as estimators
+from pipeline.training.hooks import Checkpoint
+from pipeline.training.presets import Preset
+from seamline_client.contract import MODEL_NAME, OUTPUTS, SIGNATURES
+
+GOLDEN_COUNT = 5
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+"""tensorflow/serving runs these through a version before it lets traffic in."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version in the making. `folder` is named by a number, so that a server can be pointed at its parent."""
+
+    folder: Path
+    metrics: dict[str, float]
+
+
+def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
+    """Writes the SavedModel, golden requests, warm-up requests, model card and checksums below `staging`.
+
+    Raises ExportError for a checkpoint that is damaged or of another network and when `staging` cannot be written,
+    DataError for a damaged data set.
+    """
+    problem = checkpoints.problem(checkpoint.prefix, preset.model)
+    if problem:
+        raise ExportError(f"{problem}. Nothing was exported; delete {checkpoint.run} and train anew.")
+    try:
+        return _export(checkpoint, preset, dataset, staging)
+    except (OSError, tf.errors.OpError) as error:
+        raise ExportError(f"{staging}: the export failed: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """One line. What TensorFlow says of a full disk stands below a headline and the place in the graph."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if os.strerror(errno.ENOSPC) in line), lines[0] if lines else repr(error))
+
+
+def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
+    estimator = estimators.build(checkpoint.run, preset.model, seed=preset.seed)
+    try:
+        written = estimator.export_savedmodel(
+            str(staging), raw_serving_input_fn, strip_default_attrs=True, checkpoint_path=checkpoint.prefix
+        )
+    except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
+        raise ExportError(f"{checkpoint.prefix}: cannot be exported: {str(error).splitlines()[0]}") from error
+    folder = Path(written.decode())
+    _rename_signatures(folder / "saved_model.pb")
+    with reading(dataset):
+        golden = _golden(estimator, checkpoint, dataset)
+    golden.save(folder)
+    _write_warmup(folder / WARMUP, golden)
+    card.write(folder, checkpoint, preset, dataset, tf.__version__)
+    write_checksums(folder)
+    return Candidate(folder, checkpoint.metrics)
+
+
+def _rename_signatures(path: Path) -> None:
+    """Estimator calls the other doors `<key>:serving_default`; the contract calls them `<key>`."""
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for graph in saved_model.meta_graphs:
+        for key in [key for key in graph.signature_def if key not in SIGNATURES]:
+            graph.signature_def[key.split(":")[0]].CopyFrom(graph.signature_def.pop(key))
+    path.write_bytes(saved_model.SerializeToString(deterministic=True))
+
+
+def _golden(estimator: Any, checkpoint: Checkpoint, dataset: Dataset) -> Golden:
+    """A picture of each category where there is one, and what the Estimator predicts for it."""
+    examples = [parse(record) for record in tf.data.TFRecordDataset(dataset.shards("eval"))]
+    examples.sort(key=lambda example: example["image_id"].numpy())
+    by_category = {int(example["category"]): example for example in reversed(examples)}
+    chosen = [*by_category.values(), *examples][:GOLDEN_COUNT]
+    files = [example["image"].numpy() for example in chosen]
+    pixels = np.stack([decode_image(file).numpy() for file in files])
+
+    def input_fn() -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors({"images": pixels})
+
+    predicted = list(itertools.islice(estimator.predict(input_fn, checkpoint_path=checkpoint.prefix), len(files)))
+    return Golden(
+        tuple(files), pixels, {spec.name: np.stack([answer[spec.name] for answer in predicted]) for spec in OUTPUTS}
+    )
+
+
+def _write_warmup(path: Path, golden: Golden) -> None:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in golden.requests():
+            for count in (1, len(golden.files)):
+                request = predict_pb2.PredictRequest()
+                request.model_spec.name = MODEL_NAME
+                request.model_spec.signature_name = signature.key
+                for name, values in inputs.items():
+                    request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:count]))
+                log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+                writer.write(log.SerializeToString())

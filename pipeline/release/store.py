@@ -1,0 +1,193 @@
+"""The model store: what a server looks at, and the staging beside it where it does not.
+
+    <base>/<name>/<version>/          published versions, what tensorflow/serving polls
+    <base>/.staging/<id>/<number>/    candidates; the same file system, so that publishing is one rename
+    <base>/.last_version              the highest number ever given: none is used twice
+
+Standard library only. A version is whole or absent: it is checked, then renamed into its place.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.atomic import PARTIAL, sync, write_atomically
+from pipeline.errors import BusyError, ChecksumError, PipelineError, StoreError
+
+CHECKSUMS = "assets.extra/SHA256SUMS"
+"""Of every other file of a version, in the format of sha256sum."""
+
+_HINTS = {
+    errno.ENOSPC: ". Free some space there; nothing is left over from this attempt.",
+    errno.EXDEV: ". The folder of versions must be on the file system of its store: publishing is one rename.",
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version."""
+
+    number: int
+    folder: Path
+
+
+class ModelStore:
+    """The versions of one model below a base folder."""
+
+    def __init__(self, base: Path, name: str) -> None:
+        self.base = base
+        self.folder = base / name
+        self._staging = base / ".staging"
+        self._last = base / ".last_version"
+
+    def versions(self) -> list[Version]:
+        """Published versions, oldest first. A file, or a folder whose name is not a number, is not one."""
+        if not self.folder.is_dir():
+            return []
+        numbered = [path for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+        return sorted((Version(int(path.name), path) for path in numbered), key=lambda version: version.number)
+
+    def latest(self) -> Version | None:
+        versions = self.versions()
+        return versions[-1] if versions else None
+
+    def find(self, number: int | None) -> Version:
+        """That version, or the newest. Raises PipelineError where there is none such."""
+        versions = self.versions()
+        if not versions:
+            raise PipelineError(f"No version is published in {self.folder}. `make export` publishes one.")
+        chosen = [version for version in versions if number in (None, version.number)]
+        if not chosen:
+            there = ", ".join(str(version.number) for version in versions)
+            raise PipelineError(f"No version {number} in {self.folder}; there are {there}.")
+        return chosen[-1]
+
+    @contextmanager
+    def stage(self) -> Iterator[Path]:
+        """An empty folder on the store's file system for a candidate; removed at the end, with what is left in it.
+
+        What a process that was killed left behind is removed first: a living one holds the lock of its folder.
+        Raises StoreError when the store cannot be written.
+        """
+        with self.locked(wait=True):
+            self._staging.mkdir(exist_ok=True)
+            self._sweep()
+            folder = Path(tempfile.mkdtemp(dir=self._staging))
+            lock = (folder / "lock").open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.close()
+
+    def publish(self, candidate: Path) -> Version:
+        """Makes a candidate visible under the next version number, if its files match its checksums.
+
+        Raises ChecksumError when they do not, BusyError when another process is changing the store, StoreError when it
+        cannot be written.
+        """
+        verify_checksums(candidate)
+        with self.locked(wait=False):
+            # Or a machine that loses power could keep the rename and lose what the files hold.
+            for path in [*candidate.rglob("*"), candidate]:
+                sync(path)
+            self.folder.mkdir(exist_ok=True)
+            number = self._next()
+            version = Version(number, self.folder / str(number))
+            # The number is taken before it is used: a crash between the two skips one rather than use it twice.
+            write_atomically(self._last, str(number))
+            candidate.rename(version.folder)
+            sync(self.folder)
+        return version
+
+    def remove(self, number: int) -> None:
+        """Takes a version out of sight by one rename, then deletes it. No error where another process did so before."""
+        with self.stage() as trash, self.locked(wait=True), suppress(FileNotFoundError):
+            (self.folder / str(number)).rename(trash / str(number))
+
+    def _sweep(self) -> None:
+        """With the store's lock, which whoever writes a file of its base holds too."""
+        for partial in self.base.glob(f"*{PARTIAL}*"):
+            partial.unlink()
+        for folder in self._staging.iterdir():
+            try:
+                with (folder / "lock").open() as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            except FileNotFoundError:
+                pass
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def locked(self, *, wait: bool) -> Iterator[None]:
+        """One process at a time changes the store. Raises BusyError where another does and `wait` is false.
+
+        What the file system refuses within it becomes a StoreError.
+        """
+        try:
+            self.base.mkdir(parents=True, exist_ok=True)
+            with (self.base / ".lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise BusyError(
+                        f"{self.base}: another process is changing the store; try again when it is done"
+                    ) from error
+                yield
+        except OSError as error:
+            hint = _HINTS.get(error.errno or 0, "")
+            raise StoreError(f"{self.base}: the store cannot be changed: {error}{hint}") from error
+
+    def _next(self) -> int:
+        text = self._last.read_text(errors="replace").strip() if self._last.is_file() else "0"
+        if not text.isdecimal():
+            raise StoreError(
+                f"{self._last}: holds {text[:20]!r}, expected the highest version number that was ever given. "
+                f"Write that into it, or delete it to count on from the newest version in {self.folder}."
+            )
+        given = int(text)
+        latest = self.latest()
+        return max(given, latest.number if latest else 0) + 1
+
+
+def write_checksums(folder: Path) -> None:
+    """Writes `CHECKSUMS` below a candidate's folder, for `sha256sum --check` and `verify_checksums`."""
+    lines = [f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in _files(folder)]
+    write_atomically(folder / CHECKSUMS, "".join(lines))
+
+
+def verify_checksums(folder: Path) -> None:
+    """Raises ChecksumError naming the first file that is missing, changed, or not listed."""
+    listed: dict[str, str] = {}
+    try:
+        for line in (folder / CHECKSUMS).read_text(errors="replace").splitlines():
+            digest, _, name = line.partition("  ")
+            listed[name] = digest
+    except OSError as error:
+        raise ChecksumError(f"{folder}: has no {CHECKSUMS}: {error}") from error
+    found = {str(path.relative_to(folder)): path for path in _files(folder)}
+    for name in sorted(listed.keys() | found.keys()):
+        if name not in found:
+            raise ChecksumError(f"{folder / name}: missing, though {CHECKSUMS} lists it")
+        if name not in listed:
+            raise ChecksumError(f"{folder / name}: not listed in {CHECKSUMS}")
+        if _sha256(found[name]) != listed[name]:
+            raise ChecksumError(f"{folder / name}: changed since {CHECKSUMS} was written")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUMS)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

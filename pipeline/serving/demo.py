@@ -1,0 +1,40 @@
+"""The demo stage: drawn garments that no training saw, and where a server sees their points, as one picture."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from garments import draw as draw_garment
+from seamline_client.api import PredictClient
+from seamline_client.errors import ServerFailed
+from seamline_client.overlay import draw as draw_points
+
+SEED = 20180301
+"""Another than that of the garments which are trained on."""
+COLUMNS, ROWS = 5, 2
+TILE = (450, 600)
+
+
+def contact_sheet(target: str) -> bytes:
+    """A PNG of COLUMNS x ROWS garments, every category in each row. Raises the errors of `seamline_client.errors`."""
+    garments = [draw_garment(SEED, index).image for index in range(COLUMNS * ROWS)]
+    sheet = Image.new("RGB", (COLUMNS * TILE[0], ROWS * TILE[1]), "white")
+    with PredictClient(target) as client:
+        for index, outcome in enumerate(client.stream(garments)):
+            if outcome.prediction is None:
+                raise outcome.error or ServerFailed(f"{target}: no answer")
+            tile = ImageOps.pad(draw_points(outcome.photo, outcome.prediction), TILE, color="white")
+            sheet.paste(tile, (index % COLUMNS * TILE[0], index // COLUMNS * TILE[1]))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write(target: str, path: Path) -> None:
+    """The sheet as a file."""
+    png = contact_sheet(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png)

@@ -1,0 +1,57 @@
+"""The Estimator of a run: the one place where it is built."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from model.model_fn import ModelConfig, model_fn
+from pipeline.training.weights import Weights
+
+v1 = tf.compat.v1
+
+# Estimator warns of its own deprecation, at length. That we use it all the same is our decision: see ARCHITECTURE.md.
+tf.get_logger().setLevel(logging.ERROR)
+
+
+def build(
+    folder: Path,
+    config: ModelConfig,
+    *,
+    seed: int = 1,
+    checkpoint_every: int = 200,
+    initial: Weights | None = None,
+    gpus: bool = False,
+) -> Any:
+    """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
+
+    A run without a checkpoint starts from the weights in `initial`. With `gpus` XLA compiles what runs on them, and
+    where there are several each trains on batches of its own (MirroredStrategy).
+    """
+    session = v1.ConfigProto()
+    if gpus:
+        session.graph_options.optimizer_options.global_jit_level = v1.OptimizerOptions.ON_1
+    return v1.estimator.Estimator(
+        model_fn=model_fn,
+        model_dir=str(folder),
+        params={"config": config, "initial": initial},
+        config=v1.estimator.RunConfig(
+            tf_random_seed=seed,
+            save_checkpoints_steps=checkpoint_every,
+            save_summary_steps=20,
+            log_step_count_steps=20,
+            keep_checkpoint_max=2,
+            # Nobody reads it, and writing it as text takes seconds. TensorBoard has the graph all the same.
+            checkpoint_save_graph_def=False,
+            session_config=session,
+            train_distribute=tf.distribute.MirroredStrategy() if replicas(gpus) > 1 else None,
+        ),
+    )
+
+
+def replicas(gpus: bool) -> int:
+    """How many batches a step takes: one for each GPU, if there are several and they are asked for."""
+    return max(1, len(tf.config.list_physical_devices("GPU"))) if gpus else 1
