@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -50,11 +51,22 @@ def real_photos() -> Path:
 
 
 @pytest.fixture(scope="session")
-def seamline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seamline]:
-    """After `make train export serve PRESET=tiny`. Only tests/test_main_job.py changes what is in its home."""
-    seamline = Seamline(tmp_path_factory.mktemp("home"))
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SEAMLINE_HOME after `train` and `export` of the preset tiny, made once. Copy it before anything is changed in it."""
+    seamline = Seamline(tmp_path_factory.mktemp("made") / "home")
+    seamline.pipeline("train", "--preset", "tiny")
+    seamline.pipeline("export")
+    return seamline.home
+
+
+@pytest.fixture(scope="session")
+def seamline(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seamline]:
+    """A copy of that home with a server, after `make serve`. Only tests/test_main_job.py changes what is in it."""
+    copy = tmp_path_factory.mktemp("served") / "home"
+    shutil.copytree(home, copy)
+    seamline = Seamline(copy)
     try:
-        seamline.said = seamline.make("train", "export", "serve", "PRESET=tiny")
+        seamline.said = seamline.make("serve")
         yield seamline
     finally:
         seamline.make("stop")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
+from pipeline import cli
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +44,17 @@ class Seamline:
         return self.run("make", *targets, "RUNTIME=local", f"PYTHON={sys.executable}", code=code)
 
     def pipeline(self, *arguments: str, code: int = 0) -> str:
-        return self.run(sys.executable, "-m", "pipeline", *arguments, code=code)
+        """`python -m pipeline` inside this process, which has paid for importing TensorFlow already."""
+        out, err, ended = io.StringIO(), io.StringIO(), 0
+        argv, environment = ["pipeline", *arguments], mock.patch.dict(os.environ, self.environment)
+        with environment, mock.patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
+            try:
+                cli.main()
+            except SystemExit as stop:
+                ended = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+        said = out.getvalue() + err.getvalue()
+        assert ended == code, said
+        return out.getvalue() if code == 0 else err.getvalue()
 
     @property
     def url(self) -> str:

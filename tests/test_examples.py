@@ -174,6 +174,7 @@ def test_verify_from_cron(clone: Path, seamline: Seamline, tmp_path: Path) -> No
     assert "No server runs here" in said
 
 
+@pytest.mark.slow
 def test_own_photos(clone: Path, seamline: Seamline, tmp_path: Path) -> None:
     """From a COCO file to drawn answers in one script; its answers are COCO again."""
     drawn = seamline.home / "data/drawn/drawn-40"
