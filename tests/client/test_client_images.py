@@ -86,7 +86,7 @@ def variants(picture: Image.Image) -> dict[str, bytes]:
 
 
 def test_every_form_of_a_photo_reaches_the_graph_as_the_same_pixels(in_graph: Any, picture: Image.Image) -> None:
-    """What `encoded` sends, decoded by the graph, is within 2 levels of what `pixels` sends; so any door will do."""
+    """What `encoded` sends, decoded by the graph, is within 2 levels of `pixels`: any signature will do."""
     for form, data in variants(picture).items():
         square, size = images.pixels(data)
         file, same_size = images.encoded(data)

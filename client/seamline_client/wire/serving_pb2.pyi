@@ -21,10 +21,20 @@ class DataType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DT_INT16: _ClassVar[DataType]
     DT_INT8: _ClassVar[DataType]
     DT_STRING: _ClassVar[DataType]
+    DT_COMPLEX64: _ClassVar[DataType]
     DT_INT64: _ClassVar[DataType]
     DT_BOOL: _ClassVar[DataType]
+    DT_QINT8: _ClassVar[DataType]
+    DT_QUINT8: _ClassVar[DataType]
+    DT_QINT32: _ClassVar[DataType]
+    DT_BFLOAT16: _ClassVar[DataType]
+    DT_QINT16: _ClassVar[DataType]
+    DT_QUINT16: _ClassVar[DataType]
     DT_UINT16: _ClassVar[DataType]
+    DT_COMPLEX128: _ClassVar[DataType]
     DT_HALF: _ClassVar[DataType]
+    DT_RESOURCE: _ClassVar[DataType]
+    DT_VARIANT: _ClassVar[DataType]
     DT_UINT32: _ClassVar[DataType]
     DT_UINT64: _ClassVar[DataType]
 DT_INVALID: DataType
@@ -35,10 +45,20 @@ DT_UINT8: DataType
 DT_INT16: DataType
 DT_INT8: DataType
 DT_STRING: DataType
+DT_COMPLEX64: DataType
 DT_INT64: DataType
 DT_BOOL: DataType
+DT_QINT8: DataType
+DT_QUINT8: DataType
+DT_QINT32: DataType
+DT_BFLOAT16: DataType
+DT_QINT16: DataType
+DT_QUINT16: DataType
 DT_UINT16: DataType
+DT_COMPLEX128: DataType
 DT_HALF: DataType
+DT_RESOURCE: DataType
+DT_VARIANT: DataType
 DT_UINT32: DataType
 DT_UINT64: DataType
 
