@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from seamline_client.answers import Outcome
 from seamline_client.api import PredictClient, TransportName
 from seamline_client.connection import Tls
 from seamline_client.errors import CannotConnect, DeadlineExceeded
-from seamline_client.images import Photo
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -37,13 +35,31 @@ def _awaited(
     return call
 
 
+def _iterated(
+    method: Callable[Concatenate[PredictClient, P], Generator[T, None, None]],
+) -> Callable[Concatenate[AsyncPredictClient, P], AsyncGenerator[T, None]]:
+    """The generator of the same name, for `async for`. What it takes, it takes in a thread of its own."""
+
+    @wraps(method)
+    async def iterate(self: AsyncPredictClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+        found, loop = method(self._client, *args, **kwargs), asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                while (each := await loop.run_in_executor(thread, next, found, None)) is not None:
+                    yield each
+            finally:
+                await loop.run_in_executor(thread, found.close)  # waits for the requests in flight
+
+    return iterate
+
+
 class AsyncPredictClient:
-    """As PredictClient, with `await`; `async with` closes it.
+    """As PredictClient, with `await` and `async for`; `async with` closes it.
 
     At most `threads` calls are under way at once. Another waits for one of them to end, at most `timeout` seconds, and
     then raises DeadlineExceeded. A call that is cancelled while it waits is never sent. One that is under way is let
     go of: the caller is free at once, but its request goes on to its answer or deadline, and until then it keeps its
-    thread.
+    thread. A `stream` has threads of its own; who leaves it early waits for the requests that it has in flight.
     """
 
     def __init__(
@@ -85,38 +101,7 @@ class AsyncPredictClient:
     metadata = _awaited(PredictClient.metadata)
     status = _awaited(PredictClient.status)
     wait_until_available = _awaited(PredictClient.wait_until_available)
-
-    async def stream(
-        self,
-        photos: Iterable[Photo],
-        *,
-        signature: str | None = None,
-        version: int | None = None,
-        label: str | None = None,
-        timeout: float | None = None,
-        batch: int = 1,
-        parallel: int = 4,
-    ) -> AsyncIterator[Outcome]:
-        """As PredictClient.stream, which has threads of its own and takes `photos` in one of them.
-
-        A consumer that stops, or is cancelled, waits for the requests in flight.
-        """
-        outcomes = self._client.stream(
-            photos,
-            signature=signature,
-            version=version,
-            label=label,
-            timeout=timeout,
-            batch=batch,
-            parallel=parallel,
-        )
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1) as thread:
-            try:
-                while (outcome := await loop.run_in_executor(thread, next, outcomes, None)) is not None:
-                    yield outcome
-            finally:
-                await loop.run_in_executor(thread, outcomes.close)
+    stream = _iterated(PredictClient.stream)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         latest = time.monotonic() + self._client.timeout

@@ -1,6 +1,3 @@
-# ruff: noqa
-# fmt: off
-# mypy: ignore-errors
 from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import wrappers_pb2 as _wrappers_pb2
 from google.protobuf.internal import containers as _containers
