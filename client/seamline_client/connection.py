@@ -64,8 +64,6 @@ class Connection:
             raise InvalidInput(f"retries={self.retries}: at least 0")
         if not self.timeout > 0:
             raise InvalidInput(f"timeout={self.timeout:g}: more than 0 seconds")
-        if self.tls and self.target.root.startswith("http:") and self.target.address == self.target.root:
-            raise InvalidInput(f"{self.target.address}: TLS needs https:// in place of http://")
         for name, value in self.headers:
             if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
                 what = "the token" if name == "authorization" else f"metadata {name!r}"

@@ -84,14 +84,14 @@ def test_retries_are_bounded_and_end_at_the_deadline(transport: Any) -> None:
             with pytest.raises((CannotConnect, DeadlineExceeded)):
                 client.status()
             assert time.monotonic() - start < 1
-            assert 5 <= len(server.seen) < 9
+            assert 3 < len(server.seen) < 9
     with failing(transport, "RESOURCE_EXHAUSTED", 429, "queue full") as server:
-        for retries, attempts in ((0, 1), (1, 4)):  # a busy server is asked until the deadline, unless it is not at all
+        for retries, fewest, most in ((0, 1, 1), (1, 3, 8)):  # a busy server is asked again until the deadline
             server.seen.clear()
             with PredictClient(server.target, transport, retries=retries, timeout=1) as client:
                 with pytest.raises(ServerBusy, match="queue full"):
                     client.status()
-                assert attempts <= len(server.seen) <= 2 * attempts
+                assert fewest <= len(server.seen) <= most
 
 
 def test_a_server_with_few_threads_loses_no_photo(tmp_path: Path, predict: Any, photo: Path) -> None:
