@@ -170,23 +170,18 @@ def test_a_sole_output_comes_under_its_name_over_rest_too() -> None:
             client.run({"x": np.zeros(1, np.float32)})
 
 
-def test_an_answer_cut_anywhere_never_becomes_keypoints() -> None:
-    """Each beginning of a good answer over gRPC: BadResponse, never something else."""
-    whole = as_grpc(good_outputs())
-    said = [b""]
+def test_what_is_no_message_never_becomes_an_answer() -> None:
+    """Over gRPC: each beginning of a good answer, bytes of any kind, a description without signatures."""
+    whole, said = as_grpc(good_outputs()), [b""]
     with FakeGrpc(lambda *_: said[0]) as server, PredictClient(server.target) as client:
-        for end in range(len(whole)):
-            said[0] = whole[:end]
+        for said[0] in (whole[:end] for end in range(len(whole))):
             with pytest.raises(BadResponse):
                 client.predict(IMAGE)
+        with pytest.raises(BadResponse):
+            client.metadata()
         said[0] = whole
         assert len(client.predict(IMAGE)) == 1
-
-
-def test_bytes_that_are_no_message_are_a_bad_response() -> None:
-    """gRPC answers that do not parse, for all three questions, and a description without signatures."""
-    said = [b"\xff\xff\xff\xff"]
-    with FakeGrpc(lambda *_: said[0]) as server, PredictClient(server.target) as client:
+        said[0] = b"\xff\xff\xff\xff"
         for ask in (lambda: client.predict(IMAGE), client.metadata, client.status):
             with pytest.raises(BadResponse, match=server.target):
                 ask()

@@ -107,70 +107,61 @@ def test_a_proxy_in_the_environment_is_passed_by_for_this_machine(transport: Any
         assert client.status() == []
 
 
-def openssl(*arguments: str, folder: Path) -> None:
-    done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="module")
 def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two self-signed certificates for 127.0.0.1 and one for a caller, each with its key."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificates, is not installed")
     folder = tmp_path_factory.mktemp("pems")
+    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
     for name in ("server", "other", "caller"):
-        files = ("-keyout", f"{name}.key", "-out", f"{name}.pem")
-        subject = ("-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1")
-        new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-        openssl(*new, *files, *subject, folder=folder)
+        subject = f"-subj /CN={name} -addext subjectAltName=IP:127.0.0.1 -keyout {name}.key -out {name}.pem"
+        subprocess.run(f"{new} {subject}".split(), cwd=folder, capture_output=True, timeout=30, check=True)
     return folder
 
 
-def serving(transport: str, pems: Path, ask_for_certificate: bool = False) -> Any:
-    """A fake server that speaks TLS with the server's certificate."""
+def over_tls(transport: str, pems: Path, asks: bool) -> Any:
+    """A fake server with the server's certificate, that asks its caller for one or does not."""
     key, certificate, caller = pems / "server.key", pems / "server.pem", pems / "caller.pem"
     if transport == "grpc":
         pair = [(key.read_bytes(), certificate.read_bytes())]
-        roots = caller.read_bytes() if ask_for_certificate else None
-        return FakeGrpc(lambda *_: b"", grpc.ssl_server_credentials(pair, roots, ask_for_certificate))
+        return FakeGrpc(lambda *_: b"", grpc.ssl_server_credentials(pair, caller.read_bytes() if asks else None, asks))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    if ask_for_certificate:
+    if asks:
         context.load_verify_locations(caller)
         context.verify_mode = ssl.CERT_REQUIRED
     return FakeHttp(lambda _: (200, NO_VERSIONS), tls=context)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_trusted_server_answers_and_gets_the_token(transport: Any, pems: Path) -> None:
-    """With its authority given, calls go through, token included."""
-    tls = Tls(ca=pems / "server.pem")
-    with serving(transport, pems) as server, PredictClient(server.target, transport, tls=tls, token="t") as client:
-        assert client.status() == []
-        assert server.seen[0]["authorization"] == "Bearer t"
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("ca", ["other.pem", None])
-def test_an_untrusted_server_is_refused(transport: Any, ca: Any, pems: Path) -> None:
-    """Another authority, or the system's own, does not vouch for it: CannotConnect that speaks of the certificate."""
-    tls = Tls(ca=pems / ca if ca else None)
-    with serving(transport, pems) as server, PredictClient(server.target, transport, tls=tls, retries=0) as client:
-        with pytest.raises(CannotConnect, match=r"(?i)certificate"):
+@pytest.mark.parametrize(
+    ("ca", "ours", "asks", "refusal"),
+    [
+        ("server", False, False, None),
+        ("server", True, True, None),
+        ("other", False, False, "(?i)certificate"),
+        (None, False, False, "(?i)certificate"),
+        ("server", False, True, "127.0.0.1"),
+    ],
+)
+def test_tls_answers_where_both_sides_trust_the_other(
+    transport: Any, ca: Any, ours: bool, asks: bool, refusal: Any, pems: Path
+) -> None:
+    """The server by its authority, ours or the system's; we by our certificate, where it asks. The token goes along."""
+    pair = (pems / "caller.pem", pems / "caller.key") if ours else ()
+    tls = Tls(pems / f"{ca}.pem" if ca else None, *pair)
+    with (
+        over_tls(transport, pems, asks) as server,
+        PredictClient(server.target, transport, tls=tls, retries=0, token="t") as client,
+    ):
+        if refusal is None:
+            assert client.status() == []
+            assert server.seen[0]["authorization"] == "Bearer t"
+            return
+        with pytest.raises(CannotConnect, match=refusal):
             client.status()
         assert server.seen == []
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_our_certificate_is_shown_where_the_server_asks(transport: Any, pems: Path) -> None:
-    """Mutual TLS: with the caller's pair it answers, without it does not."""
-    pair = Tls(pems / "server.pem", pems / "caller.pem", pems / "caller.key")
-    with serving(transport, pems, ask_for_certificate=True) as server:
-        with PredictClient(server.target, transport, tls=pair) as client:
-            assert client.status() == []
-        bare = Tls(pems / "server.pem")
-        with PredictClient(server.target, transport, tls=bare, retries=0) as client, pytest.raises(CannotConnect):
-            client.status()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
