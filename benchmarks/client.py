@@ -24,9 +24,10 @@ from benchmarks.measure import ROOT, alternate, run_python, series
 from benchmarks.plot import Bars
 from benchmarks.report import Report
 from pipeline.release.golden import Golden
-from seamline_client import PredictClient, grpc_calls
+from seamline_client import PredictClient
+from seamline_client.connection import ModelSpec
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, UINT8, Signature
-from seamline_client.transport import ModelSpec
+from seamline_client.over_grpc import predict_request
 
 ROUNDS, QUICK_ROUNDS = 5, 1
 BUILD_ROUNDS, QUICK_BUILD_ROUNDS = 300, 20
@@ -166,7 +167,7 @@ def _building() -> dict[str, Callable[[], object]]:
 
 
 def _ours(door: Signature, inputs: dict[str, Any]) -> bytes:
-    return grpc_calls.predict(ModelSpec(), door.key, inputs).request
+    return predict_request(ModelSpec(MODEL_NAME), door.key, inputs).SerializeToString()
 
 
 def _serialised(door: Signature, inputs: dict[str, Any]) -> bytes:

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from seamline_client.contract import BYTES, DEFAULT, IMAGE_SIDE, UINT8, Signature
-
-MAX_PIXELS = 64_000_000
-"""Larger images are refused by their header, before they cost memory (3 bytes a pixel)."""
+from seamline_client.contract import BYTES, DEFAULT, IMAGE_SIDE, MAX_PIXELS, UINT8, Signature
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER = 24

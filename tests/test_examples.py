@@ -92,7 +92,7 @@ def test_async_service(seamline: Seamline, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv("SEAMLINE_TARGET", f"127.0.0.1:{free_port()}")
         async with Asgi(async_service.app) as service:
             status, answer = await service.post("/keypoints", photo)
-            assert (status, "is the server running" in answer["error"]) == (503, True)
+            assert (status, "no server is running" in answer["error"]) == (503, True)
 
     asyncio.run(ask())
 

@@ -1,32 +1,87 @@
-"""The project as a package: what it brings to people who install it."""
+"""What `pip install .` brings to people: the client alone, on every Python from 3.9 to the newest."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
+
+import pytest
 
 from tests.local_job import ROOT
 
-PACKAGES = ("client", "model", "model_server", "pipeline")
 
-
-def test_the_wheel_brings_types_and_the_command(tmp_path: Path) -> None:
-    """Each package says that it has types (PEP 561), generated messages bring theirs, and tests stay at home."""
-    source = tmp_path / "source"
-    for name in (*PACKAGES, "tests"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of the checkout, with everything that must stay out of it."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for folder in (ROOT / "client", *(package.parent for package in ROOT.glob("*/__init__.py"))):
+        shutil.copytree(folder, source / folder.name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True, timeout=120)
-    (wheel,) = tmp_path.glob("*.whl")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*build, "--wheel-dir", str(out), str(source)], check=True, timeout=120)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+        return message_from_bytes(archive.read(name))
+
+
+def pythons() -> list[Path]:
+    """The oldest and the newest Python of this machine that the client is for; at least the one that runs this."""
+    places = [Path(sys.executable).parent, *map(Path, os.environ["PATH"].split(os.pathsep))]
+    places += (Path.home() / ".pyenv/versions").glob("*/bin")
+    found = {sys.version_info[:2]: Path(sys.executable)}
+    for path in (path for place in places for path in place.glob("python3.*[0-9]")):
+        ask = [str(path), "-c", "import sys, venv; print(*sys.version_info[:2])"]
+        done = subprocess.run(ask, capture_output=True, text=True, timeout=30, check=False)
+        if done.returncode == 0:
+            major, minor = map(int, done.stdout.split())
+            found.setdefault((major, minor), path)
+    usable = sorted(version for version in found if version >= (3, 9))
+    return [found[version] for version in sorted({usable[0], usable[-1]})]
+
+
+def test_the_wheel_holds_the_client_alone(wheel: Path) -> None:
+    """One package under a name of its own, with its types (PEP 561) and the generated messages, and the command."""
     with zipfile.ZipFile(wheel) as archive:
         files = set(archive.namelist())
         (entry,) = (archive.read(name).decode() for name in files if name.endswith("entry_points.txt"))
-    assert {f"{name}/py.typed" for name in PACKAGES} <= files
-    assert "client/wire/serving_pb2.pyi" in files
-    assert "seamline-predict = client.predict:main" in entry
-    assert {name.split("/")[0].split("-")[0] for name in files} == {*PACKAGES, "seamline"}
+    assert {name.split("/")[0].split("-")[0] for name in files} == {"seamline_client", "seamline"}
+    wanted = ("contract.py", "py.typed", "wire/serving_pb2.py", "wire/serving_pb2.pyi")
+    assert {f"seamline_client/{name}" for name in wanted} <= files
+    assert "seamline-predict = seamline_client.command:main" in entry
+
+
+def test_nothing_refuses_a_newer_python(wheel: Path) -> None:
+    """Neither the package nor what it needs has an upper bound, and it needs no TensorFlow."""
+    said = metadata(wheel)
+    assert said["Requires-Python"] == ">=3.9"
+    needs = [need for need in said.get_all("Requires-Dist", []) if "extra ==" not in need]
+    assert needs
+    assert not [need for need in needs if "<" in need or "==" in need or "tensorflow" in need]
+
+
+@pytest.mark.parametrize("python", pythons(), ids=lambda path: path.name)
+def test_it_installs_and_answers(wheel: Path, python: Path, tmp_path: Path) -> None:
+    """In a fresh environment of the oldest and the newest Python here it compiles, and --help needs nothing else."""
+    subprocess.run([str(python), "-m", "venv", "--without-pip", str(tmp_path)], check=True, timeout=60)
+    pip = [sys.executable, "-m", "pip", "--python", str(tmp_path / "bin/python"), "install", "--quiet", "--compile"]
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, timeout=60)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [str(tmp_path / "bin/seamline-predict"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "exit codes" in done.stdout
+    (package,) = tmp_path.glob("lib/python3*/site-packages/seamline_client")
+    compiled = {path.name.split(".")[0] for path in package.glob("__pycache__/*.pyc")}
+    assert compiled == {path.stem for path in package.glob("*.py")}

@@ -10,25 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seamline_client.aio import AsyncPredictClient
-    from seamline_client.answers import Keypoint, ModelMetadata, Prediction, Predictions, SignatureInfo, VersionStatus
+    from seamline_client.answers import (
+        Keypoint,
+        ModelMetadata,
+        Outcome,
+        Prediction,
+        Predictions,
+        SignatureInfo,
+        VersionStatus,
+    )
     from seamline_client.api import PredictClient
+    from seamline_client.connection import Tls
     from seamline_client.errors import ClientError
-    from seamline_client.flows import Outcome
-    from seamline_client.transport import Tls
-
-_HOMES = {
-    "AsyncPredictClient": "aio",
-    "ClientError": "errors",
-    "Keypoint": "answers",
-    "Outcome": "flows",
-    "PredictClient": "api",
-    "Prediction": "answers",
-    "Predictions": "answers",
-    "ModelMetadata": "answers",
-    "SignatureInfo": "answers",
-    "Tls": "transport",
-    "VersionStatus": "answers",
-}
 
 __all__ = [
     "AsyncPredictClient",
@@ -44,8 +37,11 @@ __all__ = [
     "VersionStatus",
 ]
 
+_HOMES = {"AsyncPredictClient": "aio", "ClientError": "errors", "PredictClient": "api", "Tls": "connection"}
+"""The modules of these names; all the others are in `answers`."""
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'answers')}"), name)

@@ -1,17 +1,20 @@
-"""What comes back: keypoints per photo, states per version, tensors per signature. Checked against the contract."""
+"""What comes back: keypoints of photos, states of versions, tensors of signatures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seamline_client.contract import ABSENT, OUTPUTS, PRED_V, PRED_X_RATIO, PRED_Y_RATIO, VISIBILITY_NAMES, TensorSpec
-from seamline_client.errors import BadResponse
+from seamline_client.errors import BadResponse, ClientError
 from seamline_client.keypoints import KEYPOINTS
+
+if TYPE_CHECKING:
+    from seamline_client.images import Photo
 
 Size = tuple[int, int]
 """Width and height in pixels, as the picture is looked at (EXIF orientation applied)."""
@@ -75,6 +78,15 @@ class Predictions:
         return np.stack((self.x_ratio, self.y_ratio), axis=-1) * np.asarray(self.sizes, np.float32)[:, None, :]
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of one photo of a stream: a prediction, or the error that kept it from one."""
+
+    photo: Photo
+    prediction: Prediction | None
+    error: ClientError | None = None
+
+
 @dataclass(frozen=True)
 class VersionStatus:
     """A version as the server sees it: `state` is START, LOADING, AVAILABLE, UNLOADING or END; `error` why it ended."""
@@ -96,7 +108,7 @@ class SignatureInfo:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """Which version answers a request like the one asked, and its signatures by key."""
+    """Which version answers, and its signatures by key."""
 
     version: int
     signatures: Mapping[str, SignatureInfo]

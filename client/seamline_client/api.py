@@ -9,58 +9,57 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
-from seamline_client import flows
-from seamline_client.answers import ModelMetadata, Predictions, VersionStatus
+from seamline_client import targets, waiting
+from seamline_client.answers import ModelMetadata, Outcome, Predictions, VersionStatus, check_outputs
+from seamline_client.connection import Connection, ModelSpec, Tls, Transport
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, UINT8
 from seamline_client.errors import ClientError, InvalidInput
-from seamline_client.flows import Flow, Outcome, Question
-from seamline_client.images import Photo
-from seamline_client.preparing import Images
-from seamline_client.transport import Connection, ModelSpec, Tls, Transport, full_target
+from seamline_client.images import Images, Photo, prepare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seamline_client.transport import Arrays
+    from seamline_client.connection import Arrays
 
-T = TypeVar("T")
 TransportName = Literal["grpc", "rest"]
 
 PREFERRED = {"grpc": UINT8, "rest": BYTES}
-"""The door for photos when the caller names none. Over gRPC pixels in uint8: what is sent is small, of one size, and
-exactly what was trained on. Over REST the file itself: pixels written as JSON cost a hundred times as much."""
+"""The signature for photos when the caller names none. Over gRPC pixels in uint8: what is sent is small, of one size,
+and exactly what was trained on. Over REST the file itself: pixels written as JSON cost a hundred times as much."""
 
 
 class PredictClient:
     """A connection to one model on one server; a context manager, safe to use from several threads.
 
-    `target` is "host:port" or "host" (None: this machine), for REST also a URL with a path before /v1.
-    `timeout` is in seconds per call, `retries` how often an unreachable server is tried again within it, `token` goes
-    along as a bearer token, `metadata` as gRPC metadata or HTTP headers. All methods raise `seamline_client.errors`.
+    `target` is "host:port" or "host" (None: this machine), or the URL of a REST API or of a model there. `transport` is
+    "grpc" or "rest" (None: REST for a URL, otherwise gRPC). `model` is the contract's where neither it nor the URL
+    names one. `timeout` is in seconds per call, `retries` how often a call is tried again within it when there is no
+    connection; a busy server is asked again until then (retries=0: never). `token` goes along as a bearer token,
+    `metadata` as gRPC metadata or HTTP headers. All methods raise `seamline_client.errors`.
     """
 
     def __init__(
         self,
         target: str | None = None,
-        transport: TransportName = "grpc",
+        transport: TransportName | None = None,
         *,
-        model: str = MODEL_NAME,
+        model: str | None = None,
         timeout: float = 30.0,
         retries: int = 2,
         tls: Tls | None = None,
         token: str | None = None,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
-        if transport not in PREFERRED:
-            raise InvalidInput(f"transport {transport!r}: one of {', '.join(PREFERRED)}")
-        self._model = model
-        self._connection = Connection(full_target(target, transport), timeout, retries, tls, token, metadata)
-        self._preferred = PREFERRED[transport]
-        self._transport = _transport(transport, self._connection)
+        where = targets.parse(target, transport)
+        if model and where.model and model != where.model:
+            raise InvalidInput(f"the target names the model {where.model}, which is not {model}")
+        self._model = model or where.model or MODEL_NAME
+        self._connection = Connection(where, timeout, retries, tls, token, metadata)
+        self._transport = _transport(self._connection)
 
     def __enter__(self) -> PredictClient:
         return self
@@ -74,8 +73,13 @@ class PredictClient:
 
     @property
     def target(self) -> str:
-        """Where the questions go."""
-        return self._connection.target
+        """The address that is asked."""
+        return self._connection.target.address
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a call may take which names no timeout of its own."""
+        return self._connection.timeout
 
     def predict(
         self,
@@ -92,37 +96,10 @@ class PredictClient:
         batch: uint8 (N, H, W, 3), floats of 0 to 255 (N, 384, 384, 3). Answers N predictions, pixels measured in each
         original picture.
         """
-        return self._drive(flows.predict(images, self._question(signature, version, label, timeout)))
-
-    def stream(
-        self,
-        photos: Iterable[Photo],
-        *,
-        signature: str | None = None,
-        version: int | None = None,
-        label: str | None = None,
-        timeout: float | None = None,
-        batch: int = 1,
-        parallel: int = 4,
-    ) -> Iterator[Outcome]:
-        """The outcome of each photo, in order, of as many as there are.
-
-        At most `parallel` requests of `batch` photos are in flight, and at most twice that is held in memory. A photo
-        that fails yields an outcome with an error; the others go on.
-        """
-        question = self._question(signature, version, label, timeout)
-        rounds = chunks(photos, batch)
-        pending: deque[Future[list[Outcome]]] = deque()
-        pool = ThreadPoolExecutor(positive("parallel", parallel), thread_name_prefix="predict")
-        try:
-            for chunk in rounds:
-                pending.append(pool.submit(self._drive, flows.outcomes(chunk, question)))
-                if len(pending) >= 2 * parallel:
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        request = prepare(images, signature, PREFERRED[self._connection.target.transport])
+        inputs = {request.signature.input.name: request.tensor}
+        outputs = self.run(inputs, signature=request.signature.key, version=version, label=label, timeout=timeout)
+        return check_outputs(outputs, request.sizes, self.target)
 
     def run(
         self,
@@ -138,63 +115,82 @@ class PredictClient:
         A string tensor is an array of dtype object that holds bytes.
         """
         model = ModelSpec(self._model, version, label)
-        return self._transport.predict(model, signature, inputs, self._timeout(timeout))
+        return self._connection.ask(
+            lambda deadline: self._transport.predict(model, signature, inputs, deadline), timeout
+        )
+
+    def stream(
+        self,
+        photos: Iterable[Photo],
+        *,
+        signature: str | None = None,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float | None = None,
+        batch: int = 1,
+        parallel: int = 4,
+    ) -> Generator[Outcome, None, None]:
+        """The outcome of each photo, in order, of as many as there are.
+
+        At most `parallel` requests of `batch` photos are in flight, and at most twice that is held in memory. A photo
+        that fails yields an outcome with an error; the others go on.
+        """
+
+        def outcomes(chunk: list[Photo]) -> list[Outcome]:
+            """Of one request; where it is refused, by us or by the server, each of its photos is asked about alone."""
+            try:
+                found = self.predict(chunk, signature=signature, version=version, label=label, timeout=timeout)
+            except InvalidInput as error:
+                if len(chunk) > 1:
+                    return [outcome for photo in chunk for outcome in outcomes([photo])]
+                return [Outcome(chunk[0], None, error)]
+            except ClientError as error:
+                return [Outcome(photo, None, error) for photo in chunk]
+            return [Outcome(photo, prediction) for photo, prediction in zip(chunk, found)]
+
+        for name, number in (("batch", batch), ("parallel", parallel)):
+            if number < 1:
+                raise InvalidInput(f"{name}={number}: at least 1")
+        rest = iter(photos)
+        pending: deque[Future[list[Outcome]]] = deque()
+        pool = ThreadPoolExecutor(parallel, thread_name_prefix="predict")
+        try:
+            while chunk := list(itertools.islice(rest, batch)):
+                pending.append(pool.submit(outcomes, chunk))
+                if len(pending) >= 2 * parallel:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def metadata(self, *, version: int | None = None, label: str | None = None) -> ModelMetadata:
         """Which version answers such a request, and its signatures by key, as the server describes them."""
-        return self._transport.metadata(ModelSpec(self._model, version, label), self._connection.timeout)
+        model = ModelSpec(self._model, version, label)
+        return self._connection.ask(lambda deadline: self._transport.metadata(model, deadline), None)
 
-    def status(self, *, version: int | None = None) -> list[VersionStatus]:
+    def status(self, *, version: int | None = None, timeout: float | None = None) -> list[VersionStatus]:
         """The model's versions and their states, highest version first."""
-        return self._transport.status(ModelSpec(self._model, version), self._connection.timeout)
+        model = ModelSpec(self._model, version)
+        return self._connection.ask(lambda deadline: self._transport.status(model, deadline), timeout)
 
     def wait_until_available(self, deadline: float, *, version: int | None = None) -> VersionStatus:
         """Wait until the version (None: any) can answer. `deadline` is an instant of time.monotonic().
 
         Raises ServerFailed with the server's own words as soon as loading has failed, DeadlineExceeded at the deadline.
         """
-        return self._drive(flows.wait_until_available(self._question(None, version, None, None), deadline))
-
-    def _question(
-        self, signature: str | None, version: int | None, label: str | None, timeout: float | None
-    ) -> Question:
-        model = ModelSpec(self._model, version, label)
-        return Question(self.target, model, self._preferred, signature, self._timeout(timeout))
-
-    def _timeout(self, timeout: float | None) -> float:
-        return self._connection.timeout if timeout is None else timeout
-
-    def _drive(self, flow: Flow[T]) -> T:
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    answer = step(self._transport)
-                except ClientError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(answer)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+        about = f"{self.target}: {self._model}" + ("" if version is None else f" version {version}")
+        return waiting.until_available(
+            lambda seconds: self.status(version=version, timeout=seconds), deadline, about, version
+        )
 
 
-def _transport(name: str, connection: Connection) -> Transport:
+def _transport(connection: Connection) -> Transport:
     # Imported by need: whoever speaks gRPC does not wait for requests, and the other way round.
-    if name == "grpc":
-        from seamline_client.grpc_transport import GrpcTransport
+    if connection.target.transport == "grpc":
+        from seamline_client.over_grpc import GrpcTransport
 
         return GrpcTransport(connection)
-    from seamline_client.rest_transport import RestTransport
+    from seamline_client.over_rest import RestTransport
 
     return RestTransport(connection)
-
-
-def chunks(photos: Iterable[Photo], batch: int) -> Iterator[list[Photo]]:
-    rest = iter(photos)
-    return iter(lambda: list(itertools.islice(rest, positive("batch", batch))), [])
-
-
-def positive(name: str, number: int) -> int:
-    if number < 1:
-        raise InvalidInput(f"{name}={number}: at least 1")
-    return number

@@ -17,12 +17,15 @@ METHOD = "tensorflow/serving/predict"
 IMAGE_SIDE = 384
 """Images are stretched to a square of this many pixels, so that a ratio holds for the original picture too."""
 
+MAX_PIXELS = 64_000_000
+"""A picture with more is refused by its header, before it costs memory (3 bytes a pixel)."""
+
 KEYPOINT_COUNT = 24
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A named tensor at a door of the graph. `shape` starts with the batch, -1 standing for any number."""
+    """A named tensor of a signature. `shape` starts with the batch, -1 standing for any number."""
 
     name: str
     dtype: str
@@ -31,7 +34,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """One door into the graph: `input` is what a request must carry, `tensor` the graph's own name for it."""
+    """One way into the graph: `input` is what a request carries, `tensor` the graph's own name for it."""
 
     key: str
     input: TensorSpec
@@ -53,7 +56,7 @@ UINT8 = Signature(
 """The same pixels in a quarter of the bytes."""
 
 BYTES = Signature("serving_bytes", TensorSpec("image_bytes", "string", (-1,)), "image_bytes:0")
-"""JPEG or PNG files as they lie on disk, decoded and resized in the graph."""
+"""JPEG or PNG files as they are on disk, decoded and resized in the graph."""
 
 SIGNATURES = {signature.key: signature for signature in (DEFAULT, UINT8, BYTES)}
 

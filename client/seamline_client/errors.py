@@ -5,7 +5,7 @@
     ├── CannotConnect        4   nobody answers at the target, or the connection broke
     ├── DeadlineExceeded     5   the answer did not come in time
     ├── NotFound             6   no such model, version, label or signature
-    ├── ServerBusy           7   the server's queue is full
+    ├── ServerBusy           7   the server had no room for the request until the deadline
     ├── AccessDenied         8   the token or certificate is missing or refused
     ├── ServerFailed         9   the server failed on its own side
     └── BadResponse         10   an answer that is not what the contract promises
@@ -60,10 +60,11 @@ class BadResponse(ClientError):
     exit_code = 10
 
 
+_REFUSED = (InvalidInput, "the server refused the request")
 _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
-    "INVALID_ARGUMENT": (InvalidInput, "the server refused the request"),
-    "FAILED_PRECONDITION": (InvalidInput, "the server refused the request"),
-    "OUT_OF_RANGE": (InvalidInput, "the server refused the request"),
+    "INVALID_ARGUMENT": _REFUSED,
+    "FAILED_PRECONDITION": _REFUSED,
+    "OUT_OF_RANGE": _REFUSED,
     "NOT_FOUND": (NotFound, "the server has no such model, version, label or signature"),
     "UNAVAILABLE": (CannotConnect, "no connection (is the server running there, is the port right?)"),
     "CANCELLED": (CannotConnect, "the call was cut off (is the server, or a proxy before it, stopping?)"),
@@ -71,13 +72,21 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "RESOURCE_EXHAUSTED": (ServerBusy, "the server is busy (fewer requests in parallel, or try again later)"),
     "UNAUTHENTICATED": (AccessDenied, "access denied (is the token right?)"),
     "PERMISSION_DENIED": (AccessDenied, "access denied (is the token allowed to do this?)"),
-    "UNIMPLEMENTED": (BadResponse, "this is no TensorFlow Serving (is the port right?)"),
+    "UNIMPLEMENTED": (BadResponse, "this is not TensorFlow Serving (is the port right?)"),
+    "NO_SERVER_HERE": (CannotConnect, "no server is running there; `make serve` starts one"),
+    "NO_TLS_THERE": (CannotConnect, "this port does not speak TLS (leave TLS out, or name the server's TLS port)"),
 }
 
-_NAMES_SOMETHING_MISSING = re.compile(
-    r"Serving signature (key|name):? .* not found|Unrecognized servable version label|Servable not found"
+_WITHOUT_DETAIL = ("NO_SERVER_HERE", "NO_TLS_THERE", "DEADLINE_EXCEEDED")
+"""Codes whose meaning says it all."""
+
+_TELLING = (
+    (r"Serving signature (key|name):? .* not found|version label|Servable not found", "NOT_FOUND"),
+    (r"batch scheduling queue .* is full", "RESOURCE_EXHAUSTED"),
+    (r"message larger than max", "INVALID_ARGUMENT"),
+    (r"(?i)wrong.version.number", "NO_TLS_THERE"),
 )
-"""What the server says about something that is not there, under other codes too: REST makes most of them a 400."""
+"""Messages that say more than the code that they come with, and the code that fits them."""
 
 
 def shortened(text: str) -> str:
@@ -86,10 +95,11 @@ def shortened(text: str) -> str:
     return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
 
 
-def from_status(code: str, detail: str, target: str) -> ClientError:
-    """The error for a gRPC status name (REST's statuses are translated to these) that `target` answered."""
-    if _NAMES_SOMETHING_MISSING.search(detail[:LONGEST_DETAIL]):
-        code = "NOT_FOUND"
+def from_status(code: str, detail: str, target: str, *, here: bool = False) -> ClientError:
+    """The error for a gRPC status name (REST's are translated to these) at `target`; `here`: on this machine."""
+    code = next((better for pattern, better in _TELLING if re.search(pattern, detail[:LONGEST_DETAIL])), code)
+    if here and code == "UNAVAILABLE" and "Connection refused" in detail:
+        code = "NO_SERVER_HERE"
     kind, meaning = _BY_CODE.get(code, (ServerFailed, f"the server failed with {code}"))
-    said = f": {shortened(detail)}" if detail.strip() else ""
+    said = f": {shortened(detail)}" if detail.strip() and code not in _WITHOUT_DETAIL else ""
     return kind(f"{target}: {meaning}{said}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from seamline_client.errors import InvalidInput
 
@@ -16,47 +17,60 @@ SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 STDIN = "-"
 
 
-def find_photos(arguments: Sequence[str]) -> list[str]:
+class Found(NamedTuple):
+    """A photo: where it is, and what it is called below the folder that was named (otherwise just its name)."""
+
+    path: str
+    below: str
+
+
+def find_photos(arguments: Sequence[str]) -> list[Found]:
     """The files that the arguments mean, in their order, a folder's own sorted by path.
 
     A path that is not there stays in the list, for its own error to be reported. Raises InvalidInput for a folder
     without photos and for a glob without matches.
     """
-    found: list[str] = []
+    found: list[Found] = []
     for argument in arguments:
-        if Path(argument).is_dir():
-            found += _nonempty(sorted(_walk(argument)), f"{argument}: no photo in this folder")
+        if argument == STDIN:
+            found.append(Found(STDIN, "stdin"))
+        elif Path(argument).is_dir():
+            found += _nonempty(_in_folder(argument, _walk(argument)), f"{argument}: no photo in this folder")
         elif glob.has_magic(argument) and not Path(argument).exists():
             matches = sorted(path for path in glob.glob(argument, recursive=True) if Path(path).is_file())  # noqa: PTH207
-            found += _nonempty(matches, f"{argument}: no file matches")
+            found += _nonempty([Found(path, Path(path).name) for path in matches], f"{argument}: no file matches")
         else:
-            found.append(argument)
+            found.append(Found(argument, Path(argument).name))
     return found
 
 
-def watch(folder: str, seconds: float = 0.5) -> Iterator[list[str]]:
+def watch(folder: str, seconds: float = 0.5) -> Iterator[list[Found]]:
     """For ever: the photos that come into the folder from now on, each once it has stopped growing."""
     if not Path(folder).is_dir():
         raise InvalidInput(f"{folder}: not a folder that can be watched")
     return _arrivals(folder, set(_walk(folder)), seconds)
 
 
-def _arrivals(folder: str, done: set[str], seconds: float) -> Iterator[list[str]]:
+def _arrivals(folder: str, done: set[str], seconds: float) -> Iterator[list[Found]]:
     before: dict[str, tuple[int, int]] = {}
     while True:
         now = {path: state for path in _walk(folder) if path not in done and (state := _state(path))}
-        ready = sorted(path for path, state in now.items() if before.get(path) == state)
+        ready = [path for path, state in now.items() if before.get(path) == state]
         done.update(ready)
         before = now
         if ready:
-            yield ready
+            yield _in_folder(folder, ready)
         time.sleep(seconds)
 
 
-def _nonempty(paths: list[str], otherwise: str) -> list[str]:
-    if not paths:
+def _in_folder(folder: str, paths: Iterable[str]) -> list[Found]:
+    return [Found(path, os.path.relpath(path, folder)) for path in sorted(paths)]
+
+
+def _nonempty(found: list[Found], otherwise: str) -> list[Found]:
+    if not found:
         raise InvalidInput(otherwise)
-    return paths
+    return found
 
 
 def _walk(folder: str) -> Iterator[str]:

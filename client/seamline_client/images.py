@@ -1,14 +1,16 @@
-"""From a photo to what the model's doors take. The one definition of preprocessing on the client's side.
+"""From a photo to what the model's signatures take: the client's one definition of preprocessing.
 
 EXIF orientation is applied, transparency is laid on white, the rest becomes 8-bit RGB, and a plain stretch with
-Pillow's bilinear filter (it antialiases) makes IMAGE_SIDE x IMAGE_SIDE of it. Of an animation the first frame counts.
+Pillow's bilinear filter (which antialiases) makes IMAGE_SIDE x IMAGE_SIDE of it. Of an animation the first frame
+counts.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Any, Union
@@ -18,28 +20,66 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from seamline_client.answers import Size
-from seamline_client.contract import IMAGE_SIDE
+from seamline_client.contract import BYTES, DEFAULT, IMAGE_SIDE, MAX_PIXELS, SIGNATURES, Signature
 from seamline_client.errors import ClientError, InvalidInput
 
 Photo = Union[str, "PathLike[str]", bytes, IO[bytes], Image.Image, "NDArray[np.uint8]"]
 """A path, a file's bytes, an open file, a Pillow image, or uint8 pixels (H, W, 3) in RGB."""
 
-MAX_PIXELS = 64_000_000
-"""A picture with more is refused by its header, as the graph refuses it: 30000x30000 pixels would take 2.7 GB."""
+Images = Union[Photo, Iterable[Photo], "NDArray[Any]"]
+"""One photo, several, or a batch of pixels in RGB: uint8 (N, H, W, 3), or floats of 0 to 255 (N, 384, 384, 3)."""
 
 MAX_BYTES = 256 * 1024 * 1024
-"""A file with more is no photo that anyone means to send, and is not read to its end to find out."""
+"""A file with more is not a photo that anyone means to send, and is not read to its end to find out."""
 
 _ORIENTATION = 0x0112
 _RAW_MODES = {"JPEG": ("L", "RGB"), "PNG": ("L", "RGB")}
 """Formats and modes that the decoder in the graph reads as Pillow does."""
 
 
-def name_of(photo: Photo) -> str:
-    """What messages call a photo."""
-    if isinstance(photo, (str, PathLike)):
-        return fspath(photo)
-    return str(getattr(photo, "name", None) or getattr(photo, "filename", None) or "the image")
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A batch for one signature: the tensor of its input, and the size of each original picture."""
+
+    signature: Signature
+    tensor: NDArray[Any]
+    sizes: Sequence[Size]
+
+
+def prepare(pictures: Images, key: str | None, preferred: Signature) -> Request:
+    """Decode, stretch and stack; raises InvalidInput.
+
+    Without the `key` of a signature, floats go through the one for floats and everything else through `preferred`.
+    """
+    if key is not None and key not in SIGNATURES:
+        raise InvalidInput(f"signature {key!r} is not in the contract, which has {', '.join(SIGNATURES)}")
+    if isinstance(pictures, np.ndarray) and pictures.dtype.kind == "f":
+        return _floats(pictures, key or DEFAULT.key)
+    signature = SIGNATURES[key] if key else preferred
+    made = [encoded(photo) if signature is BYTES else pixels(photo) for photo in _several(pictures)]
+    if not made:
+        raise InvalidInput("no picture was given")
+    values, sizes = zip(*made)
+    if signature is BYTES:
+        return Request(signature, np.array(values, dtype=object), list(sizes))
+    return Request(signature, np.stack(values).astype(signature.input.dtype, copy=False), list(sizes))
+
+
+def _floats(batch: NDArray[Any], key: str) -> Request:
+    batch = batch[None] if batch.ndim == 3 else batch
+    if key != DEFAULT.key:
+        raise InvalidInput(f"floats go through {DEFAULT.key}; round them to uint8 for {key}")
+    if batch.ndim != 4 or batch.shape[1:] != DEFAULT.input.shape[1:] or not len(batch):
+        raise InvalidInput(f"floats must be (N, {IMAGE_SIDE}, {IMAGE_SIDE}, 3), these are {batch.shape}")
+    return Request(DEFAULT, batch.astype(DEFAULT.input.dtype, copy=False), [(IMAGE_SIDE, IMAGE_SIDE)] * len(batch))
+
+
+def _several(pictures: Images) -> Iterable[Photo]:
+    if isinstance(pictures, np.ndarray):
+        return pictures if pictures.ndim == 4 or pictures.dtype == object else [pictures]
+    if isinstance(pictures, (str, PathLike, bytes, Image.Image)) or hasattr(pictures, "read"):
+        return [pictures]  # type: ignore[list-item]
+    return pictures
 
 
 def pixels(photo: Photo) -> tuple[NDArray[np.uint8], Size]:
@@ -51,25 +91,26 @@ def pixels(photo: Photo) -> tuple[NDArray[np.uint8], Size]:
 def encoded(photo: Photo) -> tuple[bytes, Size]:
     """A JPEG or PNG file for the graph's own decoder, and the original's size; raises InvalidInput.
 
-    The file goes as it lies on disk where the graph reads it as we do. Otherwise (turned by EXIF, transparent, CMYK,
+    The file goes as it is on disk where the graph reads it as we do. Otherwise (turned by EXIF, transparent, CMYK,
     another format) a PNG of `pixels` goes: the graph's stretch leaves it as it is, so the answer is the same.
     """
     if not isinstance(photo, (Image.Image, np.ndarray)):
         data, name = _content(photo), name_of(photo)
         with _refused_as_invalid(name):
             image = _opened(data, name)
-            _check_size(image, name)
             if _graph_reads(image):
                 return data, image.size
         photo = image
     square, size = pixels(photo)
-    return png(square), size
+    file = io.BytesIO()
+    Image.fromarray(square).save(file, "PNG", compress_level=1)  # on its way to a decoder, not to a disk
+    return file.getvalue(), size
 
 
 def upright(photo: Photo) -> Image.Image:
     """The decoded photo in 8-bit RGB as it is meant to be looked at.
 
-    Raises InvalidInput for what is no image, cannot be read, is broken, or has more than MAX_PIXELS.
+    Raises InvalidInput for what is not an image, cannot be read, is broken, or has more than MAX_PIXELS.
     """
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
@@ -82,11 +123,11 @@ def upright(photo: Photo) -> Image.Image:
         return _rgb(ImageOps.exif_transpose(image))
 
 
-def png(square: NDArray[np.uint8]) -> bytes:
-    """A PNG file of RGB uint8 (H, W, 3), compressed lightly: it is on its way to a decoder, not to a disk."""
-    file = io.BytesIO()
-    Image.fromarray(square).save(file, "PNG", compress_level=1)
-    return file.getvalue()
+def name_of(photo: Photo) -> str:
+    """What messages call a photo."""
+    if isinstance(photo, (str, PathLike)):
+        return fspath(photo)
+    return str(getattr(photo, "name", None) or getattr(photo, "filename", None) or "the image")
 
 
 @contextmanager
@@ -110,15 +151,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 
 def _too_large(name: str, what: str) -> str:
-    return f"{name}: {what}, at most {MAX_PIXELS // 1_000_000} million pixels are taken"
-
-
-def _opened(data: bytes, name: str) -> Image.Image:
-    if not data:
-        raise InvalidInput(f"{name}: the file is empty")
-    image = Image.open(io.BytesIO(data))  # reads the header only
-    image.filename = name  # what messages call it from here on
-    return image
+    return f"{name}: {what}, at most {MAX_PIXELS // 1_000_000} million pixels are accepted"
 
 
 def _content(photo: Any) -> bytes:
@@ -133,8 +166,17 @@ def _content(photo: Any) -> bytes:
     except OSError as error:
         raise InvalidInput(f"{name_of(photo)}: {error.strerror or error}") from error
     if len(data) > MAX_BYTES:
-        raise InvalidInput(f"{name_of(photo)}: larger than {MAX_BYTES // 1024 // 1024} MB, this is no photo")
+        raise InvalidInput(f"{name_of(photo)}: larger than {MAX_BYTES // 1024 // 1024} MB, which no photo is")
     return data
+
+
+def _opened(data: bytes, name: str) -> Image.Image:
+    if not data:
+        raise InvalidInput(f"{name}: the file is empty")
+    image = Image.open(io.BytesIO(data))  # reads the header only
+    image.filename = name  # what messages call it from here on
+    _check_size(image, name)
+    return image
 
 
 def _graph_reads(image: Image.Image) -> bool:

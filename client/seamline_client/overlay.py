@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -24,7 +23,7 @@ POINT, LINE, TEXT, SHADOW = "#ff3d7f", "#19d3c5", "white", "#202020"
 def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: float = 1.0) -> Image.Image:
     """The photo in RGB, upright; visible points are discs, occluded ones rings. Raises InvalidInput as images do.
 
-    For pictures that are shrunk afterwards: without names, and with marks and lines `weight` times as heavy.
+    For pictures that are made smaller afterwards: no `names`, and marks and lines `weight` times as heavy.
     """
     picture = upright(photo)
     factor = max(1.0, LONG_SIDE / max(picture.size))
@@ -66,9 +65,9 @@ def _write(
     width: int,
     taken: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float, float, float]:
-    """The name stands outwards of the garment, left of a left point, as far as the picture has room for it.
+    """Write the name outside of the garment, left of a left point, as far as the picture has room for it.
 
-    It moves down past names that stand there already. Returns the box that it takes.
+    It moves down past names that are there already. Returns the box that it takes.
     """
     length = pen.textlength(point.name, font)
     x = point.x - gap - length if "left" in point.name else point.x + gap
@@ -83,42 +82,46 @@ def _write(
     return x, y, x + length, y + height
 
 
-@contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be written ({error.strerror or error})") from error
-
-
 class Drawings:
     """Where drawn photos go: a folder, or one file when `out` is named like a picture.
 
-    No photo is written over another of this run, nor over the one it was drawn from.
+    A photo from below a folder that was named keeps its place below `out`, and no two drawings of a run share a path.
     """
 
     def __init__(self, out: Path, photos: int) -> None:
         """Make the folder; raises InvalidInput where nothing can be written, before any photo has been asked about."""
-        self._file = out if out.suffix.lower() in SUFFIXES else None
-        if self._file and photos != 1:
+        self._out, self._one_file = out, out.suffix.lower() in SUFFIXES
+        if self._one_file and photos != 1:
             raise InvalidInput(f"{out}: {photos} photos do not fit into one file, name a folder to draw them to")
-        self._folder = out.parent if self._file else out
-        self._taken: set[str] = set()
-        with _reported(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+        self._taken: set[Path] = set()
+        _make(out.parent if self._one_file else out)
 
-    def save(self, photo: Photo, name: str, prediction: Prediction) -> Path:
-        """Draw and write; the path that was written. Raises InvalidInput where it cannot be."""
+    def save(self, photo: Photo, below: str, prediction: Prediction) -> Path:
+        """Draw, and write to a path like that of the photo below its folder; raises InvalidInput where it cannot."""
         picture = draw(photo, prediction)
-        path = self._file or self._folder / self._free(Path(name).stem)
-        with _reported(path):
+        path = self._out if self._one_file else self._free((self._out / below).with_suffix(""))
+        _make(path.parent)
+        try:
             picture.save(path, quality=90)
+        except OSError as error:
+            raise InvalidInput(_unwritable(path, error)) from error
         return path
 
-    def _free(self, stem: str) -> str:
-        name, count = f"{stem}-keypoints.jpg", 1
-        while name in self._taken:
+    def _free(self, stem: Path) -> Path:
+        path, count = stem.with_name(f"{stem.name}-keypoints.jpg"), 1
+        while path in self._taken:
             count += 1
-            name = f"{stem}-keypoints-{count}.jpg"
-        self._taken.add(name)
-        return name
+            path = stem.with_name(f"{stem.name}-keypoints-{count}.jpg")
+        self._taken.add(path)
+        return path
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(_unwritable(folder, error)) from error
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"{path}: cannot be written ({error.strerror or error})"

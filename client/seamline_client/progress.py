@@ -16,15 +16,16 @@ class Progress:
         self._total, self._stream = total, stream
         self._wanted = total > 1 and stream.isatty()
         self._done = 0
-        self._start = self._drawn = time.monotonic()
-        self._visible = False
+        self._start = time.monotonic()
+        self._drawn = 0.0
+        """When the line that is on the screen was drawn; 0 where there is none."""
 
     def advance(self) -> None:
         """One photo more is done."""
         self._done += 1
         now = time.monotonic()
-        if self._wanted and (not self._visible or now - self._drawn >= _REDRAW_SECONDS):
-            self._drawn, self._visible = now, True
+        if self._wanted and now - self._drawn >= _REDRAW_SECONDS:
+            self._drawn = now
             self._stream.write(_CLEAR + self.line(now))
             self._stream.flush()
 
@@ -36,8 +37,8 @@ class Progress:
         return f"[{bar:<20}] {self._done}/{self._total}  {rate:.1f} photos/s  {left // 60}:{left % 60:02} left"
 
     def clear(self) -> None:
-        """Take the line away, so that something else can be written where it stood."""
-        if self._visible:
-            self._visible = False
+        """Take the line away, so that something else can be written in its place."""
+        if self._drawn:
+            self._drawn = 0.0
             self._stream.write(_CLEAR)
             self._stream.flush()

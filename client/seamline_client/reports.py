@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from seamline_client.answers import Prediction
 from seamline_client.contract import ABSENT, VISIBILITY_NAMES, VISIBLE
 from seamline_client.keypoints import INDEX, KEYPOINTS, OUTLINE
-
-
-class Report(Protocol):
-    """One way to write answers, one photo at a time."""
-
-    def write(self, photo: str, prediction: Prediction) -> None:
-        """Add a photo's answer."""
-
-    def close(self) -> None:
-        """End the document, so that what was written can be read even after a failure."""
 
 
 class Table:
@@ -29,6 +18,7 @@ class Table:
         self._stream = stream
 
     def write(self, photo: str, prediction: Prediction) -> None:
+        """Add a photo's answer."""
         points = prediction.keypoints
         visible = sum(point.visibility == VISIBILITY_NAMES[VISIBLE] for point in points)
         width, height = prediction.size
@@ -39,14 +29,12 @@ class Table:
         self._stream.write("\n".join(lines) + "\n")
 
     def close(self) -> None:
+        """End the document, so that what was written can be read even after a failure."""
         self._stream.flush()
 
 
-class JsonLines:
+class JsonLines(Table):
     """One object a line: photo, width, height, keypoints (name, x, y, visibility), absent ones left out."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
 
     def write(self, photo: str, prediction: Prediction) -> None:
         width, height = prediction.size
@@ -57,15 +45,12 @@ class JsonLines:
         line = {"photo": photo, "width": width, "height": height, "keypoints": points}
         self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def close(self) -> None:
-        self._stream.flush()
 
-
-class Csv:
+class Csv(Table):
     """One row per point that is there, with a header: for a spreadsheet or a data frame."""
 
     def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._rows = csv.writer(stream, lineterminator="\n")
         self._rows.writerow(("photo", "width", "height", "keypoint", "x", "y", "visibility"))
 
@@ -74,11 +59,8 @@ class Csv:
             place = (f"{point.x:.2f}", f"{point.y:.2f}")
             self._rows.writerow((photo, *prediction.size, point.name, *place, point.visibility))
 
-    def close(self) -> None:
-        self._stream.flush()
 
-
-class Coco:
+class Coco(Table):
     """One COCO keypoint data set (annotations with num_keypoints and bbox), for viewers and labelling tools.
 
     COCO's v counts 0 not there, 1 occluded, 2 visible, as the contract's classes do. Annotations are written as they
@@ -86,7 +68,7 @@ class Coco:
     """
 
     def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._images: list[dict[str, Any]] = []
         skeleton = [[INDEX[a] + 1, INDEX[b] + 1] for line in OUTLINE for a, b in zip(line, line[1:])]
         category = {"id": 1, "name": "garment", "keypoints": list(KEYPOINTS), "skeleton": skeleton}
@@ -98,15 +80,15 @@ class Coco:
         there = prediction.pixels[prediction.visibility != ABSENT]
         (left, top), (right, bottom) = (there.min(0), there.max(0)) if len(there) else ((0, 0), (0, 0))
         box = [round(float(value), 2) for value in (left, top, right - left, bottom - top)]
+        triples = (
+            (round(float(x), 2), round(float(y), 2), int(v)) if v != ABSENT else (0, 0, 0)
+            for (x, y), v in zip(prediction.pixels, prediction.visibility)
+        )
         annotation = {
             "id": number,
             "image_id": number,
             "category_id": 1,
-            "keypoints": [
-                value
-                for (x, y), v in zip(prediction.pixels, prediction.visibility)
-                for value in ((round(float(x), 2), round(float(y), 2), int(v)) if v != ABSENT else (0, 0, 0))
-            ],
+            "keypoints": [value for triple in triples for value in triple],
             "num_keypoints": len(there),
             "bbox": box,
             "area": round(box[2] * box[3], 2),
@@ -117,7 +99,7 @@ class Coco:
 
     def close(self) -> None:
         self._stream.write(f'],\n"images": {json.dumps(self._images, ensure_ascii=False)}}}\n')
-        self._stream.flush()
+        super().close()
 
 
-REPORTS: dict[str, Callable[[IO[str]], Report]] = {"table": Table, "json": JsonLines, "csv": Csv, "coco": Coco}
+REPORTS: dict[str, type[Table]] = {"table": Table, "json": JsonLines, "csv": Csv, "coco": Coco}

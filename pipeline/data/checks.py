@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from model.receivers import MAX_PIXELS
 from pipeline.data.annotations import Annotation, Refusal
 from pipeline.errors import DataError
+from seamline_client.contract import MAX_PIXELS
 from seamline_client.images import upright
 from seamline_client.keypoints import CATEGORIES, KEYPOINTS
 

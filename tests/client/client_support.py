@@ -1,4 +1,4 @@
-"""What the tests of the client share: the repository, free ports, and servers that answer as a test tells them to."""
+"""What the tests of the client share: the repository, and servers that answer as a test tells them to."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import contextlib
 import json
 import ssl
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import numpy as np
 
-from seamline_client.tensors import encode
+from seamline_client.messages import fill
 from seamline_client.wire import serving_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = np.zeros((1, 384, 384, 3), np.uint8)
+TRANSPORTS: tuple[Literal["grpc"], Literal["rest"]] = ("grpc", "rest")
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,31 @@ class Server:
 
 
 class Crowd:
-    """Counts how many stay at once; `most` is the largest number so far."""
+    """Counts how many are there at once; `most` is the largest number so far."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._change = threading.Condition()
         self._there = self.most = 0
 
-    def stay(self, seconds: float) -> None:
-        with self._lock:
+    def meet(self, expected: int) -> None:
+        """Stay until `expected` were there at once, or a moment if they do not come."""
+        with self._change:
             self._there += 1
             self.most = max(self.most, self._there)
-        time.sleep(seconds)
-        with self._lock:
+            self._change.notify_all()
+            self._change.wait_for(lambda: self.most >= expected, 1)
             self._there -= 1
 
 
 class FakeGrpc:
     """A gRPC server that answers every method with `reply(request, context)`; `seen` holds each call's metadata."""
 
-    def __init__(self, reply: Callable[[bytes, Any], bytes], credentials: grpc.ServerCredentials | None = None) -> None:
+    def __init__(
+        self,
+        reply: Callable[[bytes, Any], bytes],
+        credentials: grpc.ServerCredentials | None = None,
+        most_at_once: int | None = None,
+    ) -> None:
         self.seen: list[dict[str, str]] = []
 
         def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -66,7 +72,8 @@ class FakeGrpc:
                 return grpc.unary_unary_rpc_method_handler(answer)
 
         self._pool = ThreadPoolExecutor(16)
-        self._server = grpc.server(self._pool, [Any_()], options=[("grpc.max_receive_message_length", -1)])
+        options = [("grpc.max_receive_message_length", -1)]
+        self._server = grpc.server(self._pool, [Any_()], options=options, maximum_concurrent_rpcs=most_at_once)
         address = "127.0.0.1:0"
         add = self._server.add_insecure_port
         port = self._server.add_secure_port(address, credentials) if credentials else add(address)
@@ -126,6 +133,28 @@ class FakeHttp:
         self._server.server_close()
 
 
+@contextlib.contextmanager
+def failing(transport: str, code: str, status: int, said: str) -> Iterator[Any]:
+    """A server that answers everything with this failure, over either transport."""
+    if transport == "grpc":
+        with FakeGrpc(lambda _, context: context.abort(grpc.StatusCode[code], said[:4000])) as server:
+            yield server
+    else:
+        with FakeHttp(lambda _: (status, json.dumps({"error": said}).encode())) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def predicting(transport: str, outputs: dict[str, np.ndarray[Any, Any]]) -> Iterator[Any]:
+    """A server that answers everything with these outputs, over either transport."""
+    if transport == "grpc":
+        with FakeGrpc(lambda *_: as_grpc(outputs)) as server:
+            yield server
+    else:
+        with FakeHttp(lambda _: (200, as_json(outputs))) as server:
+            yield server
+
+
 def good_outputs(count: int = 1) -> dict[str, np.ndarray[Any, Any]]:
     """An answer that keeps the contract."""
     ratios = np.linspace(0, 1, 24, dtype=np.float32)[None].repeat(count, 0)
@@ -133,7 +162,10 @@ def good_outputs(count: int = 1) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def as_grpc(outputs: dict[str, np.ndarray[Any, Any]]) -> bytes:
-    return pb.PredictResponse(outputs={name: encode(array) for name, array in outputs.items()}).SerializeToString()
+    response = pb.PredictResponse()
+    for name, array in outputs.items():
+        fill(response.outputs[name], array)
+    return response.SerializeToString()
 
 
 def as_json(outputs: dict[str, np.ndarray[Any, Any]]) -> bytes:

@@ -1,12 +1,14 @@
-"""A tiny real SavedModel with the contract's three doors, a real server for it, and photos to ask about."""
+"""A tiny real SavedModel with the contract's three signatures, a real server for it, and photos to ask about."""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from seamline_client import PredictClient
+from seamline_client.command import main
 from seamline_client.contract import DEFAULT, METHOD, MODEL_NAME, OUTPUTS, TAG
 from seamline_client.errors import ClientError
 from tests.client.client_support import ROOT, Server
@@ -38,10 +41,10 @@ with tf1.Graph().as_default(), tf1.Session() as session:
     v = tf.cast(tf.clip_by_value(tf.floor(cells[:, :, 2] * 3), 0, 2), tf.int64)
     session.run(tf1.global_variables_initializer())
     outputs = {{name: info(tensor) for name, tensor in zip(names, (x, y, v))}}
-    doors = {{{DEFAULT.key!r}: receiver.receiver_tensors, **receiver.receiver_tensors_alternatives}}
+    inputs = {{{DEFAULT.key!r}: receiver.receiver_tensors, **receiver.receiver_tensors_alternatives}}
     signatures = {{
-        key: tf1.saved_model.build_signature_def({{n: info(t) for n, t in door.items()}}, outputs, {METHOD!r})
-        for key, door in doors.items()
+        key: tf1.saved_model.build_signature_def({{n: info(t) for n, t in taken.items()}}, outputs, {METHOD!r})
+        for key, taken in inputs.items()
     }}
     builder = tf1.saved_model.Builder(sys.argv[1])
     builder.add_meta_graph_and_variables(session, [{TAG!r}], signatures)
@@ -102,16 +105,30 @@ def photo(picture: Image.Image, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def predict(server: Server, tmp_path: Path) -> Any:
-    """Run the command from an empty folder with the server's ports in the environment."""
-    ports = {"SEAMLINE_GRPC_PORT": server.grpc.split(":")[1], "SEAMLINE_REST_PORT": server.rest.split(":")[1]}
+@dataclass(frozen=True)
+class Ran:
+    """What the command did."""
 
-    def run(*arguments: Any, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "client" / "predict.py"), *map(str, arguments)]
-        done = subprocess.run(
-            command, cwd=tmp_path, env={**os.environ, **ports}, input=stdin, capture_output=True, timeout=60
-        )
-        return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def predict(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    """Runs the command in an empty folder, with the server's ports in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEAMLINE_GRPC_PORT", server.grpc.split(":")[1])
+    monkeypatch.setenv("SEAMLINE_REST_PORT", server.rest.split(":")[1])
+
+    def run(*arguments: Any, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            code = main([str(each) for each in arguments])
+        except SystemExit as ended:
+            code = int(str(ended.code))
+        return Ran(code, *capsys.readouterr())
 
     return run

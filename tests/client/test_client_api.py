@@ -1,4 +1,4 @@
-"""PredictClient and its asynchronous twin against a real server: every door, both transports, one answer."""
+"""PredictClient and its asynchronous twin against a real server: every signature, both transports, one answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +19,8 @@ from seamline_client.answers import Predictions
 from seamline_client.contract import BYTES, DEFAULT, METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, UINT8
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, InvalidInput, NotFound
 from seamline_client.images import Photo
-from seamline_client.transport import object_array
-from tests.client.client_support import ROOT, Server
+from tests.client.client_support import ROOT, TRANSPORTS, Server
 from tests.ports import free_port
-
-TRANSPORTS: tuple[Literal["grpc"], Literal["rest"]] = ("grpc", "rest")
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -41,13 +38,12 @@ def assert_same(answer: Predictions, expected: Predictions) -> None:
     assert list(answer.sizes) == list(expected.sizes)
 
 
-def test_every_door_over_both_transports_gives_one_answer(server: Server, photo: Path) -> None:
+def test_every_signature_over_both_transports_gives_one_answer(server: Server, photo: Path) -> None:
     """The same photo as floats, as uint8 and as its file, over gRPC and REST: the same points."""
     answers = []
     for transport in TRANSPORTS:
         with PredictClient(server.target(transport), transport) as client:
             answers += [client.predict(photo, signature=key) for key in (*SIGNATURES, None)]
-    assert len({answer.visibility.tobytes() for answer in answers}) == 1
     assert answers[0].x_ratio.std() > 0.1  # an answer about the picture, not a constant
     for answer in answers:
         assert_same(answer, answers[0])
@@ -57,8 +53,7 @@ def test_pixels_are_measured_in_the_original_picture(client: PredictClient, phot
     """Ratios become pixels of the 500x400 picture, and names go with them."""
     found = client.predict(photo)
     assert found.sizes == [(500, 400)]
-    np.testing.assert_allclose(found.pixels[0, :, 0], found.x_ratio[0] * 500, rtol=1e-6)
-    np.testing.assert_allclose(found.pixels[0, :, 1], found.y_ratio[0] * 400, rtol=1e-6)
+    np.testing.assert_allclose(found.pixels[0], np.stack((found.x_ratio[0] * 500, found.y_ratio[0] * 400), -1))
     there = np.flatnonzero(found[0].visibility)
     assert [point.x for point in found[0].keypoints] == pytest.approx(found.pixels[0, there, 0].tolist())
 
@@ -79,30 +74,27 @@ def test_batches_of_any_form_are_one_answer_each(client: PredictClient, picture:
     np.testing.assert_array_equal(client.predict(big, signature=UINT8.key).x_ratio, expected.x_ratio)
 
 
-def test_metadata_is_the_contract(client: PredictClient) -> None:
-    """Both transports describe the three doors in the contract's own types."""
+def test_the_model_is_described_in_the_contracts_terms(client: PredictClient) -> None:
+    """Metadata is the contract's three signatures, and the one version is AVAILABLE."""
     metadata = client.metadata()
     assert metadata.version == 1
-    found = metadata.signatures
     for key, signature in SIGNATURES.items():
-        assert found[key].inputs == {signature.input.name: signature.input}
-        assert found[key].outputs == {spec.name: spec for spec in OUTPUTS}
-        assert found[key].method == METHOD
-
-
-def test_status_lists_typed_versions(client: PredictClient) -> None:
-    """The one version is there, AVAILABLE, with no error."""
-    assert client.status() == [VersionStatus(1, "AVAILABLE")]
-    assert client.status(version=1) == [VersionStatus(1, "AVAILABLE")]
+        assert metadata.signatures[key].inputs == {signature.input.name: signature.input}
+        assert metadata.signatures[key].outputs == {spec.name: spec for spec in OUTPUTS}
+        assert metadata.signatures[key].method == METHOD
+    assert client.status() == client.status(version=1) == [VersionStatus(1, "AVAILABLE")]
     assert client.wait_until_available(time.monotonic() + 5, version=1).version == 1
 
 
 def test_run_gives_raw_arrays_by_name(client: PredictClient, photo: Path) -> None:
     """Below the typed answer: any signature with any arrays, outputs by name with the contract's dtypes."""
-    outputs = client.run({BYTES.input.name: object_array([photo.read_bytes()] * 2)}, signature=BYTES.key, version=1)
-    assert {name: (array.dtype.name, array.shape) for name, array in outputs.items()} == {
-        spec.name: (spec.dtype, (2, 24)) for spec in OUTPUTS
-    }
+    files = np.array([photo.read_bytes()] * 2, dtype=object)
+    outputs = client.run({BYTES.input.name: files}, signature=BYTES.key, version=1)
+    found = {name: (array.dtype.name, array.shape) for name, array in outputs.items()}
+    assert found == {spec.name: (spec.dtype, (2, 24)) for spec in OUTPUTS}
+
+
+SMALL = np.zeros((1, 24, 24, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -113,11 +105,7 @@ def test_run_gives_raw_arrays_by_name(client: PredictClient, photo: Path) -> Non
         (lambda c, p: c.run({"x": np.zeros(2, np.float32)}, signature="other"), NotFound, "other"),
         (lambda c, p: c.status(version=9), NotFound, "9"),
         (lambda c, p: c.run({"wrong": np.zeros((1, 2), np.float32)}), InvalidInput, DEFAULT.input.name),
-        (
-            lambda c, p: c.run({UINT8.input.name: np.zeros((1, 24, 24, 3), np.uint8)}, signature=UINT8.key),
-            InvalidInput,
-            "24,24,3",
-        ),
+        (lambda c, p: c.run({UINT8.input.name: SMALL}, signature=UINT8.key), InvalidInput, "24,24,3"),
         (lambda c, p: c.predict(p.read_bytes()[:900], signature=BYTES.key), InvalidInput, "refused"),
         (lambda c, p: c.predict(p, version=1, label="x"), InvalidInput, "name one"),
         (lambda c, p: c.predict(p, signature="other"), InvalidInput, "contract"),
@@ -139,13 +127,14 @@ def test_the_same_mistake_is_the_same_error(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_unknown_model_and_a_server_that_is_not_there(server: Server, photo: Path, transport: Any) -> None:
-    """Each says the target and what to look at."""
+    """Each names the target; where no server runs on this machine, the message says how to start one."""
     with PredictClient(server.target(transport), transport, model="foo") as client:
         for ask in (client.metadata, client.status, lambda: client.predict(photo)):
             with pytest.raises(NotFound, match="foo"):
                 ask()
     target = f"127.0.0.1:{free_port()}"
-    with PredictClient(target, transport, retries=1) as client, pytest.raises(CannotConnect, match=target):
+    nobody = rf"^{target}: no server is running there; `make serve` starts one$"
+    with PredictClient(target, transport, retries=1) as client, pytest.raises(CannotConnect, match=nobody):
         client.status()
     with pytest.raises(CannotConnect, match="closed"):
         client.status()
@@ -155,33 +144,39 @@ def test_the_wrong_port_says_so(server: Server) -> None:
     """gRPC to the REST port and REST to the gRPC port: an error of ours, naming the port."""
     with PredictClient(server.rest, retries=0) as client, pytest.raises(ClientError, match="port"):
         client.status()
-    with (
-        PredictClient(server.grpc, "rest", retries=0, timeout=5) as client,
-        pytest.raises(ClientError, match=server.grpc),
-    ):
+    rest = PredictClient(server.grpc, "rest", retries=0, timeout=5)
+    with rest, pytest.raises(ClientError, match=server.grpc):
+        rest.status()
+
+
+def test_a_pasted_address_is_asked(server: Server) -> None:
+    """The REST address that `make serve` prints, as it is: REST, and the model that it names."""
+    url = f"http://{server.rest}/v1/models/{MODEL_NAME}"
+    for target in (url, f"{url}:predict", f"http://{server.rest}/", f"{server.grpc}/"):
+        with PredictClient(target) as client:
+            assert client.status() == [VersionStatus(1, "AVAILABLE")]
+    with PredictClient(f"http://{server.rest}/v1/models/foo") as client, pytest.raises(NotFound, match="foo"):
         client.status()
 
 
 def test_a_stream_keeps_order_and_reports_a_broken_photo(client: PredictClient, photo: Path) -> None:
     """Of twelve photos in threes, two are broken, one only to the server's eye: ten answers."""
-    cut = photo.read_bytes()[:900]
     sources: list[Photo] = [photo] * 12
-    sources[4], sources[7] = photo.with_name("missing.jpg"), cut
+    sources[4], sources[7] = photo.with_name("missing.jpg"), photo.read_bytes()[:900]
     found = list(client.stream(iter(sources), signature=BYTES.key, batch=3, parallel=2))
     assert [outcome.photo for outcome in found] == sources
-    assert [index for index, outcome in enumerate(found) if outcome.error] == [4, 7]
-    assert all(isinstance(outcome.error, InvalidInput) for outcome in (found[4], found[7]))
-    assert all(outcome.prediction is not None for index, outcome in enumerate(found) if index not in (4, 7))
+    assert [index for index, outcome in enumerate(found) if isinstance(outcome.error, InvalidInput)] == [4, 7]
+    assert [index for index, outcome in enumerate(found) if outcome.prediction is None] == [4, 7]
 
 
-def test_the_asynchronous_twin_answers_alike(server: Server, photo: Path) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_asynchronous_twin_answers_alike(server: Server, photo: Path, transport: Any) -> None:
     """Same answers, same errors, same order in a stream."""
-    with PredictClient(server.grpc) as blocking:
-        expected = blocking.predict(photo)
-        metadata = blocking.metadata()
+    with PredictClient(server.target(transport), transport) as blocking:
+        expected, metadata = blocking.predict(photo), blocking.metadata()
 
     async def ask() -> None:
-        async with AsyncPredictClient(server.grpc) as client:
+        async with AsyncPredictClient(server.target(transport), transport) as client:
             await client.wait_until_available(time.monotonic() + 5)
             for answer in await asyncio.gather(*(client.predict(photo, signature=key) for key in SIGNATURES)):
                 assert_same(answer, expected)
@@ -193,23 +188,21 @@ def test_the_asynchronous_twin_answers_alike(server: Server, photo: Path) -> Non
             found = [outcome async for outcome in client.stream(sources, batch=2, parallel=2)]
             assert [outcome.photo for outcome in found] == sources
             assert [outcome.prediction is None for outcome in found] == [False, True, False, False, False]
-        with pytest.raises(CannotConnect):
+        with pytest.raises(CannotConnect, match="closed"):
             await client.status()
 
     asyncio.run(ask())
 
 
 def test_importing_the_library_reaches_neither_tensorflow_nor_docker() -> None:
-    """All of the client's modules together import nothing but what its install brings."""
-    script = (
-        "import sys, client.aio, client.predict, client.rest_transport, client.overlay, client.reports\n"
-        "print([name for name in ('tensorflow', 'docker', 'tensorflow_serving', 'pipeline') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
-
-
-def test_model_name_is_the_contracts(server: Server) -> None:
-    """A client without a name asks for the contract's model."""
-    with PredictClient(server.grpc) as default, PredictClient(server.grpc, model=MODEL_NAME) as named:
-        assert default.status() == named.status()
+    """All of the client's modules together import nothing but what its install brings, and --help not even that."""
+    everything = "import seamline_client.aio, seamline_client.over_rest, seamline_client.over_grpc, seamline_client.run"
+    for script, heavy in (
+        (everything, ("tensorflow", "docker", "tensorflow_serving", "pipeline", "model")),
+        ("from seamline_client.command import parser; parser()", ("numpy", "grpc", "PIL", "requests", "google")),
+    ):
+        script += f"\nimport sys; print([name for name in {heavy} if name in sys.modules])"
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT / "client", capture_output=True, text=True, timeout=30
+        )
+        assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

@@ -1,4 +1,4 @@
-"""The command as people run it: a process of its own, from a clone, against a real server."""
+"""The command as people use it, against a real server: what it prints, draws and watches, and how it fails."""
 
 from __future__ import annotations
 
@@ -11,24 +11,50 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from seamline_client.command import main
+from pipeline.data.annotations import find_sources, read
+from pipeline.data.convert import convert
 from seamline_client.contract import VISIBILITY_NAMES
-from seamline_client.keypoints import KEYPOINTS
+from seamline_client.finding import find_photos
+from seamline_client.keypoints import CATEGORY_KEYPOINTS, KEYPOINTS
 from seamline_client.progress import Progress
-from tests.client.client_support import ROOT, Server
+from tests.client.client_support import ROOT, Server, failing
+from tests.ports import free_port
 
 
-def test_a_photo_becomes_a_table(predict: Any, photo: Path) -> None:
+@contextmanager
+def process(*arguments: Any) -> Iterator[Any]:
+    """The command as a program of its own, from a checkout."""
+    command = [sys.executable, str(ROOT / "client/predict.py"), *map(str, arguments)]
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, env=clean
+    ) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def photos_in(out: str) -> list[str]:
+    """Which photos the JSON lines are about."""
+    return [json.loads(line)["photo"] for line in out.splitlines()]
+
+
+def test_a_photo_becomes_a_table(server: Server, photo: Path) -> None:
     """The photo, its size and its points by name, occluded ones marked, absent ones left out; nothing on stderr."""
-    done = predict(photo)
-    assert (done.returncode, done.stderr) == (0, "")
-    first, *rows = done.stdout.splitlines()
+    with process(photo, "--target", server.grpc) as started:
+        out, err = started.communicate(timeout=60)
+    assert (started.returncode, err) == (0, "")
+    first, *rows = out.splitlines()
     visible = [row for row in rows if "occluded" not in row]
     assert first == f"{photo}  500x400  {len(visible)} visible, {len(rows) - len(visible)} occluded"
     assert {row.split()[0] for row in rows} <= set(KEYPOINTS)
@@ -37,12 +63,12 @@ def test_a_photo_becomes_a_table(predict: Any, photo: Path) -> None:
 
 def test_machine_formats_say_the_same(predict: Any, photo: Path) -> None:
     """JSON lines, CSV rows and COCO annotations of one photo hold the same points, over either transport."""
-    answer = json.loads(predict(photo, "--json").stdout)
+    answer = json.loads(predict(photo, "--json").out)
     assert (answer["photo"], answer["width"], answer["height"]) == (str(photo), 500, 400)
     points = {point["name"]: (point["x"], point["y"], point["visibility"]) for point in answer["keypoints"]}
-    rows = list(csv.DictReader(io.StringIO(predict(photo, "--csv").stdout)))
+    rows = list(csv.DictReader(io.StringIO(predict(photo, "--csv").out)))
     assert {row["keypoint"]: (float(row["x"]), float(row["y"]), row["visibility"]) for row in rows} == points
-    coco = json.loads(predict(photo, photo, "--coco", "--rest", "--signature", "serving_uint8").stdout)
+    coco = json.loads(predict(photo, photo, "--coco", "--rest", "--signature", "serving_uint8").out)
     assert [image["file_name"] for image in coco["images"]] == [str(photo)] * 2
     triples = coco["annotations"][1]["keypoints"]
     assert {
@@ -54,15 +80,40 @@ def test_machine_formats_say_the_same(predict: Any, photo: Path) -> None:
     assert coco["categories"][0]["keypoints"] == list(KEYPOINTS)
 
 
+def test_answers_as_coco_become_annotations_with_the_same_points(predict: Any, tmp_path: Path) -> None:
+    """`predict.py photos/ --coco`, then the pipeline's `convert`: each photo is there, points and v as answered."""
+    cells = np.zeros((24, 3), np.uint8)  # blue where the tiny model is to see a skirt's points, bright and half so
+    cells[:, :2] = np.linspace(20, 230, 48).reshape(24, 2)
+    cells[list(CATEGORY_KEYPOINTS["skirt"]), 2] = (250, 250, 120, 120)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.jpg", "b.png"):
+        skirt = Image.fromarray(cells.reshape(4, 6, 3).repeat(96, 0).repeat(64, 1)).resize((300, 400))
+        skirt.save(tmp_path / "photos" / name)
+    ran = predict("photos", "--coco")
+    (tmp_path / "answers.json").write_text(ran.out)
+    converted = convert(Path("answers.json"), Path("photos"), Path("out"), {}, lambda *_: None)
+    assert (converted.categories, converted.guessed, converted.refusals) == ({"skirt": 2}, 2, ())
+    (source,) = find_sources(tmp_path / "out")
+    annotations, refusals = read(source)
+    assert refusals == []
+    for row, answer in zip(annotations, json.loads(ran.out)["annotations"]):
+        triples = np.asarray(answer["keypoints"]).reshape(24, 3)
+        there = triples[:, 2] > 0
+        assert there.sum() == 4
+        np.testing.assert_array_equal(np.asarray(row.v), triples[:, 2].astype(int) - 1)
+        np.testing.assert_allclose(np.asarray(row.points)[there], triples[there, :2])
+
+
 def test_folders_globs_and_stdin(predict: Any, photo: Path, tmp_path: Path) -> None:
     """A folder is searched to its bottom in order, a quoted glob is expanded, - is a photo on stdin."""
     for name in ("b/2.jpg", "b/1.JPG", "b/c/3.jpg", "b/notes.txt", "b/.hidden.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(photo, tmp_path / name)
-    done = predict("b", "--json", "--batch", 2)
-    assert [json.loads(line)["photo"] for line in done.stdout.splitlines()] == ["b/1.JPG", "b/2.jpg", "b/c/3.jpg"]
-    done = predict("b/*.jpg", "-", "--json", stdin=photo.read_bytes())
-    assert [json.loads(line)["photo"] for line in done.stdout.splitlines()] == ["b/2.jpg", "stdin"]
+    assert photos_in(predict("b", "--json", "--batch", 2).out) == ["b/1.JPG", "b/2.jpg", "b/c/3.jpg"]
+    assert photos_in(predict("b/*.jpg", "-", "--json", stdin=photo.read_bytes()).out) == ["b/2.jpg", "stdin"]
+    odd = tmp_path / "odd[1].jpg"
+    odd.touch()
+    assert [found.path for found in find_photos([str(odd), "missing.jpg"])] == [str(odd), "missing.jpg"]
 
 
 def test_a_folder_of_hundreds_is_answered_in_order_and_whole(
@@ -72,35 +123,39 @@ def test_a_folder_of_hundreds_is_answered_in_order_and_whole(
     folder = tmp_path / "many"
     folder.mkdir()
     picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "other.jpg")
-    for number in range(400):
+    for number in range(200):
         os.link((photo, tmp_path / "other.jpg")[number % 2], folder / f"{number:03d}.jpg")
-    done = predict(folder, "--csv", "--batch", 4, "--parallel", 3)
-    assert (done.returncode, done.stderr) == (0, "")
+    ran = predict(folder, "--csv", "--batch", 4, "--parallel", 3)
+    assert (ran.code, ran.err) == (0, "")
     rows: dict[str, list[Any]] = {}
-    for row in csv.DictReader(io.StringIO(done.stdout)):
+    for row in csv.DictReader(io.StringIO(ran.out)):
         rows.setdefault(Path(row.pop("photo")).name, []).append(row)
-    assert list(rows) == [f"{number:03d}.jpg" for number in range(400)]
+    assert list(rows) == [f"{number:03d}.jpg" for number in range(200)]
     assert all(rows[name] == rows[f"{int(name[:3]) % 2:03d}.jpg"] for name in rows)
     assert rows["000.jpg"] != rows["001.jpg"]
 
 
-def test_drawings_are_written_and_never_over_one_another(predict: Any, photo: Path, tmp_path: Path) -> None:
-    """One picture per photo, large enough to read names on, with the marks on it; the photo itself is untouched."""
+def test_drawings_keep_their_folders_and_are_never_written_over_one_another(
+    predict: Any, photo: Path, tmp_path: Path
+) -> None:
+    """Photos of one name stay apart; a drawing is large enough to read names on; the photo itself is untouched."""
     before = photo.read_bytes()
-    (tmp_path / "other").mkdir()
-    shutil.copy(photo, tmp_path / "other" / photo.name)
-    done = predict(photo, tmp_path / "other" / photo.name, "--draw", tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    drawn = sorted(tmp_path.glob("photo-keypoints*.jpg"))
-    assert [path.name for path in drawn] == ["photo-keypoints-2.jpg", "photo-keypoints.jpg"]
+    for name in ("in/a/1.jpg", "in/b/1.jpg", "in/b/1.jpeg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, tmp_path / name)
+    ran = predict("in", photo, "in/a/1.jpg", "in/b/1.jpg", "--draw", "out")
+    assert (ran.code, ran.err) == (0, "")
+    drawn = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.jpg")}
+    in_folders = {"a/1-keypoints.jpg", "b/1-keypoints.jpg", "b/1-keypoints-2.jpg"}
+    assert drawn == in_folders | {"photo-keypoints.jpg", "1-keypoints.jpg", "1-keypoints-2.jpg"}
     assert photo.read_bytes() == before
-    with Image.open(drawn[0]) as picture, Image.open(photo) as plain:
+    with Image.open(tmp_path / "out/photo-keypoints.jpg") as picture, Image.open(photo) as plain:
         assert picture.size == (900, 720)
         enlarged = plain.resize(picture.size)
         changed = sum(abs(a - b) > 60 for a, b in zip(picture.convert("L").tobytes(), enlarged.convert("L").tobytes()))
     assert changed > 1000
-    assert predict(photo, "--draw", tmp_path / "one" / "drawn.png").returncode == 0
-    with Image.open(tmp_path / "one" / "drawn.png") as picture:
+    assert predict(photo, "--draw", tmp_path / "one/drawn.png").code == 0
+    with Image.open(tmp_path / "one/drawn.png") as picture:
         assert picture.size == (900, 720)
 
 
@@ -109,48 +164,93 @@ def test_watch_answers_new_photos_until_ctrl_c(server: Server, photo: Path, tmp_
     folder = tmp_path / "inbox"
     folder.mkdir()
     shutil.copy(photo, folder / "old.jpg")
-    command = [
-        sys.executable,
-        str(ROOT / "client" / "predict.py"),
-        "--json",
-        "--target",
-        server.grpc,
-        "--watch",
-        str(folder),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert "Watching" in process.stderr.readline()
+    with process("--json", "--target", server.grpc, "--watch", folder) as started:
+        assert "Watching" in started.stderr.readline()
         shutil.copy(photo, folder / "new.jpg")
-        first = json.loads(process.stdout.readline())
+        answers = [started.stdout.readline()]
         with (folder / "slow.jpg").open("wb") as file:
             for start in range(0, len(photo.read_bytes()), 12_000):
                 file.write(photo.read_bytes()[start : start + 12_000])
                 file.flush()
-                time.sleep(0.2)
-        second = json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0, process.stderr.read()
-        assert process.stdout.read() == ""
-    assert [Path(answer["photo"]).name for answer in (first, second)] == ["new.jpg", "slow.jpg"]
+                time.sleep(0.2)  # less than the command waits to see whether a photo still grows
+        answers.append(started.stdout.readline())
+        started.send_signal(signal.SIGINT)
+        assert started.wait(10) == 0, started.stderr.read()
+        assert started.stdout.read() == ""
+    assert [Path(name).name for name in photos_in("".join(answers))] == ["new.jpg", "slow.jpg"]
 
 
-def test_help_is_quick_and_light(predict: Any) -> None:
-    """--help neither waits for numpy or gRPC nor says less than the exit codes and an example for each need."""
-    script = "import sys; sys.argv[1:] = ['--help']\ntry:\n    from client.predict import main; main()\nfinally:\n"
-    script += "    print([name for name in ('numpy', 'grpc', 'PIL', 'requests', 'google') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert "exit codes" in done.stdout
-    assert predict("--help").returncode == 0
+def test_a_reader_that_goes_away_is_no_failure_worth_a_traceback(server: Server, photo: Path) -> None:
+    """predict.py ... | head -1"""
+    with process("--json", "--target", server.grpc, *[photo] * 60) as started:
+        started.stdout.readline()
+        started.stdout.close()
+        assert started.wait(30) == 141
+        assert started.stderr.read() == ""
 
 
-def test_main_is_the_console_script(server: Server, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The installed command is the same function, with the exit code as its result."""
-    assert main([str(photo), "--target", server.grpc]) == 0
-    assert "500x400" in capsys.readouterr().out
-    assert main(["missing.jpg", "--target", server.grpc]) == 3
+def test_broken_photos_are_reported_and_the_rest_go_on(predict: Any, photo: Path, tmp_path: Path) -> None:
+    """Exit code 1, one line on stderr for each failure, and the others' answers on stdout.
+
+    Over REST the server decodes, and its refusal does not know the file's name: the command does.
+    """
+    broken, cut, missing = (tmp_path / name for name in ("broken.png", "cut.jpg", "missing.jpg"))
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    cut.write_bytes(photo.read_bytes()[:5000])
+    for transport in ("--grpc", "--rest"):
+        ran = predict(photo, broken, missing, cut, photo, transport, "--json", "--batch", 5)
+        assert (ran.code, photos_in(ran.out)) == (1, [str(photo)] * 2)
+        assert [line.split(":")[1].strip() for line in ran.err.splitlines()] == [str(broken), str(missing), str(cut)]
+
+
+NOBODY = f"127.0.0.1:{free_port()}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["missing.jpg"], 3, "missing.jpg: No such file"),
+        ([__file__], 3, "not an image"),
+        ([ROOT / "model"], 3, "no photo in this folder"),
+        (["*.jpg.nothing"], 3, "no file matches"),
+        (["-"], 3, "stdin"),
+        (["PHOTO", "--token-file", "missing"], 3, "token"),
+        (["PHOTO", "--retries", "-1"], 3, "retries"),
+        (["PHOTO", "--parallel", "0"], 3, "parallel"),
+        (["PHOTO", "--target", "one two"], 3, "host:port"),
+        (["PHOTO", "--draw", __file__], 3, "cannot be written"),
+        (["PHOTO", "PHOTO", "--draw", "out.jpg"], 3, "do not fit into one file"),
+        (["BOMB"], 3, "10000x10000 pixels, at most 64 million"),
+        (["PHOTO", "--target", NOBODY], 4, "`make serve`"),
+        (["PHOTO", "--target", f"http://{NOBODY}"], 4, "`make serve`"),
+        (["PHOTO"] * 300 + ["--target", NOBODY, "--coco"], 4, "no server"),  # one line, and not 300
+        (["PHOTO", "--timeout", "0.001"], 5, "no answer in time"),
+        (["PHOTO", "--model", "foo"], 6, "foo"),
+        (["PHOTO", "--model", "foo", "--rest"], 6, "foo"),
+        (["PHOTO", "--version", "9"], 6, "9"),
+        (["PHOTO", "--label", "canary"], 6, "canary"),
+        ([], 2, "which photo"),
+        (["PHOTO", "--version", "1", "--label", "x"], 2, "not allowed with"),
+        (["PHOTO", "--tls-cert", "x"], 2, "go together"),
+    ],
+)
+def test_each_failure_has_its_line_and_exit_code(
+    predict: Any, photo: Path, arguments: list[Any], code: int, message: str
+) -> None:
+    """One line on stderr, nothing but whole documents of answers on stdout."""
+    bomb = photo.with_name("bomb.png")
+    Image.new("1", (10_000, 10_000)).save(bomb)
+    ran = predict(*({"PHOTO": photo, "BOMB": bomb}.get(argument, argument) for argument in arguments))
+    assert (ran.code, message in ran.err) == (code, True), ran.err
+    assert len(ran.err.splitlines()) == 1 or code == 2
+    assert ran.out == "" or json.loads(ran.out)["annotations"] == []
+
+
+def test_a_busy_server_fails_photos_one_by_one(predict: Any, photo: Path) -> None:
+    """What may pass does not end the run; where all fail in one way, the exit code is that way's."""
+    with failing("grpc", "RESOURCE_EXHAUSTED", 429, "queue full") as server:
+        ran = predict(photo, photo, "--target", server.target, "--retries", 0)
+    assert (ran.code, ran.err.count("queue full")) == (7, 2)
 
 
 class Terminal(io.StringIO):
@@ -171,11 +271,7 @@ def test_progress_shows_count_rate_and_time_left() -> None:
     assert progress.line(started + 5).startswith("[#####               ] 50/200  10.0 photos/s  0:15 left")
     assert "] 2/200" in screen.getvalue()  # drawn again after it was taken away
     assert screen.getvalue().count("/200") < 10  # and then at its own pace
-    time.sleep(0.11)
-    progress.advance()
-    assert screen.getvalue().count("] 51/200") == 1
     for quiet in (Progress(200, pipe), Progress(1, alone)):
-        time.sleep(0.11)
         quiet.advance()
         quiet.clear()
     assert (pipe.getvalue(), alone.getvalue()) == ("", "")

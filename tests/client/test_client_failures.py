@@ -9,12 +9,10 @@ import threading
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 
-from seamline_client import PredictClient, grpc_calls
-from seamline_client.answers import check_outputs
+from seamline_client import PredictClient
 from seamline_client.errors import (
     LONGEST_DETAIL,
     AccessDenied,
@@ -27,8 +25,16 @@ from seamline_client.errors import (
     ServerBusy,
     ServerFailed,
 )
-from seamline_client.transport import ModelSpec
-from tests.client.client_support import IMAGE, FakeGrpc, FakeHttp, as_grpc, as_json, good_outputs
+from tests.client.client_support import (
+    IMAGE,
+    TRANSPORTS,
+    FakeGrpc,
+    FakeHttp,
+    as_grpc,
+    failing,
+    good_outputs,
+    predicting,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,43 +53,72 @@ from tests.client.client_support import IMAGE, FakeGrpc, FakeHttp, as_grpc, as_j
         ("UNIMPLEMENTED", 501, BadResponse),
     ],
 )
-def test_statuses_are_the_same_errors_over_both_transports(code: str, status: int, error: type[ClientError]) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_statuses_are_the_same_errors_over_both_transports(
+    transport: Any, code: str, status: int, error: type[ClientError]
+) -> None:
     """gRPC's status and REST's for the same thing end in the same class; a megabyte of message is cut to a line."""
-    long = "what went wrong\n" * 70_000
-    grpc_server = FakeGrpc(lambda _, context: context.abort(grpc.StatusCode[code], long[:4000]))
-    rest_server = FakeHttp(lambda _: (status, json.dumps({"error": long}).encode()))
-    for server, transport in ((grpc_server, "grpc"), (rest_server, "rest")):
-        with server, PredictClient(server.target, transport, retries=0) as client:  # type: ignore[arg-type]
-            with pytest.raises(ClientError, match="what went wrong") as caught:
-                client.predict(IMAGE)
-            assert type(caught.value) is error
-            assert server.target in str(caught.value)
-            assert "\n" not in str(caught.value)
-            assert len(str(caught.value)) < LONGEST_DETAIL + 150
+    with (
+        failing(transport, code, status, "what went wrong\n" * 70_000) as server,
+        PredictClient(server.target, transport, retries=0) as client,
+        pytest.raises(ClientError) as caught,
+    ):
+        client.predict(IMAGE)
+    said = str(caught.value)
+    assert type(caught.value) is error
+    assert said.startswith(server.target)
+    assert "what went wrong" in said or error is DeadlineExceeded
+    assert "\n" not in said
+    assert len(said) < LONGEST_DETAIL + 150
 
 
-BAD_OUTPUTS: dict[str, tuple[dict[str, Any], str]] = {
-    "an output lacks": ({"pred_v": None}, "lacks pred_v"),
-    "other shape": ({"pred_v": np.full((1, 23), 2)}, r"\(1, 23\)"),
-    "other count": (good_outputs(2), r"\(2, 24\)"),
-    "other dtype": ({"pred_v": np.full((1, 24), 0.5, np.float32)}, "float32"),
-    "whole numbers for ratios": ({"pred_x_ratio": np.ones((1, 24), np.int64)}, "int64"),
-    "not a number": ({"pred_y_ratio": np.full((1, 24), math.nan, np.float32)}, "finite"),
-    "no such class": ({"pred_v": np.full((1, 24), 3)}, "classes"),
-}
+@pytest.mark.parametrize(
+    ("code", "status", "said", "error"),
+    [
+        ("UNAVAILABLE", 503, "The batch scheduling queue to which this task was submitted is full", ServerBusy),
+        ("RESOURCE_EXHAUSTED", 429, "Server Threadpool Exhausted", ServerBusy),
+        ("RESOURCE_EXHAUSTED", 413, "CLIENT: Received message larger than max (5 vs. 4)", InvalidInput),
+        ("FAILED_PRECONDITION", 400, 'Serving signature key "x" not found.', NotFound),
+        ("INVALID_ARGUMENT", 400, "Unrecognized servable version label: canary", NotFound),
+    ],
+)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_message_may_say_more_than_its_code(
+    transport: Any, code: str, status: int, said: str, error: type[ClientError]
+) -> None:
+    """A full queue is a busy server and not a lost one; what is not there is NotFound, whatever code it comes under."""
+    with (
+        failing(transport, code, status, said) as server,
+        PredictClient(server.target, transport, retries=0) as client,
+        pytest.raises(error),
+    ):
+        client.predict(IMAGE)
 
 
-@pytest.mark.parametrize("case", BAD_OUTPUTS)
-def test_an_answer_that_breaks_the_contract_is_a_bad_response(case: str) -> None:
-    """Over gRPC and REST: missing, misshapen, mistyped or impossible outputs never become keypoints."""
-    changes, message = BAD_OUTPUTS[case]
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pred_v": None}, "lacks pred_v"),
+        ({"pred_v": np.full((1, 23), 2)}, r"\(1, 23\)"),
+        (good_outputs(2), r"\(2, 24\)"),
+        ({"pred_v": np.full((1, 24), 0.5, np.float32)}, "float32"),
+        ({"pred_x_ratio": np.ones((1, 24), np.int64)}, "int64"),
+        ({"pred_y_ratio": np.full((1, 24), math.nan, np.float32)}, "finite"),
+        ({"pred_v": np.full((1, 24), 3)}, "classes"),
+    ],
+)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_answer_that_breaks_the_contract_is_a_bad_response(
+    transport: Any, changes: dict[str, Any], message: str
+) -> None:
+    """Missing, misshapen, mistyped or impossible outputs never become keypoints."""
     outputs = {name: array for name, array in {**good_outputs(), **changes}.items() if array is not None}
-    grpc_server, rest_server = FakeGrpc(lambda *_: as_grpc(outputs)), FakeHttp(lambda _: (200, as_json(outputs)))
-    for server, transport in ((grpc_server, "grpc"), (rest_server, "rest")):
-        with server, PredictClient(server.target, transport) as client:  # type: ignore[arg-type]
-            with pytest.raises(BadResponse, match=message) as caught:
-                client.predict(IMAGE)
-            assert server.target in str(caught.value)
+    with (
+        predicting(transport, outputs) as server,
+        PredictClient(server.target, transport) as client,
+        pytest.raises(BadResponse, match=f"{server.target}.*{message}"),
+    ):
+        client.predict(IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -103,61 +138,59 @@ def test_an_answer_that_breaks_the_contract_is_a_bad_response(case: str) -> None
         (200, b'{"outputs": {"pred_v": [{"a": 1}]}}', BadResponse),
         (200, b'{"outputs": {"pred_v": [123456789012345678901234567890]}}', BadResponse),
         (200, b'{"outputs": {"pred_v": [[1]', BadResponse),
+        (200, b'{"model_version_status": [{"version": "x"}], "model_spec": {}, "metadata": 5}', BadResponse),
+        (200, b'{"model_version_status": 7, "metadata": {"signature_def": {"signature_def": [1]}}}', BadResponse),
         (200, b"\xff\xfe\x00", BadResponse),
     ],
 )
 def test_what_is_not_serving_json_is_a_short_error(status: int, body: bytes, error: type[ClientError]) -> None:
     """A proxy's page, an empty body, JSON of another kind: one line, with the target."""
     with FakeHttp(lambda _: (status, body)) as server, PredictClient(server.target, "rest", retries=0) as client:
-        with pytest.raises(error, match=server.target) as caught:
-            client.predict(IMAGE)
-        assert len(str(caught.value)) < LONGEST_DETAIL + 200
-        for ask in (client.metadata, client.status):
-            with pytest.raises(ClientError):
+        for ask in (lambda: client.predict(IMAGE), client.metadata, client.status):
+            with pytest.raises(error, match=server.target) as caught:
                 ask()
-
-
-def described(*outputs: str) -> bytes:
-    """Metadata over REST of a signature with these outputs."""
-    info = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}}
-    signature = {"inputs": {"x": info}, "outputs": dict.fromkeys(outputs, info), "method_name": "predict"}
-    signatures = {"signature_def": {"signature_def": {"serving_default": signature}}}
-    return json.dumps({"model_spec": {"version": "1"}, "metadata": signatures}).encode()
+            assert len(str(caught.value)) < LONGEST_DETAIL + 300
 
 
 def test_a_sole_output_comes_under_its_name_over_rest_too() -> None:
     """TensorFlow Serving leaves the name of a sole output out of its JSON: it is asked for, and of several an error."""
-    reply = [described("y")]
+    info = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}}
+    outputs = {"y": info}
+    signature = {"inputs": {"x": info}, "outputs": outputs, "method_name": "predict"}
+    described = {"signature_def": {"signature_def": {"serving_default": signature}}}
 
     def answers(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
-        return 200, reply[0] if handler.path.endswith("/metadata") else b'{"outputs": [2.5]}'
+        metadata = json.dumps({"model_spec": {"version": "1"}, "metadata": described}).encode()
+        return 200, metadata if handler.path.endswith("/metadata") else b'{"outputs": [2.5]}'
 
     with FakeHttp(answers) as server, PredictClient(server.target, "rest", model="half") as client:
         assert client.run({"x": np.zeros(1, np.float32)})["y"].tolist() == [2.5]
-        reply[0] = described("y", "z")
+        outputs["z"] = info
         with pytest.raises(BadResponse, match="an output without a name"):
             client.run({"x": np.zeros(1, np.float32)})
 
 
-def test_an_answer_cut_anywhere_never_becomes_keypoints() -> None:
-    """Each beginning of a good answer, over gRPC's reader: BadResponse, or short of an output, never something else."""
-    whole = as_grpc(good_outputs())
-    call = grpc_calls.predict(ModelSpec(), "serving_default", {})
-    for end in range(len(whole)):
+def test_what_is_no_message_never_becomes_an_answer() -> None:
+    """Over gRPC: each beginning of a good answer, bytes of any kind, a description without signatures."""
+    whole, said = as_grpc(good_outputs()), [b""]
+    with FakeGrpc(lambda *_: said[0]) as server, PredictClient(server.target) as client:
+        for said[0] in (whole[:end] for end in range(len(whole))):
+            with pytest.raises(BadResponse):
+                client.predict(IMAGE)
         with pytest.raises(BadResponse):
-            check_outputs(call.answer(whole[:end], "here"), [(1, 1)], "here")
-    assert len(check_outputs(call.answer(whole, "here"), [(1, 1)], "here")) == 1
-
-
-def test_bytes_that_are_no_message_are_a_bad_response() -> None:
-    """gRPC answers that do not parse, for all three questions."""
-    with FakeGrpc(lambda *_: b"\xff\xff\xff\xff") as server, PredictClient(server.target) as client:
+            client.metadata()
+        said[0] = whole
+        assert len(client.predict(IMAGE)) == 1
+        said[0] = b"\xff\xff\xff\xff"
         for ask in (lambda: client.predict(IMAGE), client.metadata, client.status):
             with pytest.raises(BadResponse, match=server.target):
                 ask()
+        said[0] = b""
+        with pytest.raises(BadResponse, match="no signatures"):
+            client.metadata()
 
 
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{", b"SSH-2.0-OpenSSH_9\r\n"])
 def test_a_server_that_closes_in_mid_answer_is_no_connection(transport: Any, said: bytes) -> None:
     """Whatever it said before: an error of ours, at once."""
@@ -175,9 +208,7 @@ def test_a_server_that_closes_in_mid_answer_is_no_connection(transport: Any, sai
 
         threading.Thread(target=serve, daemon=True).start()
         target = f"127.0.0.1:{listener.getsockname()[1]}"
-        with (
-            PredictClient(target, transport, retries=0, timeout=5) as client,
-            pytest.raises(CannotConnect, match=target),
-        ):
+        client = PredictClient(target, transport, retries=0, timeout=5)
+        with client, pytest.raises(CannotConnect, match=target):
             client.status()
         listener.shutdown(socket.SHUT_RDWR)

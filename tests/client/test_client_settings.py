@@ -1,58 +1,183 @@
-"""What a connection is told: tokens, headers, proxies and ports, and what is refused before the first call."""
+"""How a server is reached: targets, ports, proxies, tokens, headers and TLS, over both transports."""
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
-from seamline_client import PredictClient
-from seamline_client.errors import InvalidInput
-from tests.client.client_support import FakeGrpc, FakeHttp, statuses
+from seamline_client import PredictClient, Tls
+from seamline_client.errors import CannotConnect, InvalidInput
+from tests.client.client_support import TRANSPORTS, FakeGrpc, FakeHttp
 from tests.ports import free_port
 
+NO_VERSIONS = b'{"model_version_status": []}'
 
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
-def test_token_and_metadata_go_with_every_call(transport: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+
+def fake(transport: str) -> Any:
+    """A server without any version."""
+    return FakeHttp(lambda _: (200, NO_VERSIONS)) if transport == "rest" else FakeGrpc(lambda *_: b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "transport", "target"),
+    [
+        (None, None, "127.0.0.1:8500"),
+        (None, "rest", "127.0.0.1:8501"),
+        ("somewhere", "grpc", "somewhere:8500"),
+        ("somewhere:1/", None, "somewhere:1"),
+        ("::1", None, "[::1]:8500"),
+        ("[::1]", "rest", "[::1]:8501"),
+        ("[::1]:1234", None, "[::1]:1234"),
+        ("unix:/run/serving", None, "unix:/run/serving"),
+        ("http://127.0.0.1:8501/v1/models/keypoints", None, "http://127.0.0.1:8501"),
+        ("http://127.0.0.1:8501/v1/models/keypoints:predict", "rest", "http://127.0.0.1:8501"),
+        ("https://example.org/serving/v1/", None, "https://example.org/serving"),
+        ("http://[::1]:8501//", None, "http://[::1]:8501"),
+    ],
+)
+def test_targets_are_understood_as_people_paste_them(text: Any, transport: Any, target: str) -> None:
+    """Host, port or neither, IPv6, a slash behind it, and the URL of a server or of its model."""
+    with PredictClient(text, transport) as client:
+        assert client.target == target
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "form"),
+    [
+        ("two words", {}, "host:port, or http://host:port for REST$"),
+        ("ftp://host", {}, "host:port"),
+        ("host:99999", {}, "host:port"),
+        ("someone@host", {}, "host:port"),
+        ("http://host:8501", {"transport": "grpc"}, "host:port$"),
+        ("http://host/v1/models/keypoints/versions/3", {}, "http://host:port"),
+        ("unix:/run/serving", {"transport": "rest"}, "http://host:port$"),
+        ("http://host/v1/models/keypoints", {"model": "other"}, "names the model keypoints"),
+        (None, {"transport": "soap"}, "grpc, rest"),
+        (None, {"retries": -1}, "retries"),
+        (None, {"timeout": 0}, "timeout"),
+        (None, {"token": "a\nb"}, "token"),
+        (None, {"token": "né"}, "token"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(text: Any, options: dict[str, Any], form: str) -> None:
+    """At once, not when the first call fails, in one line with the right form."""
+    with pytest.raises(InvalidInput, match=form) as caught:
+        PredictClient(text, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_ports_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT are for targets that name no port."""
+    monkeypatch.setenv("SEAMLINE_GRPC_PORT", "1234")
+    monkeypatch.setenv("SEAMLINE_REST_PORT", "none")
+    for text, target in ((None, "127.0.0.1:1234"), ("somewhere", "somewhere:1234"), ("127.0.0.1:1", "127.0.0.1:1")):
+        with PredictClient(text) as client:
+            assert client.target == target
+    with pytest.raises(InvalidInput, match="SEAMLINE_REST_PORT"):
+        PredictClient(transport="rest")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_token_and_metadata_go_with_every_call(transport: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As authorization and headers; a .netrc that knows the host does not take the token's place."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine localhost login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    server = FakeHttp(lambda _: (200, statuses())) if transport == "rest" else FakeGrpc(lambda *_: b"")
-    with server, PredictClient(server.target, transport, token="s3cret", metadata=[("X-Team", "fit")]) as client:
-        assert client.status() == []
-        assert server.seen[0]["authorization"] == "Bearer s3cret"
-        assert server.seen[0]["x-team"] == "fit"
-        assert "s3cret" not in repr(client._connection)
+    with fake(transport) as server:
+        target = server.target.replace("127.0.0.1", "localhost")
+        with PredictClient(target, transport, token="s3cret", metadata=[("X-Team", "fit")]) as client:
+            assert client.status() == []
+            assert server.seen[0]["authorization"] == "Bearer s3cret"
+            assert server.seen[0]["x-team"] == "fit"
+            assert "s3cret" not in repr(vars(client))
 
 
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_proxy_in_the_environment_is_passed_by_for_this_machine(transport: Any, monkeypatch: Any) -> None:
     """http_proxy set for the outside world does not break a client of 127.0.0.1."""
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    server = FakeHttp(lambda _: (200, statuses())) if transport == "rest" else FakeGrpc(lambda *_: b"")
-    with server, PredictClient(server.target, transport, retries=0) as client:
+    with fake(transport) as server, PredictClient(server.target, transport, retries=0) as client:
         assert client.status() == []
 
 
-BAD_SETTINGS = [{"transport": "soap"}, {"retries": 9}, {"timeout": 0}, {"token": "a\nb"}, {"token": "né"}]
+@pytest.fixture(scope="module")
+def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two self-signed certificates for 127.0.0.1 and one for a caller, each with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificates, is not installed")
+    folder = tmp_path_factory.mktemp("pems")
+    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    for name in ("server", "other", "caller"):
+        subject = f"-subj /CN={name} -addext subjectAltName=IP:127.0.0.1 -keyout {name}.key -out {name}.pem"
+        subprocess.run(f"{new} {subject}".split(), cwd=folder, capture_output=True, timeout=30, check=True)
+    return folder
 
 
-@pytest.mark.parametrize("options", BAD_SETTINGS)
-def test_settings_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
-    """At once, not when the first call fails."""
-    with pytest.raises(InvalidInput):
-        PredictClient(**options)
+def over_tls(transport: str, pems: Path, asks: bool) -> Any:
+    """A fake server with the server's certificate, that asks its caller for one or does not."""
+    key, certificate, caller = pems / "server.key", pems / "server.pem", pems / "caller.pem"
+    if transport == "grpc":
+        pair = [(key.read_bytes(), certificate.read_bytes())]
+        return FakeGrpc(lambda *_: b"", grpc.ssl_server_credentials(pair, caller.read_bytes() if asks else None, asks))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    if asks:
+        context.load_verify_locations(caller)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return FakeHttp(lambda _: (200, NO_VERSIONS), tls=context)
 
 
-def test_ports_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT move the default target only."""
-    monkeypatch.setenv("SEAMLINE_GRPC_PORT", "1234")
-    monkeypatch.setenv("SEAMLINE_REST_PORT", "none")
-    with PredictClient() as client, PredictClient("127.0.0.1:8500") as other:
-        assert (client.target, other.target) == ("127.0.0.1:1234", "127.0.0.1:8500")
-    with PredictClient("somewhere") as client:
-        assert client.target == "somewhere:1234"
-    with pytest.raises(InvalidInput, match="SEAMLINE_REST_PORT"):
-        PredictClient(transport="rest")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(
+    ("ca", "ours", "asks", "refusal"),
+    [
+        ("server", False, False, None),
+        ("server", True, True, None),
+        ("other", False, False, "(?i)certificate"),
+        (None, False, False, "(?i)certificate"),
+        ("server", False, True, "127.0.0.1"),
+    ],
+)
+def test_tls_answers_where_both_sides_trust_the_other(
+    transport: Any, ca: Any, ours: bool, asks: bool, refusal: Any, pems: Path
+) -> None:
+    """The server by its authority, ours or the system's; we by our certificate, where it asks. The token goes along."""
+    pair = (pems / "caller.pem", pems / "caller.key") if ours else ()
+    tls = Tls(pems / f"{ca}.pem" if ca else None, *pair)
+    with (
+        over_tls(transport, pems, asks) as server,
+        PredictClient(server.target, transport, tls=tls, retries=0, token="t") as client,
+    ):
+        if refusal is None:
+            assert client.status() == []
+            assert server.seen[0]["authorization"] == "Bearer t"
+            return
+        with pytest.raises(CannotConnect, match=refusal):
+            client.status()
+        assert server.seen == []
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_certificate_file_that_is_not_there_is_invalid_input(transport: Any, tmp_path: Path) -> None:
+    """The file is named."""
+    tls = Tls(tmp_path / "missing.pem")
+    with pytest.raises(InvalidInput, match=r"missing\.pem"), PredictClient("localhost", transport, tls=tls) as client:
+        client.status()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_tls_at_a_plain_port_says_so_at_once(transport: Any) -> None:
+    """What is wrong is the port, not the certificate."""
+    with (
+        fake(transport) as server,
+        PredictClient(server.target, transport, tls=Tls()) as client,
+        pytest.raises(CannotConnect, match=f"^{server.target}: this port does not speak TLS"),
+    ):
+        client.status(timeout=5)

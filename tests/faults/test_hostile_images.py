@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,9 @@ from pipeline.serving.server import wait_until_available
 from seamline_client import PredictClient
 from seamline_client.contract import BYTES, MODEL_NAME, OUTPUTS, SIGNATURES
 from seamline_client.errors import LONGEST_DETAIL, ClientError, InvalidInput
-from seamline_client.transport import object_array
 from tests.faults.conftest import Trained
 
+object_array = partial(np.array, dtype=object)
 BOUND_MB = 400 + 250 * min(os.cpu_count() or 1, 10)
 """How much larger the server may get for a while: a picture of 64 million pixels on each core, and what it becomes."""
 

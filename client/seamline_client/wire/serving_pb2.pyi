@@ -1,6 +1,3 @@
-# ruff: noqa
-# fmt: off
-# mypy: ignore-errors
 from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import wrappers_pb2 as _wrappers_pb2
 from google.protobuf.internal import containers as _containers
@@ -21,10 +18,20 @@ class DataType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DT_INT16: _ClassVar[DataType]
     DT_INT8: _ClassVar[DataType]
     DT_STRING: _ClassVar[DataType]
+    DT_COMPLEX64: _ClassVar[DataType]
     DT_INT64: _ClassVar[DataType]
     DT_BOOL: _ClassVar[DataType]
+    DT_QINT8: _ClassVar[DataType]
+    DT_QUINT8: _ClassVar[DataType]
+    DT_QINT32: _ClassVar[DataType]
+    DT_BFLOAT16: _ClassVar[DataType]
+    DT_QINT16: _ClassVar[DataType]
+    DT_QUINT16: _ClassVar[DataType]
     DT_UINT16: _ClassVar[DataType]
+    DT_COMPLEX128: _ClassVar[DataType]
     DT_HALF: _ClassVar[DataType]
+    DT_RESOURCE: _ClassVar[DataType]
+    DT_VARIANT: _ClassVar[DataType]
     DT_UINT32: _ClassVar[DataType]
     DT_UINT64: _ClassVar[DataType]
 DT_INVALID: DataType
@@ -35,10 +42,20 @@ DT_UINT8: DataType
 DT_INT16: DataType
 DT_INT8: DataType
 DT_STRING: DataType
+DT_COMPLEX64: DataType
 DT_INT64: DataType
 DT_BOOL: DataType
+DT_QINT8: DataType
+DT_QUINT8: DataType
+DT_QINT32: DataType
+DT_BFLOAT16: DataType
+DT_QINT16: DataType
+DT_QUINT16: DataType
 DT_UINT16: DataType
+DT_COMPLEX128: DataType
 DT_HALF: DataType
+DT_RESOURCE: DataType
+DT_VARIANT: DataType
 DT_UINT32: DataType
 DT_UINT64: DataType
 
@@ -209,11 +226,47 @@ class GetModelStatusRequest(_message.Message):
 
 class StatusProto(_message.Message):
     __slots__ = ("error_code", "error_message")
+    class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OK: _ClassVar[StatusProto.Code]
+        CANCELLED: _ClassVar[StatusProto.Code]
+        UNKNOWN: _ClassVar[StatusProto.Code]
+        INVALID_ARGUMENT: _ClassVar[StatusProto.Code]
+        DEADLINE_EXCEEDED: _ClassVar[StatusProto.Code]
+        NOT_FOUND: _ClassVar[StatusProto.Code]
+        ALREADY_EXISTS: _ClassVar[StatusProto.Code]
+        PERMISSION_DENIED: _ClassVar[StatusProto.Code]
+        RESOURCE_EXHAUSTED: _ClassVar[StatusProto.Code]
+        FAILED_PRECONDITION: _ClassVar[StatusProto.Code]
+        ABORTED: _ClassVar[StatusProto.Code]
+        OUT_OF_RANGE: _ClassVar[StatusProto.Code]
+        UNIMPLEMENTED: _ClassVar[StatusProto.Code]
+        INTERNAL: _ClassVar[StatusProto.Code]
+        UNAVAILABLE: _ClassVar[StatusProto.Code]
+        DATA_LOSS: _ClassVar[StatusProto.Code]
+        UNAUTHENTICATED: _ClassVar[StatusProto.Code]
+    OK: StatusProto.Code
+    CANCELLED: StatusProto.Code
+    UNKNOWN: StatusProto.Code
+    INVALID_ARGUMENT: StatusProto.Code
+    DEADLINE_EXCEEDED: StatusProto.Code
+    NOT_FOUND: StatusProto.Code
+    ALREADY_EXISTS: StatusProto.Code
+    PERMISSION_DENIED: StatusProto.Code
+    RESOURCE_EXHAUSTED: StatusProto.Code
+    FAILED_PRECONDITION: StatusProto.Code
+    ABORTED: StatusProto.Code
+    OUT_OF_RANGE: StatusProto.Code
+    UNIMPLEMENTED: StatusProto.Code
+    INTERNAL: StatusProto.Code
+    UNAVAILABLE: StatusProto.Code
+    DATA_LOSS: StatusProto.Code
+    UNAUTHENTICATED: StatusProto.Code
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
     ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    error_code: int
+    error_code: StatusProto.Code
     error_message: str
-    def __init__(self, error_code: _Optional[int] = ..., error_message: _Optional[str] = ...) -> None: ...
+    def __init__(self, error_code: _Optional[_Union[StatusProto.Code, str]] = ..., error_message: _Optional[str] = ...) -> None: ...
 
 class ModelVersionStatus(_message.Message):
     __slots__ = ("version", "state", "status")

@@ -1,0 +1,116 @@
+"""The questions over gRPC."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from seamline_client import messages
+from seamline_client.answers import ModelMetadata, VersionStatus
+from seamline_client.connection import Connection, ModelSpec
+from seamline_client.errors import BadResponse, CannotConnect, InvalidInput
+from seamline_client.wire import serving_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from seamline_client.connection import Arrays
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A peer that vanishes silently is found out. Servers object to pings that come more often than this.
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # A connection that was refused is tried again as soon as we ask again, and not seconds later.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Clients of one process must not share a connection: each brings its own credentials and closes its own.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+def predict_request(model: ModelSpec, signature: str, inputs: Arrays) -> pb.PredictRequest:
+    """The message for PredictionService.Predict; raises InvalidInput for arrays that cannot be tensors."""
+    request = pb.PredictRequest(model_spec=_spec(model, signature))
+    for name, array in inputs.items():
+        messages.fill(request.inputs[name], array)
+    return request
+
+
+class GrpcTransport:
+    """One channel to one server; safe to use from several threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        address, tls = connection.target.address, connection.tls
+        options = [*_OPTIONS, ("grpc.enable_http_proxy", int(not connection.target.loopback))]
+        if tls is None:
+            self._channel = grpc.insecure_channel(address, options)
+        else:
+            credentials = grpc.ssl_channel_credentials(_pem(tls.ca), _pem(tls.key), _pem(tls.cert))
+            self._channel = grpc.secure_channel(address, credentials, options)
+
+    def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> dict[str, NDArray[Any]]:
+        def read(response: pb.PredictResponse) -> dict[str, NDArray[Any]]:
+            return {name: messages.decode(tensor, name) for name, tensor in response.outputs.items()}
+
+        request = predict_request(model, signature, inputs)
+        return self._ask("PredictionService/Predict", request, pb.PredictResponse, read, deadline)
+
+    def metadata(self, model: ModelSpec, deadline: float) -> ModelMetadata:
+        def read(response: pb.GetModelMetadataResponse) -> ModelMetadata:
+            # The Any names upstream's type, which is not in our pool: its value is read as our twin of it.
+            described = pb.SignatureDefMap.FromString(response.metadata["signature_def"].value)
+            return ModelMetadata(response.model_spec.version.value, messages.signatures(described))
+
+        request = pb.GetModelMetadataRequest(model_spec=_spec(model), metadata_field=["signature_def"])
+        return self._ask("PredictionService/GetModelMetadata", request, pb.GetModelMetadataResponse, read, deadline)
+
+    def status(self, model: ModelSpec, deadline: float) -> list[VersionStatus]:
+        request = pb.GetModelStatusRequest(model_spec=_spec(model))
+        return self._ask("ModelService/GetModelStatus", request, pb.GetModelStatusResponse, messages.versions, deadline)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _ask(self, method: str, request: Message, response: type[M], read: Callable[[M], T], deadline: float) -> T:
+        target = self._connection.target.address
+        try:
+            call = self._channel.unary_unary(f"/tensorflow.serving.{method}")
+            left = max(deadline - time.monotonic(), 0)
+            answer = call(request.SerializeToString(), timeout=left, metadata=self._connection.headers)
+        except grpc.RpcError as error:
+            raise self._connection.error(error.code().name, error.details() or "") from error
+        except ValueError as error:
+            raise CannotConnect(f"{target}: this client is closed") from error
+        try:
+            return read(response.FromString(answer))
+        except (DecodeError, ValueError) as error:
+            raise BadResponse(f"{target}: the answer to {method} cannot be read: {error}") from error
+
+
+def _spec(model: ModelSpec, signature: str = "") -> pb.ModelSpec:
+    spec = pb.ModelSpec(name=model.name, signature_name=signature)
+    if model.version is not None:
+        spec.version.value = model.version
+    if model.label is not None:
+        spec.version_label = model.label
+    return spec
+
+
+def _pem(path: Path | None) -> bytes | None:
+    try:
+        return path.read_bytes() if path else None
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,193 @@
+"""The questions over REST, through requests."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import requests
+import urllib3
+from google.protobuf.json_format import ParseDict, ParseError
+
+from seamline_client import messages
+from seamline_client.answers import ModelMetadata, VersionStatus
+from seamline_client.connection import Connection, ModelSpec
+from seamline_client.errors import BadResponse, CannotConnect, InvalidInput, shortened
+from seamline_client.wire import serving_pb2 as pb
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seamline_client.connection import Arrays
+
+T = TypeVar("T")
+
+_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""gRPC's name for what an HTTP status means here; the server's own table read backwards, and what proxies add to it."""
+
+_OF_PROXIES = (401, 403, 413, 429, 502, 503, 504)
+"""Statuses that are believed without TensorFlow Serving's JSON: a proxy speaks for the server."""
+
+_UNNAMED = ""
+
+
+class RestTransport:
+    """One pool of connections to one server; safe to use from several threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, tls = connection, connection.tls
+        self._closed = False
+        self._target, root = connection.target.address, connection.target.root
+        self._root = root.replace("http:", "https:", 1) if tls else root
+        self._session = requests.Session()
+        self._session.trust_env = not connection.target.loopback
+        self._session.headers.update(dict(connection.headers))
+        if connection.token:
+            self._session.auth = lambda request: request  # without it the token would give way to the user's .netrc
+        # Passed with each request: REQUESTS_CA_BUNDLE would take precedence over the session's.
+        self._verify = str(tls.ca) if tls and tls.ca else None
+        if tls and tls.cert:
+            self._session.cert = (str(tls.cert), str(tls.key))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=64))
+
+    def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> dict[str, NDArray[Any]]:
+        """In the columnar format, in which a sole output comes without its name: that is then asked for."""
+
+        def read(answer: dict[str, Any]) -> dict[str, NDArray[Any]]:
+            outputs = answer["outputs"]
+            named = {_UNNAMED: outputs} if isinstance(outputs, list) else outputs
+            return {name: _array(values) for name, values in named.items()}
+
+        body = {"signature_name": signature, "inputs": {name: _plain(array) for name, array in inputs.items()}}
+        outputs = self._ask(_path(model) + ":predict", json.dumps(body).encode(), read, deadline)
+        if _UNNAMED in outputs:
+            described = self.metadata(model, deadline).signatures.get(signature)
+            if described is None or len(described.outputs) != 1:
+                raise BadResponse(f"{self._target}: an output without a name, but {signature} has several or none")
+            return dict(zip(described.outputs, outputs.values()))
+        return outputs
+
+    def metadata(self, model: ModelSpec, deadline: float) -> ModelMetadata:
+        def read(answer: dict[str, Any]) -> ModelMetadata:
+            signatures = answer["metadata"]["signature_def"]["signature_def"]
+            described = ParseDict({"signature_def": signatures}, pb.SignatureDefMap(), ignore_unknown_fields=True)
+            return ModelMetadata(int(answer["model_spec"]["version"]), messages.signatures(described))
+
+        return self._ask(_path(model) + "/metadata", None, read, deadline)
+
+    def status(self, model: ModelSpec, deadline: float) -> list[VersionStatus]:
+        def read(answer: dict[str, Any]) -> list[VersionStatus]:
+            listed = {"model_version_status": answer["model_version_status"]}
+            return messages.versions(ParseDict(listed, pb.GetModelStatusResponse(), ignore_unknown_fields=True))
+
+        return self._ask(_path(model), None, read, deadline)
+
+    def close(self) -> None:
+        self._closed = True
+        self._session.close()
+
+    def _ask(self, path: str, body: bytes | None, read: Callable[[dict[str, Any]], T], deadline: float) -> T:
+        status, content = self._send(path, body, deadline)
+        answer = self._object(status, content)
+        try:
+            return read(answer)
+        except (ParseError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            said = f"{error!r} in {shortened(json.dumps(answer))}"
+            raise BadResponse(f"{self._target}: the answer to {path} cannot be read: {said}") from error
+
+    def _send(self, path: str, body: bytes | None, deadline: float) -> tuple[int, bytes]:
+        """The status and body that come back; a server that trickles its body does not outlive the deadline."""
+        if self._closed:  # requests would open new connections
+            raise CannotConnect(f"{self._target}: this client is closed")
+        try:
+            with self._session.request(
+                "GET" if body is None else "POST",
+                self._root + path,
+                data=body,
+                headers=None if body is None else {"Content-Type": "application/json"},
+                verify=self._verify,
+                # In total, not for each of its phases; requests documents that it takes urllib3's own class.
+                timeout=urllib3.Timeout(max(deadline - time.monotonic(), 0.001)),  # type: ignore[arg-type]
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                chunks = []
+                # read1 gives what is there; requests' own iter_content waits until a chunk is full.
+                while chunk := response.raw.read1(64 * 1024, decode_content=True):
+                    chunks.append(chunk)
+                    if time.monotonic() > deadline:
+                        raise requests.exceptions.ReadTimeout
+                return response.status_code, b"".join(chunks)
+        except (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError) as error:
+            raise self._connection.error("DEADLINE_EXCEEDED") from error
+        except requests.exceptions.InvalidURL as error:
+            raise InvalidInput(f"{self._target}: not an address: {error}") from error
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise self._connection.error("UNAVAILABLE", _cause(error)) from error
+        except OSError as error:  # a certificate file that is not there
+            raise InvalidInput(f"{self._target}: {error}") from error
+
+    def _object(self, status: int, content: bytes) -> dict[str, Any]:
+        """The JSON object of an answer; raises the error that the status and the body tell of."""
+        try:
+            answer = json.loads(content)
+        except (ValueError, RecursionError):
+            answer = None
+        if status == 200 and isinstance(answer, dict):
+            return answer
+        if isinstance(answer, dict) and "error" in answer:
+            raise self._connection.error(_STATUS.get(status, "INTERNAL"), str(answer["error"]))
+        said = shortened(content[:4096].decode("utf-8", "replace")) or "an empty body"
+        if status in _OF_PROXIES:
+            raise self._connection.error(_STATUS[status], said)
+        raise BadResponse(
+            f"{self._target}: status {status} without TensorFlow Serving's JSON (is this its REST port?): {said}"
+        )
+
+
+def _path(model: ModelSpec) -> str:
+    path = f"/v1/models/{urllib.parse.quote(model.name, safe='')}"
+    if model.version is not None:
+        return f"{path}/versions/{model.version}"
+    return f"{path}/labels/{urllib.parse.quote(model.label, safe='')}" if model.label is not None else path
+
+
+def _plain(array: NDArray[Any]) -> Any:
+    """What json can write: nested lists, and {"b64": ...} for bytes."""
+    if array.dtype != object:
+        return array.tolist()
+    flat = np.array([{"b64": base64.b64encode(value).decode()} for value in array.flat], dtype=object)
+    return flat.reshape(array.shape).tolist()
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """JSON has one kind of fraction and one of whole numbers: float32 and int64, as the contract's outputs are."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" or array.dtype == np.uint64:
+        raise ValueError(f"values of {array.dtype}")
+    return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong on the wire, out of the layers that urllib3 and requests wrap around it."""
+    inner: Any = error.args[0] if error.args else error
+    return shortened(str(getattr(inner, "reason", None) or inner).rpartition(">: ")[2])

@@ -1,0 +1,131 @@
+"""One run of the command: ask about every photo, write and draw the answers, keep count of failures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from seamline_client.answers import Outcome
+from seamline_client.api import PredictClient
+from seamline_client.connection import Tls
+from seamline_client.errors import AccessDenied, CannotConnect, ClientError, InvalidInput, NotFound
+from seamline_client.finding import STDIN, Found, find_photos, watch
+from seamline_client.images import Photo
+from seamline_client.overlay import Drawings
+from seamline_client.progress import Progress
+from seamline_client.reports import REPORTS
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit code; raises ClientError where going on makes no sense."""
+    # Pillow warns of a picture that is far too large before we refuse it; the refusal is enough.
+    warnings.filterwarnings("ignore", module="PIL")
+    found = find_photos(options.photos)
+    many = len(found) if not options.watch else 2  # while watching there is no telling how many will come
+    drawings = Drawings(options.draw, many) if options.draw else None
+    with PredictClient(
+        options.target,
+        options.transport,
+        model=options.model,
+        timeout=options.timeout,
+        retries=options.retries,
+        tls=_tls(options),
+        token=_token(options.token_file),
+    ) as client:
+        asking = Run(client, options, drawings)
+        try:
+            asking.about(found)
+            if options.watch:
+                arrivals = watch(options.watch)
+                print(f"Watching {options.watch} for new photos; Ctrl-C ends", file=sys.stderr, flush=True)
+                for arrived in arrivals:
+                    asking.about(arrived)
+                    sys.stdout.flush()
+        except KeyboardInterrupt:
+            if not options.watch:  # there it is the way to end
+                raise
+        finally:
+            asking.report.close()
+    return asking.exit_code
+
+
+class Run:
+    """What became of the photos so far."""
+
+    def __init__(self, client: PredictClient, options: argparse.Namespace, drawings: Drawings | None) -> None:
+        self.report = REPORTS[options.form](sys.stdout)
+        self._client, self._options, self._drawings = client, options, drawings
+        self._answered = 0
+        self._failures: set[int] = set()
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all were answered, 1 where some were, the failure's own code where none was."""
+        if not self._failures:
+            return 0
+        return 1 if self._answered or len(self._failures) > 1 else next(iter(self._failures))
+
+    def about(self, found: Sequence[Found]) -> None:
+        """Ask, and write each outcome as it comes; raises the error of one that all the others would meet too."""
+        options, progress = self._options, Progress(len(found), sys.stderr)
+        photos: list[Photo] = [_stdin() if path == STDIN else path for path, _ in found]
+        outcomes = self._client.stream(
+            photos,
+            signature=options.signature,
+            version=options.version,
+            label=options.label,
+            batch=options.batch,
+            parallel=options.parallel,
+        )
+        try:
+            for (path, below), outcome in zip(found, outcomes):
+                if sys.stdout.isatty():  # otherwise the answer does not go where the progress is shown
+                    progress.clear()
+                name = "stdin" if path == STDIN else path
+                try:
+                    self._add(outcome, name, below)
+                except (AccessDenied, CannotConnect, NotFound):
+                    raise
+                except ClientError as error:
+                    self._failures.add(error.exit_code)
+                    progress.clear()
+                    complain(error, "" if name in str(error) else f"{name}: ")
+                progress.advance()
+        finally:
+            outcomes.close()
+            progress.clear()
+
+    def _add(self, outcome: Outcome, name: str, below: str) -> None:
+        if outcome.prediction is None:
+            raise outcome.error or InvalidInput("no answer")
+        self.report.write(name, outcome.prediction)
+        self._answered += 1
+        if self._drawings is not None:
+            self._drawings.save(outcome.photo, below, outcome.prediction)
+
+
+def complain(error: ClientError, about: str = "") -> None:
+    """One line on stderr."""
+    print(f"predict: {about}{error}", file=sys.stderr)
+
+
+def _stdin() -> bytes:
+    data = sys.stdin.buffer.read()
+    if not data:
+        raise InvalidInput("stdin: no data, where a photo was expected")
+    return data
+
+
+def _tls(options: argparse.Namespace) -> Tls | None:
+    wanted = options.tls or options.tls_ca or options.tls_cert
+    return Tls(options.tls_ca, options.tls_cert, options.tls_key) if wanted else None
+
+
+def _token(path: Path | None) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() if path else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: the token cannot be read ({error})") from error
