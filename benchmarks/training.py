@@ -1,139 +1,131 @@
-"""The Estimator's training loop, against the bare step fed from memory and against Keras' fit.
+"""How fast `train` is, against the bare step fed from memory and against Keras' fit.
 
-All three train the same network with the same loss, optimiser, weight average and batch size, in one process and in
-turn. The Estimator has its hooks, summaries and checkpoints and reads and augments the training photos, as `make train`
-has it; Keras reads and augments them too; the bare step is `Session.run(train_op)` on batches that are ready in memory.
+All three train the same network with the same loss, optimiser, weight average and batch size, and take turns. `train`
+is the command: it reads and augments photos, writes summaries and checkpoints. Keras reads and augments the same ones.
+The bare step is `Session.run(train_op)` on batches that lie ready in memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.lanes import Lane
+from benchmarks.machine import run_python
 from benchmarks.measure import series
-from benchmarks.plot import Bars
 from benchmarks.report import Report
+from garments import write_dataset
 
 if TYPE_CHECKING:  # TensorFlow, which the other benchmarks need not wait for
     from pipeline.training.presets import Preset
 
-ROUNDS, STEPS, PHOTOS = 8, 16, 240
-QUICK_STEPS, QUICK_PHOTOS = 3, 40
-SKIPPED, QUICK_SKIPPED = 3, 1
-"""First steps of a turn that do not count: batches were made ready while the others had their turn."""
-WARM_UP = 3
-"""Steps of the first round."""
+PHOTOS, QUICK_PHOTOS = 240, 40
+ROUNDS, CHUNKS, STEPS, QUICK_STEPS = 2, 2, 20, 3
+"""In each round: one run of `train`, then so many chunks of so many steps of each of the others."""
 IN_MEMORY = 8
 """Batches that the bare step goes round and round."""
-ESTIMATOR, BARE, KERAS = "Estimator", "bare step, from memory", "Keras fit"
+TRAIN, BARE, KERAS = "python -m pipeline train", "bare step, from memory", "Keras fit"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="demo", help="default: %(default)s")
+    parser.add_argument("--preset", help="default: demo, with --quick tiny")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
-    """Rounds of so many steps of each in turn; the first round warms up."""
-    from garments import write_dataset
-    from pipeline.data import records
+    """The first chunk of each warms up."""
     from pipeline.training.presets import PRESETS
 
-    if arguments.preset not in PRESETS:
-        raise SystemExit(f"--preset {arguments.preset}: one of {', '.join(PRESETS)}")
-    preset = PRESETS[arguments.preset]()
-    report.state(preset=preset.name, batch=str(preset.batch_size))
     quick = arguments.quick
-    rounds, steps, skipped = (1, QUICK_STEPS, QUICK_SKIPPED) if quick else (ROUNDS, STEPS, SKIPPED)
+    name = arguments.preset or ("tiny" if quick else "demo")
+    if name not in PRESETS:
+        raise SystemExit(f"--preset {name}: one of {', '.join(PRESETS)}")
+    preset = PRESETS[name]()
+    report.state(preset=name, batch=str(preset.batch_size))
+    rates: dict[str, list[float]] = {TRAIN: [], BARE: [], KERAS: []}
     with tempfile.TemporaryDirectory() as scratch:
-        photos = Path(scratch) / "photos"
+        photos, home = Path(scratch) / "photos", Path(scratch) / "home"
         write_dataset(photos, QUICK_PHOTOS if quick else PHOTOS, 1)
-        dataset = records.prepare(photos, Path(scratch) / "records", lambda *_: None)
-        loops: dict[str, Callable[[Lane], None]] = {
-            ESTIMATOR: partial(_estimator, dataset, preset, Path(scratch) / "run"),
-            BARE: partial(_bare, dataset, preset),
-            KERAS: partial(_keras, dataset, preset),
-        }
-        lanes = [Lane(name, loop) for name, loop in loops.items()]
-        rates: dict[str, list[float]] = {name: [] for name in loops}
-        cpu: dict[str, list[float]] = {name: [] for name in loops}
-        for number in range(rounds + 1):
-            for lane in lanes:
-                ends = lane.turn(skipped + steps if number else WARM_UP)
-                if number:
-                    first, last, images = ends[skipped - 1], ends[-1], preset.batch_size * steps
-                    rates[lane.name].append(images / (last.clock - first.clock))
-                    cpu[lane.name].append(1000 * (last.cpu - first.cpu) / images)
-        for lane in lanes:
-            lane.end()
-    measured, processors = series(rates), series(cpu)
-    rows = [
-        [
-            name,
-            f"{each.median:.1f}",
-            each.spread,
-            str(measured[ESTIMATOR].ratio(each)),
-            f"{processors[name].median:.1f}",
-        ]
-        for name, each in measured.items()
-    ]
-    header = ["loop", "images/s", "rounds", "Estimator's rate of it (5-95 %)", "processor ms an image"]
-    report.table("Training", header, rows)
-    panel = Bars("More is better", "images a second", [*measured.values()])
-    report.write(f"Training, preset {preset.name}", [panel], {"steps": steps, "rates": rates, "cpu_ms": cpu})
+        run_python(["-m", "pipeline", "data", "--data", str(photos), "--preset", name], home=home)
+        batches = _batches(home, preset)
+        chunks = {BARE: _bare(batches, preset), KERAS: _keras(batches, preset)}
+        for chunk in chunks.values():
+            chunk(QUICK_STEPS)
+        for _ in range(1 if quick else ROUNDS):
+            rates[TRAIN] += _train(photos, home, preset)
+            for _ in range(1 if quick else CHUNKS):
+                for loop, chunk in chunks.items():
+                    steps = QUICK_STEPS if quick else STEPS
+                    started = time.perf_counter()
+                    chunk(steps)
+                    rates[loop].append(steps * preset.batch_size / (time.perf_counter() - started))
+    measured = series(rates)
+    rows = [[n, f"{each.median:.1f}", each.spread, measured[TRAIN].ratio(each)] for n, each in measured.items()]
+    title = f"Training, preset {name}"
+    report.table(title, ["loop", "images/s", "rounds", "train's rate of it (5-95 %)"], rows)
+    report.bars(title, "images per second: more is better", measured.values())
+    report.write()
 
 
-def _estimator(dataset: Any, preset: Preset, folder: Path, lane: Lane) -> None:
+def _batches(home: Path, preset: Preset) -> Callable[[], Any]:
+    from pipeline.data.input_fn import train_input_fn
+    from pipeline.data.records import load
+
+    (records,) = (path.parent for path in home.rglob("dataset.json"))
+    return train_input_fn(load(records), preset.batch_size, preset.augmentation, preset.seed, 0)
+
+
+def _train(photos: Path, home: Path, preset: Preset) -> list[float]:
+    """Images a second between the steps that a new run notes in its event file, as TensorBoard shows them.
+
+    After a checkpoint comes an evaluation, so that stretch does not count.
+    """
     import tensorflow as tf
 
-    from pipeline.data.input_fn import train_input_fn
-    from pipeline.training import estimator as estimators
-    from pipeline.training.hooks import BestCheckpoint, Stop, TrainingLine
-
-    class Turns(tf.compat.v1.train.SessionRunHook):
-        def after_run(self, run_context: Any, run_values: Any) -> None:
-            if not lane.step():
-                run_context.request_stop()
-
-    line = TrainingLine(preset.steps, preset.batch_size, BestCheckpoint(folder), lambda *_: None)
-    estimators.build(folder, preset.model, seed=preset.seed, checkpoint_every=preset.evaluate_every).train(
-        train_input_fn(dataset, preset.batch_size, preset.augmentation, preset.seed, 0),
-        hooks=[Stop(), line, Turns()],
-    )
+    runs = home / "runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    run_python(["-m", "pipeline", "train", "--data", str(photos), "--preset", preset.name], home=home)
+    (events,) = runs.glob("*/events.out.tfevents.*")
+    found = [each for each in tf.compat.v1.train.summary_iterator(str(events)) if each.step]
+    return [
+        preset.batch_size * (after.step - before.step) / (after.wall_time - before.wall_time)
+        for before, after in pairwise(found)
+        if after.step > before.step and not before.session_log.checkpoint_path
+    ]
 
 
-def _bare(dataset: Any, preset: Preset, lane: Lane) -> None:
+def _bare(batches: Callable[[], Any], preset: Preset) -> Callable[[int], None]:
     import tensorflow as tf
 
     from model.model_fn import model_fn
-    from pipeline.data.input_fn import train_input_fn
 
     v1 = tf.compat.v1
     with tf.Graph().as_default():
-        batches = train_input_fn(dataset, preset.batch_size, preset.augmentation, preset.seed, 0)()
-        kept = v1.data.make_initializable_iterator(batches.take(IN_MEMORY).cache().repeat())
+        kept = v1.data.make_initializable_iterator(batches().take(IN_MEMORY).cache().repeat())
         features, labels = kept.get_next()
         spec = model_fn(features, labels, v1.estimator.ModeKeys.TRAIN, {"config": preset.model})
-        with v1.Session() as session:
-            session.run([v1.global_variables_initializer(), kept.initializer])
-            step = session.make_callable(spec.train_op)
+        session = v1.Session()
+        session.run([v1.global_variables_initializer(), kept.initializer])
+        step = session.make_callable(spec.train_op)
+
+    def chunk(steps: int) -> None:
+        for _ in range(steps):
             step()
-            while lane.step():
-                step()
+
+    return chunk
 
 
-def _keras(dataset: Any, preset: Preset, lane: Lane) -> None:
-    """`fit` as its documentation has it. The network's outputs are no plain tensors, hence a loss of its own."""
+def _keras(batches: Callable[[], Any], preset: Preset) -> Callable[[int], None]:
+    """`fit` as its documentation has it. The network's outputs are not plain tensors, hence a loss of its own."""
     import tensorflow as tf
 
     from model.losses import total_loss
     from model.model_fn import learning_rate
     from model.network import KeypointNetwork
-    from pipeline.data.input_fn import train_input_fn
 
     class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step: Any) -> Any:
@@ -153,17 +145,11 @@ def _keras(dataset: Any, preset: Preset, lane: Lane) -> None:
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
             return {}
 
-    class Turns(tf.keras.callbacks.Callback):
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if not lane.step():
-                self.model.stop_training = True
-
     optimiser = preset.model.optimiser
-    model = Trained()
-    model.compile(
-        tf.keras.optimizers.Adam(
-            Rate(), global_clipnorm=optimiser.clip_norm, use_ema=True, ema_momentum=optimiser.average_decay
-        )
+    adam = tf.keras.optimizers.Adam(
+        Rate(), global_clipnorm=optimiser.clip_norm, use_ema=True, ema_momentum=optimiser.average_decay
     )
-    batches = train_input_fn(dataset, preset.batch_size, preset.augmentation, preset.seed, 0)()
-    model.fit(batches, steps_per_epoch=1_000_000, callbacks=[Turns()], verbose=0)
+    model = Trained()
+    model.compile(adam)
+    endless = iter(batches())
+    return lambda steps: model.fit(endless, steps_per_epoch=steps, verbose=0)
