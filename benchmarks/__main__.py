@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from benchmarks import page
 from benchmarks.report import Report
 
-NAMES = ("training", "data", "serving", "folder", "client", "swap", "versions")
+NAMES = ("training", "data", "serving", "folder", "client", "swap")
 
 
 def main() -> None:
@@ -28,7 +28,9 @@ def main() -> None:
     for name in NAMES:
         module = import_module(f"benchmarks.{name}")
         first = str(module.__doc__).splitlines()[0]
-        module.add_arguments(commands.add_parser(name, help=first, description=module.__doc__, parents=[common]))
+        parser_of_it = commands.add_parser(name, help=first, description=module.__doc__, parents=[common])
+        if hasattr(module, "add_arguments"):
+            module.add_arguments(parser_of_it)
     commands.add_parser("all", help="Every benchmark, each in a process of its own.", parents=[common])
     page.add_arguments(commands.add_parser("page", help=str(page.__doc__).splitlines()[0], description=page.__doc__))
     arguments = parser.parse_args()

@@ -9,20 +9,19 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import Ran, run_python
-from benchmarks.measure import series
+from benchmarks.machine import run_python
+from benchmarks.measure import Series
 from benchmarks.report import Report
 from garments import write_dataset
 
-DRAWN, QUICK_DRAWN, DRAW_ROUNDS = 100, 15, 2
+DRAWN, QUICK_DRAWN = 100, 15
 COUNTS, QUICK_COUNTS, FULL = (1_000, 10_000), (50,), 100_000
 ROUNDS = 3
-"""Of the smallest count; the others are long enough for one round to tell."""
+"""Of drawing and of the smallest count; the others are long enough for one round to tell."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,34 +29,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
-    """Commands as a person runs them: on all cores, their start included."""
+    """On all cores, the start of processes included."""
     quick = arguments.quick
     counts = QUICK_COUNTS if quick else (*COUNTS, FULL) if arguments.full else COUNTS
-    drawn = QUICK_DRAWN if quick else DRAWN
-    rates: dict[str, list[float]] = {f"draw {drawn} garments": []}
-    rows = []
+    rounds = 1 if quick else ROUNDS
+    measured: dict[str, Series] = {}
+    memory: dict[str, dict[str, float]] = {"peak memory, MB": {}}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for number in range(1 if quick else DRAW_ROUNDS):
-            drawings = folder / f"drawn-{number}"
-            started = time.perf_counter()
-            write_dataset(drawings, drawn, 1)
-            rates[f"draw {drawn} garments"].append(drawn / (time.perf_counter() - started))
+        name, drawn = "draw garments", QUICK_DRAWN if quick else DRAWN
+        measured[name] = Series(name, tuple(_draw(folder / f"drawn-{number}", drawn) for number in range(rounds)))
         for count in counts:
-            _copies(drawings, folder / f"photos-{count}", count)
-            ran: list[Ran] = []
-            for _ in range(ROUNDS if count == counts[0] and not quick else 1):
-                shutil.rmtree(folder / "home", ignore_errors=True)
-                command = ["-m", "pipeline", "data", "--data", str(folder / f"photos-{count}")]
-                ran.append(run_python(command, home=folder / "home"))
-            rates[f"write {count:,} photos"] = [count / each.seconds for each in ran]
-            rows.append([f"{max(each.megabytes for each in ran):.0f}"])
-    measured = [*series(rates).values()]
-    rows = [[each.name, f"{each.median:.0f}", each.spread, *memory] for each, memory in zip(measured, [[""], *rows])]
-    title = "Photos to a data set"
-    report.table(title, ["what", "photos/s", "rounds", "peak memory, MB"], rows)
-    report.bars(title, "photos per second: more is better", measured)
+            photos = folder / f"photos-{count}"
+            _copies(folder / "drawn-0", photos, count)
+            ran = [
+                run_python(["-m", "pipeline", "data", "--data", str(photos)], home=folder / f"home-{count}-{number}")
+                for number in range(rounds if count == counts[0] else 1)
+            ]
+            name = f"write {count:,} photos as TFRecord"
+            measured[name] = Series(name, tuple(count / each.seconds for each in ran))
+            memory["peak memory, MB"][name] = max(each.megabytes for each in ran)
+    report.compare("Photos to a data set", "photos per second", measured, columns=memory)
     report.write()
+
+
+def _draw(folder: Path, count: int) -> float:
+    started = time.perf_counter()
+    write_dataset(folder, count, 1)
+    return count / (time.perf_counter() - started)
 
 
 def _copies(photos: Path, folder: Path, count: int) -> None:

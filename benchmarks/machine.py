@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -49,7 +49,7 @@ def run_python(command: Sequence[str], *, home: Path | None = None) -> Ran:
     return Ran(seconds, most / (1e6 if sys.platform == "darwin" else 1e3), done.stdout)
 
 
-def facts() -> Mapping[str, str]:
+def facts() -> dict[str, str]:
     """What the figures depend on. `load` is how many processes wanted a core just before."""
     packages = ("tensorflow", "grpcio", "numpy", "Pillow")
     return {

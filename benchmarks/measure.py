@@ -7,8 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 def figure(value: float) -> str:
@@ -22,8 +25,6 @@ class Series:
 
     name: str
     values: tuple[float, ...]
-    cpu: float = 0.0
-    """Where `alternate` measured it: the mean processor time of this process per call, in ms."""
 
     @property
     def median(self) -> float:
@@ -50,24 +51,24 @@ class Series:
         return f"{self.median / base.median:.2f} ({low:.2f} to {high:.2f})"
 
 
-def series(rounds: Mapping[str, Sequence[float]]) -> dict[str, Series]:
-    return {name: Series(name, tuple(values)) for name, values in rounds.items()}
+def in_turn(cases: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: int = 0) -> dict[str, list[T]]:
+    """What each case returned, by round: all are called once a round, in a new order each time.
 
-
-def alternate(cases: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 5) -> dict[str, Series]:
-    """Milliseconds per call. Every case is called once a round, in a new order each time; warm-up rounds do not count."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
+    The first `warm_up` rounds do not count.
+    """
+    found: dict[str, list[T]] = {name: [] for name in cases}
     shuffled = random.Random(0)
     for number in range(warm_up + rounds):
         for name in shuffled.sample([*cases], len(cases)):
-            cpu, started = time.process_time(), time.perf_counter()
-            cases[name]()
+            result = cases[name]()
             if number >= warm_up:
-                taken[name].append((1000 * (time.perf_counter() - started), 1000 * (time.process_time() - cpu)))
-    return {
-        name: Series(name, tuple(wall for wall, _ in each), float(np.mean([cpu for _, cpu in each])))
-        for name, each in taken.items()
-    }
+                found[name].append(result)
+    return found
+
+
+def series(found: Mapping[str, Sequence[T]], value: Callable[[T], float]) -> dict[str, Series]:
+    """One figure of each result that `in_turn` returned."""
+    return {name: Series(name, tuple(map(value, results))) for name, results in found.items()}
 
 
 @dataclass
@@ -75,6 +76,8 @@ class Load:
     """What came of several callers."""
 
     seconds: float = 0.0
+    cpu: float = 0.0
+    """Processor seconds that this process took."""
     taken: list[float] = field(default_factory=list)
     """Seconds of each answer."""
     failures: list[Exception] = field(default_factory=list)
@@ -84,21 +87,23 @@ class Load:
         """Answers per second."""
         return len(self.taken) / self.seconds
 
-    def milliseconds(self, percent: float) -> float:
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of this process per answer."""
+        return 1000 * self.cpu / len(self.taken)
+
+    def milliseconds(self, percent: float = 50) -> float:
         """A percentile of the answers' times."""
         return 1000 * float(np.percentile(self.taken, percent))
 
-    def checked(self, what: str) -> Load:
-        """Itself. Ends with a message if a request failed, since the figures then mean nothing."""
-        if self.failures:
-            raise SystemExit(f"{what}: {len(self.failures)} requests failed, the first with: {self.failures[0]}")
-        return self
 
+def callers(count: int, seconds: float, ask: Callable[[], object], *, strict: bool = True) -> Load:
+    """`count` threads call `ask` over and over for `seconds`, each at least once.
 
-def callers(count: int, seconds: float, ask: Callable[[], object]) -> Load:
-    """`count` threads call `ask` over and over for `seconds`, each at least once. An exception is a failed request."""
+    An exception is a failed request, and ends the benchmark if `strict`, since the figures then mean nothing.
+    """
     load = Load()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
 
     def call() -> None:
         while True:
@@ -117,5 +122,12 @@ def callers(count: int, seconds: float, ask: Callable[[], object]) -> Load:
         thread.start()
     for thread in threads:
         thread.join()
-    load.seconds = time.perf_counter() - started
+    load.seconds, load.cpu = time.perf_counter() - started, time.process_time() - cpu
+    if strict and load.failures:
+        raise SystemExit(f"{len(load.failures)} requests failed, the first with: {load.failures[0]}")
     return load
+
+
+def once(ask: Callable[[], object]) -> Callable[[], Load]:
+    """A case for `in_turn`: one call by one caller."""
+    return lambda: callers(1, 0, ask)

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.machine import ROOT
+from benchmarks.report import Report
 from seamline_client import ClientError, PredictClient
 from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
 
@@ -25,8 +26,8 @@ EXECUTABLE = "TENSORFLOW_MODEL_SERVER"
 IMAGE = "TENSORFLOW_SERVING_IMAGE"
 """Names an image that Docker has."""
 LOOPBACK = "127.0.0.1"
-MORE_CALLERS = "--grpc_max_threads=64"
-"""By default the server refuses more than four calls per core at a time."""
+FLAGS = ("--max_num_load_retries=0", "--grpc_max_threads=64")
+"""By default a server refuses more than four gRPC calls per core at a time."""
 START_SECONDS, STOP_SECONDS = 120.0, 40.0
 
 
@@ -47,16 +48,22 @@ class Server:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """For a benchmark that can measure a server which runs already."""
+    """For `running`."""
     parser.add_argument("--target", help="gRPC host:port of a running server; without it one is started")
     parser.add_argument("--rest-target", help="REST host:port of the same server")
 
 
-def running(arguments: argparse.Namespace) -> Server | None:
-    """The server named on the command line, if one is."""
+@contextmanager
+def running(arguments: argparse.Namespace, base: Path, report: Report) -> Iterator[Server]:
+    """The server that the command line names, or else one that is started for this."""
+    report.state(server=arguments.target or name())
     if bool(arguments.target) != bool(arguments.rest_target):
         raise SystemExit("--target and --rest-target name the two ports of one server: give both or neither")
-    return Server(arguments.target, arguments.rest_target) if arguments.target else None
+    if arguments.target:
+        yield Server(arguments.target, arguments.rest_target)
+        return
+    with started(base) as server:
+        yield server
 
 
 def name() -> str:
@@ -76,10 +83,10 @@ def started(base: Path, *flags: str) -> Iterator[Server]:
     ports = _free_port(), _free_port()
     container = f"seamline-benchmark-{ports[0]}" if os.environ.get(IMAGE) else None
     program = _container(container, base, ports) if container else _program(ports)
-    model = [f"--model_name={MODEL_NAME}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0"]
+    model = [f"--model_name={MODEL_NAME}", f"--model_base_path={base.resolve()}"]
     with tempfile.TemporaryFile("w+") as log:
         child = subprocess.Popen(
-            [*program, *model, *flags], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            [*program, *model, *FLAGS, *flags], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
         try:
             grpc, rest = (f"{LOOPBACK}:{port}" for port in ports)

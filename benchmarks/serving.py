@@ -7,13 +7,16 @@ that TENSORFLOW_MODEL_SERVER names, or else the stand-in, `model_server`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from benchmarks import server, subject
-from benchmarks.measure import Series, alternate, callers, series
+from benchmarks.measure import Load, Series, callers, in_turn, once, series
 from benchmarks.report import Report
 from benchmarks.server import Server
 from seamline_client import PredictClient
@@ -34,101 +37,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Without a --target, two servers run, with batching and without; the one that is not asked is idle."""
     version = subject.newest()
-    with _servers(arguments, version.parent) as servers:
-        report.state(server=arguments.target or server.name())
-        first = next(iter(servers.values()))
-        _one_caller(version, first, report, quick=arguments.quick)
-        _sizes(version, first, report, QUICK_SIZE_ROUNDS if arguments.quick else SIZE_ROUNDS)
+    with ExitStack() as stack:
+        plain = stack.enter_context(server.running(arguments, version.parent, report))
+        servers = {"as it is": plain}
+        if not arguments.target:
+            batching = server.started(version.parent, *BATCHING)
+            servers = {"no batching": plain, "batching": stack.enter_context(batching)}
+        _one_caller(version, plain, report, QUICK_ROUNDS if arguments.quick else ROUNDS)
+        _sizes(version, plain, report, QUICK_SIZE_ROUNDS if arguments.quick else SIZE_ROUNDS)
         _several_callers(version, servers, report, quick=arguments.quick)
     report.write()
 
 
-@contextmanager
-def _servers(arguments: argparse.Namespace, base: Path) -> Iterator[dict[str, Server]]:
-    """By what the table calls them."""
-    if there := server.running(arguments):
-        yield {"as it is": there}
-        return
-    with (
-        server.started(base, server.MORE_CALLERS) as plain,
-        server.started(base, server.MORE_CALLERS, *BATCHING) as batching,
-    ):
-        yield {"no batching": plain, "batching": batching}
-
-
-def _one_caller(version: Path, target: Server, report: Report, *, quick: bool) -> None:
-    rows = []
-    measured: list[Series] = []
+def _one_caller(version: Path, target: Server, report: Report, rounds: int) -> None:
+    found: dict[str, list[Load]] = {}
+    bases: dict[str, str] = {}
     with PredictClient(target.grpc) as grpc, PredictClient(target.rest, "rest") as rest:
         for name, signature in SIGNATURES.items():
             inputs = subject.inputs(signature)
-            (values,) = inputs.values()
-            cases: dict[str, Callable[[], object]] = {
-                f"in-process {name}": partial(subject.in_process(version, signature), values),
-                f"gRPC {name}": partial(grpc.run, inputs, signature=signature.key),
+            cases = {
+                f"in-process {name}": once(partial(subject.in_process(version, signature), *inputs.values())),
+                f"gRPC {name}": once(partial(grpc.run, inputs, signature=signature.key)),
             }
             if signature == BYTES:
-                cases["REST bytes"] = partial(rest.run, inputs, signature=signature.key)
-            found = [*alternate(cases, QUICK_ROUNDS if quick else ROUNDS).values()]
-            for each in found:
-                percentiles = [f"{each.percentile(percent):.2f}" for percent in (50, 95, 99)]
-                rows.append([each.name, *percentiles, each.ratio(found[0]), f"{each.cpu:.2f}"])
-            measured += found
-    title = "One caller, one picture per request"
-    header = ["way", "p50 ms", "p95 ms", "p99 ms", "of in-process (5-95 %)", "client CPU ms"]
-    report.table(title, header, rows)
-    report.bars(title, "ms: less is better", measured)
+                cases["REST bytes"] = once(partial(rest.run, inputs, signature=signature.key))
+            found |= in_turn(cases, rounds, warm_up=5)
+            bases |= dict.fromkeys(cases, f"in-process {name}")
+    cpu = {name: float(np.mean([load.cpu_ms for load in loads])) for name, loads in found.items()}
+    measured = series(found, Load.milliseconds)
+    title, columns = "One caller, one picture per request", {"client CPU, ms": cpu}
+    report.compare(title, "ms", measured, bases=bases, percentiles=(95, 99), columns=columns)
 
 
 def _sizes(version: Path, target: Server, report: Report, rounds: int) -> None:
     local = subject.in_process(version, UINT8)
+    measured: dict[str, Series] = {}
+    bases: dict[str, str] = {}
     with PredictClient(target.grpc) as client:
-        cases: dict[str, Callable[[], object]] = {}
         for size in SIZES:
             inputs = subject.inputs(UINT8, size)
-            (values,) = inputs.values()
-            cases[f"gRPC {size}"] = partial(client.run, inputs, signature=UINT8.key)
-            cases[f"in-process {size}"] = partial(local, values)
-        found = alternate(cases, rounds, warm_up=2)
-    per_picture = {
-        name: Series(name, tuple(value / int(name.split()[1]) for value in each.values)) for name, each in found.items()
-    }
-    rows = []
-    for size in SIZES:
-        grpc, inside = per_picture[f"gRPC {size}"], per_picture[f"in-process {size}"]
-        rows.append([str(size), f"{grpc.median:.2f}", grpc.spread, f"{inside.median:.2f}", grpc.ratio(inside)])
-    header = ["pictures per request", "gRPC uint8, ms per picture", "rounds", "in-process", "of it (5-95 %)"]
-    report.table("Several pictures per request", header, rows)
+            cases: dict[str, Callable[[], Load]] = {
+                f"in-process, {size}": once(partial(local, *inputs.values())),
+                f"gRPC uint8, {size}": once(partial(client.run, inputs, signature=UINT8.key)),
+            }
+            found = in_turn(cases, rounds, warm_up=2)
+            measured |= series(found, partial(_per_picture, size))
+            bases |= dict.fromkeys(cases, f"in-process, {size}")
+    report.compare("Several pictures per request", "ms per picture", measured, bases=bases)
+
+
+def _per_picture(size: int, load: Load) -> float:
+    return load.milliseconds() / size
 
 
 def _several_callers(version: Path, servers: dict[str, Server], report: Report, *, quick: bool) -> None:
-    local = subject.in_process(version, UINT8)
     seconds, rounds = (QUICK_LOAD_SECONDS, 1) if quick else (LOAD_SECONDS, LOAD_ROUNDS)
+    local = subject.in_process(version, UINT8)
     best = f"in-process, batch {BATCH}"
     with ExitStack() as stack:
-        asks: dict[str, tuple[int, int, Callable[[], object]]] = {}
+        cases: dict[str, Callable[[], Load]] = {}
         for size, name in ((BATCH, best), (1, "in-process, batch 1")):
-            (values,) = subject.inputs(UINT8, size).values()
-            asks[name] = 1, size, partial(local, values)
+            cases[name] = partial(callers, 1, seconds, partial(local, *subject.inputs(UINT8, size).values()))
         for kind, each in servers.items():
             grpc = stack.enter_context(PredictClient(each.grpc, retries=0))
             rest = stack.enter_context(PredictClient(each.rest, "rest", retries=0))
             for way, client, signature in (("gRPC uint8", grpc, UINT8), ("REST bytes", rest, BYTES)):
-                ask = partial(client.run, subject.inputs(signature), signature=signature.key)
-                asks |= {f"{way}, {count} callers, {kind}": (count, 1, ask) for count in CALLERS}
-        rates: dict[str, list[float]] = {name: [] for name in asks}
-        tails: dict[str, list[float]] = {name: [] for name in asks}
-        for number in range(rounds + 1):
-            for name, (count, pictures, ask) in asks.items():
-                load = callers(count, seconds if number else QUICK_LOAD_SECONDS, ask).checked(name)
-                if number:  # the first round warms up
-                    rates[name].append(pictures * load.rate)
-                    tails[name].append(load.milliseconds(99))
-    measured, slowest = series(rates), series(tails)
-    rows = [
-        [name, f"{each.median:.1f}", each.spread, each.ratio(measured[best]), f"{slowest[name].median:.0f}"]
-        for name, each in measured.items()
-    ]
+                ask: Any = partial(client.run, subject.inputs(signature), signature=signature.key)
+                cases |= {f"{way}, {kind}, callers: {n}": partial(callers, n, seconds, ask) for n in CALLERS}
+        found = in_turn(cases, rounds, warm_up=1)
+    measured = series(found, lambda load: load.rate)
+    measured[best] = Series(best, tuple(BATCH * rate for rate in measured[best].values))
+    tails = {name: each.median for name, each in series(found, lambda load: load.milliseconds(99)).items()}
     title = "Several callers, one picture per request"
-    report.table(title, ["way", "pictures/s", "rounds", f"of batch {BATCH} (5-95 %)", "p99 ms"], rows)
-    report.bars(title, "pictures per second: more is better", measured.values())
+    bases = dict.fromkeys(measured, best)
+    report.compare(title, "pictures per second", measured, bases=bases, columns={"99 %, ms": tails})

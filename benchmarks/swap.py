@@ -7,14 +7,14 @@ import shutil
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import server, subject
-from benchmarks.measure import Load, callers, series
+from benchmarks.measure import Load, callers, in_turn, series
 from benchmarks.report import Report
 from seamline_client import PredictClient
 from seamline_client.contract import OUTPUTS, UINT8
@@ -31,15 +31,6 @@ TOLERANCE = 1e-3
 CASES = {"warm-up": (), "no warm-up": ("--enable_model_warmup=false",)}
 
 
-@dataclass
-class Swapped:
-    """One case, all rounds together."""
-
-    loads: list[Load] = field(default_factory=list)
-    memory: list[list[float]] = field(default_factory=list)
-    """Megabytes of the server before each swap and at the end, by round."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, help=f"for each case and round; default: {SECONDS:g}")
 
@@ -53,33 +44,27 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     seconds = arguments.seconds or (QUICK_SECONDS if quick else SECONDS)
     (values,) = subject.inputs(UINT8).values()
     expected = subject.in_process(version, UINT8)(values)
-    cases = {name: Swapped() for name in CASES}
-    for _ in range(1 if quick else ROUNDS):
-        for name, flags in CASES.items():
-            load, memory = _swapping(version, expected, flags, seconds, every)
-            cases[name].loads.append(load)
-            cases[name].memory.append(memory)
-    failures = [failure for case in cases.values() for load in case.loads for failure in load.failures]
-    if not all(load.taken for case in cases.values() for load in case.loads):
+    cases = {name: partial(_swapping, version, expected, flags, seconds, every) for name, flags in CASES.items()}
+    found = in_turn(cases, 1 if quick else ROUNDS)
+    failures = [failure for runs in found.values() for load, _ in runs for failure in load.failures]
+    if not all(load.taken for runs in found.values() for load, _ in runs):
         raise SystemExit(f"No request was answered. The first failure: {failures[0]}")
-    p50, p99, slowest = (
-        series({name: [load.milliseconds(percent) for load in case.loads] for name, case in cases.items()})
-        for percent in (50, 99, 100)
-    )
-    rows = []
-    for name, case in cases.items():
-        answers, failed = (sum(len(getattr(load, what)) for load in case.loads) for what in ("taken", "failures"))
-        swaps = sum(len(memory) - 1 for memory in case.memory)
-        settled = float(np.mean([memory[min(SETTLED, len(memory) - 1)] for memory in case.memory]))
-        last = float(np.mean([memory[-1] for memory in case.memory]))
-        latency = [f"{each[name].median:.0f}" for each in (p50, p99, slowest)]
-        growth = [f"{settled:.0f}", f"{last:.0f}", f"{last / settled:.2f}"]
-        rows.append([name, str(answers), str(swaps), str(failed), *latency, slowest[name].spread, *growth])
+    columns: dict[str, dict[str, float]] = {}
+    for name, runs in found.items():
+        settled = float(np.mean([memory[min(SETTLED, len(memory) - 1)] for _, memory in runs]))
+        for column, value in (
+            ("answers", sum(len(load.taken) for load, _ in runs)),
+            ("swaps", sum(len(memory) - 1 for _, memory in runs)),
+            ("failed or wrong", sum(len(load.failures) for load, _ in runs)),
+            ("median, ms", np.median([load.milliseconds() for load, _ in runs])),
+            ("99 %, ms", np.median([load.milliseconds(99) for load, _ in runs])),
+            (f"MB after {SETTLED} swaps", settled),
+            ("MB at the end", np.mean([memory[-1] for _, memory in runs])),
+        ):
+            columns.setdefault(column, {})[name] = float(value)
+    slowest = series(found, lambda run: run[0].milliseconds(100))
     title = f"{CALLERS} callers, a new version every {every:g} s"
-    header = ["case", "answers", "swaps", "failed or wrong", "p50 ms", "p99 ms", "slowest ms", "rounds"]
-    report.table(title, [*header, f"MB after {SETTLED} swaps", "at the end", "of it"], rows)
-    report.bars(f"{title}: p99", "ms: less is better", p99.values())
-    report.bars(f"{title}: slowest answer", "ms: less is better", slowest.values())
+    report.compare(title, "slowest answer, ms", slowest, columns=columns)
     report.write()
     if failures:
         raise SystemExit(f"The first failure: {failures[0]}")
@@ -97,7 +82,7 @@ def _swapping(
         base.mkdir()
         _publish(version, base, 1)
         with (
-            server.started(base, server.MORE_CALLERS, *flags) as there,
+            server.started(base, *flags) as there,
             PredictClient(there.grpc, retries=0) as client,
         ):
             ended = threading.Event()
@@ -115,7 +100,7 @@ def _swapping(
 
             publisher = threading.Thread(target=publish)
             publisher.start()
-            load = callers(CALLERS, seconds, ask)
+            load = callers(CALLERS, seconds, ask, strict=False)
             ended.set()
             publisher.join()
             time.sleep(SETTLE_SECONDS)

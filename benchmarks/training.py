@@ -12,12 +12,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import run_python
-from benchmarks.measure import series
+from benchmarks.measure import in_turn, series
 from benchmarks.report import Report
 from garments import write_dataset
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # TensorFlow, which the other benchmarks need not wait for
 PHOTOS, QUICK_PHOTOS = 240, 40
 ROUNDS, CHUNKS, STEPS, QUICK_STEPS = 2, 2, 20, 3
 """In each round: one run of `train`, then so many chunks of so many steps of each of the others."""
+SKIPPED = 3
+"""First steps of `fit` that do not count."""
 IN_MEMORY = 8
 """Batches that the bare step goes round and round."""
 TRAIN, BARE, KERAS = "python -m pipeline train", "bare step, from memory", "Keras fit"
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
-    """The first chunk of each warms up."""
+    """Whole runs of `train`, and in between some steps of the others; their first chunk warms up."""
     from pipeline.training.presets import PRESETS
 
     quick = arguments.quick
@@ -52,29 +54,27 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         write_dataset(photos, QUICK_PHOTOS if quick else PHOTOS, 1)
         run_python(["-m", "pipeline", "data", "--data", str(photos), "--preset", name], home=home)
         batches = _batches(home, preset)
-        chunks = {BARE: _bare(batches, preset), KERAS: _keras(batches, preset)}
-        for chunk in chunks.values():
-            chunk(QUICK_STEPS)
-        for _ in range(1 if quick else ROUNDS):
+        steps = QUICK_STEPS if quick else STEPS
+        chunks = {
+            BARE: partial(_bare(batches, preset), steps),
+            KERAS: partial(_keras(batches, preset), steps),
+        }
+        for number in range(1 if quick else ROUNDS):
             rates[TRAIN] += _train(photos, home, preset)
-            for _ in range(1 if quick else CHUNKS):
-                for loop, chunk in chunks.items():
-                    steps = QUICK_STEPS if quick else STEPS
-                    started = time.perf_counter()
-                    chunk(steps)
-                    rates[loop].append(steps * preset.batch_size / (time.perf_counter() - started))
-    measured = series(rates)
-    rows = [[n, f"{each.median:.1f}", each.spread, measured[TRAIN].ratio(each)] for n, each in measured.items()]
-    title = f"Training, preset {name}"
-    report.table(title, ["loop", "images/s", "rounds", "train's rate of it (5-95 %)"], rows)
-    report.bars(title, "images per second: more is better", measured.values())
+            for loop, found in in_turn(chunks, 1 if quick else CHUNKS, warm_up=0 if number else 1).items():
+                rates[loop] += [preset.batch_size * steps / seconds for seconds in found]
+    bases = dict.fromkeys(rates, TRAIN)
+    report.compare(f"Training, preset {name}", "images per second", series(rates, float), bases=bases)
     report.write()
 
 
 def _batches(home: Path, preset: Preset) -> Callable[[], Any]:
+    import tensorflow as tf
+
     from pipeline.data.input_fn import train_input_fn
     from pipeline.data.records import load
 
+    tf.get_logger().setLevel("ERROR")  # Estimator warns of its own deprecation
     (records,) = (path.parent for path in home.rglob("dataset.json"))
     return train_input_fn(load(records), preset.batch_size, preset.augmentation, preset.seed, 0)
 
@@ -84,21 +84,23 @@ def _train(photos: Path, home: Path, preset: Preset) -> list[float]:
 
     After a checkpoint comes an evaluation, so that stretch does not count.
     """
-    import tensorflow as tf
+    from tensorflow.core.util.event_pb2 import Event
+    from tensorflow.data import TFRecordDataset
 
     runs = home / "runs"
     shutil.rmtree(runs, ignore_errors=True)
     run_python(["-m", "pipeline", "train", "--data", str(photos), "--preset", preset.name], home=home)
     (events,) = runs.glob("*/events.out.tfevents.*")
-    found = [each for each in tf.compat.v1.train.summary_iterator(str(events)) if each.step]
+    noted = (Event.FromString(record.numpy()) for record in TFRecordDataset(str(events)))
+    found = [event for event in noted if event.step]
     return [
         preset.batch_size * (after.step - before.step) / (after.wall_time - before.wall_time)
-        for before, after in pairwise(found)
+        for before, after in zip(found, found[1:])
         if after.step > before.step and not before.session_log.checkpoint_path
     ]
 
 
-def _bare(batches: Callable[[], Any], preset: Preset) -> Callable[[int], None]:
+def _bare(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]:
     import tensorflow as tf
 
     from model.model_fn import model_fn
@@ -112,24 +114,21 @@ def _bare(batches: Callable[[], Any], preset: Preset) -> Callable[[int], None]:
         session.run([v1.global_variables_initializer(), kept.initializer])
         step = session.make_callable(spec.train_op)
 
-    def chunk(steps: int) -> None:
+    def seconds(steps: int) -> float:
+        started = time.perf_counter()
         for _ in range(steps):
             step()
+        return time.perf_counter() - started
 
-    return chunk
+    return seconds
 
 
-def _keras(batches: Callable[[], Any], preset: Preset) -> Callable[[int], None]:
+def _keras(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]:
     """`fit` as its documentation has it. The network's outputs are not plain tensors, hence a loss of its own."""
     import tensorflow as tf
 
     from model.losses import total_loss
-    from model.model_fn import learning_rate
     from model.network import KeypointNetwork
-
-    class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
-        def __call__(self, step: Any) -> Any:
-            return learning_rate(step, preset.model.optimiser)
 
     class Trained(tf.keras.Model):
         def __init__(self) -> None:
@@ -147,9 +146,17 @@ def _keras(batches: Callable[[], Any], preset: Preset) -> Callable[[int], None]:
 
     optimiser = preset.model.optimiser
     adam = tf.keras.optimizers.Adam(
-        Rate(), global_clipnorm=optimiser.clip_norm, use_ema=True, ema_momentum=optimiser.average_decay
+        global_clipnorm=optimiser.clip_norm, use_ema=True, ema_momentum=optimiser.average_decay
     )
     model = Trained()
     model.compile(adam)
-    endless = iter(batches())
-    return lambda steps: model.fit(endless, steps_per_epoch=steps, verbose=0)
+    photos = batches()
+
+    def seconds(steps: int) -> float:
+        ends: list[float] = []
+        clock = tf.keras.callbacks.LambdaCallback(on_batch_end=lambda *_, **__: ends.append(time.perf_counter()))
+        # Each `fit` decodes the photos anew, before its first step ends.
+        model.fit(photos, steps_per_epoch=SKIPPED + steps, callbacks=[clock], verbose=0)
+        return ends[-1] - ends[SKIPPED - 1]
+
+    return seconds
