@@ -56,17 +56,16 @@ class Report:
         """
         columns = columns or {}
         spread = [f"{percent} %" for percent in percentiles] or ["rounds"]
-        rows = [["", unit, *spread, *(["compared (5-95 %)"] if bases else []), *columns]]
+        rows = [[title, unit, *spread, *(["compared (5-95 %)"] if bases else []), *columns]]
         for name, each in measured.items():
-            row = [name, f"{each.median:.2f}"]
-            row += [f"{each.percentile(percent):.2f}" for percent in percentiles] or [each.spread]
+            row = [name, figure(each.median)]
+            row += [figure(each.percentile(percent)) for percent in percentiles] or [each.spread]
             if bases:
                 row.append("" if bases[name] == name else f"{each.ratio(measured[bases[name]])} of {bases[name]}")
             rows.append([*row, *(figure(values[name]) if name in values else "" for values in columns.values())])
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = [[row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))] for row in rows]
         lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
-        self._say(f"**{title}**")
         self._say("\n".join(f"| {' | '.join(line)} |" for line in lines))
         self._pictured[f"{title}, {unit}"] = [*measured.values()]
 

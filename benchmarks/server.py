@@ -25,6 +25,8 @@ EXECUTABLE = "TENSORFLOW_MODEL_SERVER"
 """Names the official binary, where there is one."""
 IMAGE = "TENSORFLOW_SERVING_IMAGE"
 """Names an image that Docker has."""
+CONTAINER = "seamline-benchmark"
+"""Names of containers begin like this; then comes the number of the process that measures them."""
 LOOPBACK = "127.0.0.1"
 FLAGS = ("--max_num_load_retries=0", "--grpc_max_threads=64")
 """By default a server refuses more than four gRPC calls per core at a time."""
@@ -81,7 +83,9 @@ def started(base: Path, *flags: str) -> Iterator[Server]:
     Raises SystemExit with the end of its log if it does not come up.
     """
     ports = _free_port(), _free_port()
-    container = f"seamline-benchmark-{ports[0]}" if os.environ.get(IMAGE) else None
+    container = f"{CONTAINER}-{os.getpid()}-{ports[0]}" if os.environ.get(IMAGE) else None
+    if container:
+        _sweep()
     program = _container(container, base, ports) if container else _program(ports)
     model = [f"--model_name={MODEL_NAME}", f"--model_base_path={base.resolve()}"]
     with tempfile.TemporaryFile("w+") as log:
@@ -114,6 +118,14 @@ def _container(container: str, base: Path, ports: tuple[int, int]) -> list[str]:
         *(f"--workdir={ROOT}", f"--user={os.getuid()}:{os.getgid()}", "--entrypoint=tensorflow_model_server"),
         *(os.environ[IMAGE], f"--port={GRPC_PORT}", f"--rest_api_port={REST_PORT}"),
     ]
+
+
+def _sweep() -> None:
+    """Removes what benchmarks that were killed have left behind."""
+    command = ["docker", "ps", "--all", f"--filter=name=^{CONTAINER}-", "--format={{.Names}}"]
+    for name in subprocess.run(command, capture_output=True, text=True, check=False).stdout.split():
+        if not psutil.pid_exists(int(name.split("-")[2])):
+            subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
 
 
 def _pid_in(container: str) -> int | None:

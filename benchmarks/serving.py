@@ -24,7 +24,7 @@ from seamline_client.contract import BYTES, DEFAULT, UINT8
 
 SIGNATURES = {"uint8": UINT8, "bytes": BYTES, "float": DEFAULT}
 ROUNDS, QUICK_ROUNDS = 150, 10
-SIZES, SIZE_ROUNDS, QUICK_SIZE_ROUNDS = (1, 2, 4, 8, 16, 32), 8, 1
+SIZES, SIZE_ROUNDS, QUICK_SIZE_ROUNDS = (1, 4, 16), 8, 1
 CALLERS, BATCH = (1, 4, 16), 8
 LOAD_ROUNDS, LOAD_SECONDS, QUICK_LOAD_SECONDS = 3, 4.0, 0.3
 BATCHING = ("--enable_batching=true", "--batching_parameters_file=config/batching.config")
