@@ -90,8 +90,8 @@ def _train(photos: Path, home: Path, preset: Preset) -> list[float]:
     runs = home / "runs"
     shutil.rmtree(runs, ignore_errors=True)
     run_python(["-m", "pipeline", "train", "--data", str(photos), "--preset", preset.name], home=home)
-    (events,) = runs.glob("*/events.out.tfevents.*")
-    noted = (Event.FromString(record.numpy()) for record in TFRecordDataset(str(events)))
+    files = sorted(map(str, runs.glob("*/events.out.tfevents.*")))
+    noted = (Event.FromString(record.numpy()) for record in TFRecordDataset(files))
     found = [event for event in noted if event.step]
     return [
         preset.batch_size * (after.step - before.step) / (after.wall_time - before.wall_time)
