@@ -1,5 +1,5 @@
-"""Programs that measure, for anyone to run: `python -m benchmarks <name> [--quick] [--out FOLDER]`.
+"""Programs that measure Seamline, for anyone to run: `python -m benchmarks <name> [--quick] [--out FOLDER]`.
 
-Each alternates what it compares within one run, prints a table, and writes JSON and a picture. `all` runs every one;
-`page` puts the tables of what was written into docs/benchmarks.md.
+Each compares things in turns within one run, prints tables, and writes them with every round and a picture. `all` runs
+every benchmark; `page` puts the results into docs/benchmarks.md.
 """

@@ -1,30 +1,27 @@
-"""How fast photos become training batches: drawing, checking and writing as TFRecord, reading and augmenting.
+"""How fast photos become a data set: drawing garments, and checking, decoding and writing photos as TFRecord.
 
-Each on one core and on all, and conversion of more and more photos. Those are copies, by hard links, of some that were
-drawn first: the decoder does its whole work on each, the disk does not.
+More and more photos are hard links to a few that were drawn first: the decoder does its whole work on each, the disk
+does not.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import Series, core_counts, run_python, series
-from benchmarks.plot import Bars, Lines
+from benchmarks.machine import run_python
+from benchmarks.measure import Series
 from benchmarks.report import Report
 from garments import write_dataset
 
 DRAWN, QUICK_DRAWN = 100, 15
 COUNTS, QUICK_COUNTS, FULL = (1_000, 10_000), (50,), 100_000
 ROUNDS = 3
-"""Of the smallest count; the others are long enough to be told by one."""
-BATCHES, QUICK_BATCHES = 40, 5
+"""Of drawing and of the smallest count; the others are long enough for one round to tell."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,83 +29,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
-    """Cores take turns within each count."""
+    """On all cores, the start of processes included."""
     quick = arguments.quick
-    cores_tried = core_counts()[-1:] if quick else core_counts()
     counts = QUICK_COUNTS if quick else (*COUNTS, FULL) if arguments.full else COUNTS
-    rates: dict[str, list[float]] = {}
-    growth: dict[str, dict[float, Series]] = {}
-    memory: dict[str, float] = {}
+    rounds = 1 if quick else ROUNDS
+    measured: dict[str, Series] = {}
+    memory: dict[str, dict[str, float]] = {"peak memory, MB": {}}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        drawn = QUICK_DRAWN if quick else DRAWN
-        for number in range(1 if quick else 2):
-            for cores in cores_tried:
-                photos = folder / f"drawn-{number}-{cores}"
-                started = time.perf_counter()
-                write_dataset(photos, drawn, 1, processes=cores)
-                rates.setdefault(f"draw, {on(cores)}", []).append(drawn / (time.perf_counter() - started))
+        name, drawn = "draw garments", QUICK_DRAWN if quick else DRAWN
+        measured[name] = Series(name, tuple(_draw(folder / f"drawn-{number}", drawn) for number in range(rounds)))
         for count in counts:
-            copies = folder / f"photos-{count}"
-            _copies(photos, copies, count)
-            taken: dict[str, list[float]] = {}
-            for _ in range(ROUNDS if count == counts[0] and not quick else 1):
-                for cores in cores_tried:
-                    records = folder / f"records-{count}"
-                    shutil.rmtree(records, ignore_errors=True)
-                    ran = run_python(["-m", "benchmarks.stages", "convert", str(copies), str(records)], cores=cores)
-                    images, seconds = json.loads(ran.said)
-                    assert images == count, f"{images} of {count} photos were taken"
-                    taken.setdefault(on(cores), []).append(images / seconds)
-                    memory[f"{count}, {on(cores)}"] = ran.megabytes
-            for name, each in series(taken).items():
-                growth.setdefault(name, {})[count] = each
-        command = run_python(
-            ["-m", "pipeline", "data", "--source", str(copies)], environment={"SEAMLINE_HOME": str(folder / "home")}
-        )
-        for _ in range(1 if quick else 2):
-            for cores in cores_tried:
-                batches = str(QUICK_BATCHES if quick else BATCHES)
-                ran = run_python(
-                    ["-m", "benchmarks.stages", "augment", str(folder / f"records-{counts[0]}"), batches], cores=cores
-                )
-                images, seconds = json.loads(ran.said)
-                rates.setdefault(f"read and augment, {on(cores)}", []).append(images / seconds)
-    rows = [
-        [f"{count:,}", name, f"{points[count].median:.0f}", points[count].spread, f"{memory[f'{count}, {name}']:.0f}"]
-        for count in counts
-        for name, points in growth.items()
-    ]
-    rows.append(
-        [f"{counts[-1]:,}", "the whole command", f"{counts[-1] / command.seconds:.0f}", "", f"{command.megabytes:.0f}"]
-    )
-    header = ["photos", "on", "images/s", "rounds", "most memory, MB"]
-    report.table("Checking, decoding and writing as TFRecord", header, rows)
-    others = series(rates)
-    report.table(
-        "The other stages",
-        ["what", "images/s", "rounds"],
-        [[n, f"{s.median:.0f}", s.spread] for n, s in others.items()],
-    )
-    report.write(
-        "Data",
-        [
-            Lines("Checking, decoding and writing: more is better", "photos", "images a second", growth),
-            Bars("The other stages", "images a second", [*others.values()]),
-        ],
-        {
-            "convert": {
-                name: {str(count): each.values for count, each in points.items()} for name, points in growth.items()
-            },
-            "memory_mb": memory,
-            "rates": rates,
-        },
-    )
+            photos = folder / f"photos-{count}"
+            _copies(folder / "drawn-0", photos, count)
+            ran = [
+                run_python(["-m", "pipeline", "data", "--data", str(photos)], home=folder / f"home-{count}-{number}")
+                for number in range(rounds if count == counts[0] else 1)
+            ]
+            name = f"write {count:,} photos as TFRecord"
+            measured[name] = Series(name, tuple(count / each.seconds for each in ran))
+            memory["peak memory, MB"][name] = max(each.megabytes for each in ran)
+    report.compare("Photos to a data set", "photos per second", measured, columns=memory)
+    report.write()
 
 
-def on(cores: int) -> str:
-    """What the tables call so many cores."""
-    return "1 core" if cores == 1 else f"{cores} cores"
+def _draw(folder: Path, count: int) -> float:
+    started = time.perf_counter()
+    write_dataset(folder, count, 1)
+    return count / (time.perf_counter() - started)
 
 
 def _copies(photos: Path, folder: Path, count: int) -> None:

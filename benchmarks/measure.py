@@ -1,24 +1,17 @@
-"""Alternating measurements, so that a busy moment of the machine falls on all that is compared."""
+"""Measurements in turns, so that a busy moment of the machine falls on everything that is compared."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import random
-import subprocess
-import sys
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+T = TypeVar("T")
 
 
 def figure(value: float) -> str:
@@ -28,7 +21,7 @@ def figure(value: float) -> str:
 
 @dataclass(frozen=True)
 class Series:
-    """What was measured of one case, one value for each round; milliseconds or a rate, as its benchmark says."""
+    """One value per round, in whatever unit the benchmark says."""
 
     name: str
     values: tuple[float, ...]
@@ -40,143 +33,101 @@ class Series:
     def percentile(self, percent: float) -> float:
         return float(np.percentile(self.values, percent))
 
-    def ratio(self, base: Series) -> Ratio:
-        """Median of this over median of `base`; 5th and 95th percentile by resampling rounds (bootstrap).
-
-        Where both have as many rounds, these are taken to be the same ones.
-        """
-        rng = np.random.default_rng(1)
-        own, other = np.array(self.values), np.array(base.values)
-        mine = rng.integers(0, len(own), (1000, len(own)))
-        theirs = mine if len(own) == len(other) else rng.integers(0, len(other), (1000, len(other)))
-        ratios = np.median(own[mine], axis=1) / np.median(other[theirs], axis=1)
-        low, high = np.percentile(ratios, [5, 95])
-        return Ratio(float(np.median(own) / np.median(other)), float(low), float(high))
-
     @property
     def spread(self) -> str:
         """The lowest and the highest round."""
         return f"{figure(min(self.values))} to {figure(max(self.values))}"
 
+    def ratio(self, base: Series) -> str:
+        """This median over that of `base`, with its 90 % confidence interval (bootstrap over the rounds).
 
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of medians, and between what it lies with 90 % confidence."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+        Two series of the same length come from the same rounds, and are resampled together.
+        """
+        rng = np.random.default_rng(1)
+        own, other = np.array(self.values), np.array(base.values)
+        mine = rng.integers(0, len(own), (1000, len(own)))
+        theirs = mine if len(own) == len(other) else rng.integers(0, len(other), (1000, len(other)))
+        low, high = np.percentile(np.median(own[mine], axis=1) / np.median(other[theirs], axis=1), [5, 95])
+        return f"{self.median / base.median:.2f} ({low:.2f} to {high:.2f})"
 
 
-def alternate(cases: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 5) -> dict[str, Series]:
-    """Runs every case once a round, in another order each time, so that none always follows the same one; milliseconds.
+def in_turn(cases: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: int = 0) -> dict[str, list[T]]:
+    """What each case returned, by round: all are called once a round, in a new order each time.
 
-    The first rounds do not count.
+    The first `warm_up` rounds do not count.
     """
-    taken: dict[str, list[float]] = {name: [] for name in cases}
+    found: dict[str, list[T]] = {name: [] for name in cases}
     shuffled = random.Random(0)
     for number in range(warm_up + rounds):
         for name in shuffled.sample([*cases], len(cases)):
-            started = time.perf_counter()
-            cases[name]()
+            result = cases[name]()
             if number >= warm_up:
-                taken[name].append(1000 * (time.perf_counter() - started))
-    return series(taken)
+                found[name].append(result)
+    return found
 
 
-def series(taken: Mapping[str, Sequence[float]]) -> dict[str, Series]:
-    return {name: Series(name, tuple(values)) for name, values in taken.items()}
+def series(found: Mapping[str, Sequence[T]], value: Callable[[T], float]) -> dict[str, Series]:
+    """One figure of each result that `in_turn` returned."""
+    return {name: Series(name, tuple(map(value, results))) for name, results in found.items()}
 
 
-@dataclass(frozen=True)
-class Ran:
-    """A process that ended: wall time, most memory it had, what it said."""
+@dataclass
+class Load:
+    """What came of several callers."""
 
-    seconds: float
-    megabytes: float
-    said: str
+    seconds: float = 0.0
+    cpu: float = 0.0
+    """Processor seconds that this process took."""
+    taken: list[float] = field(default_factory=list)
+    """Seconds of each answer."""
+    failures: list[Exception] = field(default_factory=list)
 
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return len(self.taken) / self.seconds
 
-_LAUNCHER = """
-import json, os, resource, subprocess, sys, time
-cores = int(sys.argv[2])
-if cores:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-started = time.perf_counter()
-code = subprocess.run(sys.argv[3:]).returncode
-taken = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-with open(sys.argv[1], "w") as file:
-    json.dump(taken, file)
-sys.exit(code)
-"""
-"""A small process between us and what we measure: memory of whoever starts a process counts as the process's own."""
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of this process per answer."""
+        return 1000 * self.cpu / len(self.taken)
 
-
-def run_python(
-    command: Sequence[str], *, cores: int | None = None, environment: Mapping[str, str] | None = None
-) -> Ran:
-    """Runs Python with these arguments from the project's folder, on so many cores. Raises SystemExit when it fails."""
-    with tempfile.NamedTemporaryFile("r") as figures:
-        launcher = [sys.executable, "-S", "-c", _LAUNCHER, figures.name, str(cores or 0)]
-        done = subprocess.run(
-            [*launcher, sys.executable, *command],
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command[:4])}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-        seconds, most = json.load(figures)
-    return Ran(seconds, most / (1e6 if sys.platform == "darwin" else 1e3), done.stdout)
+    def milliseconds(self, percent: float = 50) -> float:
+        """A percentile of the answers' times."""
+        return 1000 * float(np.percentile(self.taken, percent))
 
 
-def all_cores() -> tuple[int, ...]:
-    """The numbers of those that this process may use. Empty where cores cannot be chosen, as on macOS."""
-    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+def callers(count: int, seconds: float, ask: Callable[[], object], *, strict: bool = True) -> Load:
+    """`count` threads call `ask` over and over for `seconds`, each at least once.
+
+    An exception is a failed request, and ends the benchmark if `strict`, since the figures then mean nothing.
+    """
+    load = Load()
+    started, cpu = time.perf_counter(), time.process_time()
+
+    def call() -> None:
+        while True:
+            asked = time.perf_counter()
+            try:
+                ask()
+            except Exception as error:
+                load.failures.append(error)
+            else:
+                load.taken.append(time.perf_counter() - asked)
+            if time.perf_counter() >= started + seconds:
+                return
+
+    threads = [threading.Thread(target=call) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    load.seconds, load.cpu = time.perf_counter() - started, time.process_time() - cpu
+    if strict and load.failures:
+        raise SystemExit(f"{len(load.failures)} requests failed, the first with: {load.failures[0]}")
+    return load
 
 
-def core_counts() -> tuple[int, ...]:
-    """One, and all that this process may use."""
-    return tuple(sorted({1, len(all_cores())})) if all_cores() else (os.cpu_count() or 1,)
-
-
-@contextmanager
-def on_cores(cores: Sequence[int]) -> Iterator[None]:
-    """All threads of this process, and whatever they start meanwhile, on these cores alone. Empty: wherever."""
-    before = all_cores()
-    try:
-        _move(cores)
-        yield
-    finally:
-        _move(before)
-
-
-def _move(cores: Sequence[int]) -> None:
-    for thread in Path("/proc/self/task").iterdir() if cores else ():
-        with suppress(ProcessLookupError):  # it has ended
-            os.sched_setaffinity(int(thread.name), cores)
-
-
-def machine() -> dict[str, str]:
-    """What the figures were measured on. `load` is how many processes wanted a core just before."""
-    packages = ("tensorflow", "grpcio", "numpy", "Pillow")
-    return {
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
-
-
-def _processor() -> str:
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def once(ask: Callable[[], object]) -> Callable[[], Load]:
+    """A case for `in_turn`: one call by one caller."""
+    return lambda: callers(1, 0, ask)

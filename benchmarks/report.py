@@ -1,61 +1,121 @@
-"""How results are shown: tables on the terminal, JSON for programs, a picture for people."""
+"""What a run leaves at `<folder>/<name>`: tables as Markdown (.md), every round as JSON, and a picture (.png)."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from benchmarks.machine import facts
+from benchmarks.measure import Series, figure
 
-from benchmarks.measure import machine
-from benchmarks.plot import Panel, draw
-
-console = Console(soft_wrap=True, highlight=False)
-if not console.is_terminal:
-    console.width = 160  # a table in a file is not to be folded
+BLUE, GREY = "#4c78a8", "#444444"
+BAR_INCHES, FRAME_INCHES, WIDTH_INCHES = 0.26, 0.5, 8.0
+STYLE: Any = {
+    "axes.spines.bottom": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.edgecolor": GREY,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "font.size": 9,
+}
 
 
 class Report:
-    """What one run of a benchmark says, at `<folder>/<name>.json` and `.png`. Made before anything is measured."""
+    """Make it before anything is measured."""
 
     def __init__(self, folder: Path, name: str, *, quick: bool) -> None:
-        self.folder, self.name = folder, name
+        self._path = folder / name
         self._quick = quick
-        self._machine = machine()
+        self._machine = facts()
         self._started = time.monotonic()
-        self._tables: list[dict[str, Any]] = []
+        self._parts: list[str] = []
+        self._pictured: dict[str, Sequence[Series]] = {}
 
-    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Prints it, and keeps it for the JSON."""
-        shown = Table(title=title, title_justify="left")
-        for index, name in enumerate(header):
-            shown.add_column(name, justify="left" if index == 0 else "right")
-        for row in rows:
-            shown.add_row(*row)
-        console.print(shown)
-        self._tables.append({"title": title, "header": [*header], "rows": [[*row] for row in rows]})
+    def state(self, **conditions: str) -> None:
+        """More of what the figures depend on: which server, which preset."""
+        self._machine.update(conditions)
 
-    def state(self, **facts: str) -> None:
-        """More on what was measured: which server, which preset."""
-        self._machine.update(facts)
+    def compare(
+        self,
+        title: str,
+        unit: str,
+        measured: Mapping[str, Series],
+        *,
+        bases: Mapping[str, str] | None = None,
+        percentiles: Sequence[int] = (),
+        columns: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        """Prints a table of the medians, and keeps it and its picture.
 
-    def write(self, title: str, panels: Sequence[Panel], results: dict[str, Any]) -> None:
-        """The JSON, with the machine and the tables, and the picture."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        whole = {
-            "taken": time.strftime("%Y-%m-%d %H:%M"),
-            "seconds": round(time.monotonic() - self._started),
-            "quick": self._quick,
-            "machine": self._machine,
-            "tables": self._tables,
-            **results,
-        }
-        path = self.folder / f"{self.name}.json"
-        path.write_text(json.dumps(whole, indent=1) + "\n")
-        draw(path.with_suffix(".png"), title, panels)
-        console.print("  ".join(f"{name} {value}" for name, value in self._machine.items()), style="dim")
-        console.print(f"Written: {path}, {path.with_suffix('.png').name}")
+        `bases` names the series that each is a ratio of. Beside the median stand `percentiles`, or else the lowest and
+        the highest round. `columns` are more figures by name.
+        """
+        columns = columns or {}
+        spread = [f"{percent} %" for percent in percentiles] or ["rounds"]
+        rows = [[title, unit, *spread, *(["compared (5-95 %)"] if bases else []), *columns]]
+        for name, each in measured.items():
+            row = [name, figure(each.median)]
+            row += [figure(each.percentile(percent)) for percent in percentiles] or [each.spread]
+            if bases:
+                row.append("" if bases[name] == name else f"{each.ratio(measured[bases[name]])} of {bases[name]}")
+            rows.append([*row, *(figure(values[name]) if name in values else "" for values in columns.values())])
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = [[row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))] for row in rows]
+        lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+        self._say("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        self._pictured[f"{title}, {unit}"] = [*measured.values()]
+
+    def write(self) -> None:
+        """The three files."""
+        machine = ", ".join(f"{name} {value}" for name, value in self._machine.items())
+        quick = " with --quick, which is too short for figures to rely on" if self._quick else ""
+        taken = f"{time.strftime('%Y-%m-%d %H:%M')}, in {time.monotonic() - self._started:.0f} s{quick}"
+        self._say(f"{taken}: {machine}.")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.with_suffix(".md").write_text("\n\n".join(self._parts) + "\n", encoding="utf-8")
+        rounds = {title: {each.name: each.values for each in series} for title, series in self._pictured.items()}
+        self._path.with_suffix(".json").write_text(json.dumps({"machine": self._machine, "rounds": rounds}, indent=1))
+        draw(self._path.with_suffix(".png"), self._pictured)
+        print(f"Written: {self._path}.md, .json and .png")
+
+    def _say(self, part: str) -> None:
+        print(part, end="\n\n", flush=True)
+        self._parts.append(part)
+
+
+def draw(path: Path, pictured: Mapping[str, Sequence[Series]]) -> None:
+    """Bars from zero for each title: medians, with whiskers from the 5th to the 95th percentile of the rounds."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    heights = [FRAME_INCHES + BAR_INCHES * len(series) for series in pictured.values()]
+    with plt.rc_context(STYLE):
+        picture, axes = plt.subplots(
+            len(heights),
+            squeeze=False,
+            layout="constrained",
+            figsize=(WIDTH_INCHES, sum(heights)),
+            height_ratios=heights,
+        )
+        for (title, series), each in zip(pictured.items(), axes[:, 0]):
+            medians = [one.median for one in series]
+            low, high = ([abs(one.percentile(p) - one.median) for one in series] for p in (5, 95))
+            whiskers = {"ecolor": GREY, "elinewidth": 1, "capsize": 2}
+            names = [one.name for one in series]
+            each.barh(names, medians, height=0.7, color=BLUE, xerr=[low, high], error_kw=whiskers)
+            ends = [median + above for median, above in zip(medians, high)]
+            for index, (median, end) in enumerate(zip(medians, ends)):
+                each.annotate(figure(median), (end, index), (5, 0), textcoords="offset points", va="center")
+            each.set_title(title)
+            each.set_xlim(0, 1.12 * max(ends))
+            each.set_xticks([])
+            each.tick_params(axis="y", length=0)
+            each.invert_yaxis()
+        picture.savefig(path, dpi=110)
+        plt.close(picture)

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from benchmarks.data import on
-from benchmarks.measure import core_counts
-from benchmarks.page import markdown
-from tests.local_job import Seamline
+from benchmarks.__main__ import NAMES
+from benchmarks.measure import Series, callers, in_turn
+from tests.local_job import ROOT, Seamline
 from tests.untraced import untraced
 
-ROOT = Path(__file__).resolve().parents[2]
-CORES = on(core_counts()[-1])
 CASES = {
-    "training": ["Estimator", "bare step, from memory", "Keras fit"],
-    "data": [f"draw, {CORES}", f"read and augment, {CORES}", CORES, "the whole command"],
-    "serving": [
-        "in-process uint8",
-        "gRPC uint8",
-        "gRPC uint8, a pause",
-        "REST bytes",
-        "REST float JSON",
-        "REST uint8 JSON",
-    ],
-    "batching": ["in-process, batch 8", "16 callers, batching", "16 callers, no batching"],
-    "folder": ["serving_uint8, a folder of photos", "serving_bytes, a folder of photos"],
-    "client": ["our client needs", "predict.py --help", "ours, gRPC uint8", "usual way, REST float JSON"],
-    "scale": ["32", "list them, ms", "a server that nobody asks, % of a core"],
-    "swap": ["warm-up", "no warm-up requests", "--enable_model_warmup=false"],
-    "choices": ["photos"],
+    "training": ["python -m pipeline train", "bare step, from memory", "Keras fit"],
+    "data": ["draw garments", "write 50 photos as TFRecord"],
+    "serving": ["in-process uint8", "gRPC float", "REST bytes", "gRPC uint8, 16", "gRPC uint8, batching, callers: 16"],
+    "folder": ["serving_uint8, a folder of photos", "serving_bytes, ready-made requests", "20 photos"],
+    "client": ["predict.py --help", "ours, gRPC uint8", "usual way, gRPC float", "usual way, REST float JSON"],
+    "swap": ["warm-up", "no warm-up"],
 }
+FAST = "data"
+"""The one that needs no server: `make test` runs it, `make test-all` the others."""
 
 
 def run(home: Path, *arguments: str, code: int = 0) -> str:
@@ -54,56 +42,58 @@ def run(home: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def runs(
-    seamline: Seamline, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[dict[str, tuple[Path, Future[str]]]]:
-    """The benchmarks that are tested, two at a time: most of what they do with --quick is to start programs.
-
-    `serving` measures the server that runs already; `batching` starts its own.
-    """
-    targets = ["--target", f"127.0.0.1:{seamline.grpc_port}", "--rest-target", f"127.0.0.1:{seamline.rest_port}"]
-    drawn = str(seamline.home / "data/drawn/drawn-40")
-    learnt = str(tmp_path_factory.mktemp("learnt"))
-    extra = {
-        "training": ["--preset", "tiny"],
-        "serving": targets,
-        "choices": ["--data", drawn, "--test", drawn, "--runs", learnt, "--only", "photos"],
-    }
-    items = [item for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
-    names = [item.callspec.params["name"] for item in items if item.function is test_a_benchmark_leaves_tables]
-    with ThreadPoolExecutor(2) as pool:
-        started = {}
-        for name in map(str, names):
-            out = tmp_path_factory.mktemp(name)
-            command = (name, "--quick", "--out", str(out), *extra.get(name, []))
-            started[name] = out, pool.submit(run, seamline.home, *command)
-        yield started
-
-
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_a_benchmark_leaves_tables(runs: dict[str, tuple[Path, Future[str]]], name: str) -> None:
-    """JSON with the machine and every case that is compared, and a picture; the same is printed."""
-    out, done = runs[name]
-    said = done.result()
-    results = json.loads((out / f"{name}.json").read_text())
-    assert {"processor", "cores", "load", "tensorflow"} <= results["machine"].keys()
-    assert results["quick"]
-    assert set(CASES[name]) <= {cell for table in results["tables"] for row in table["rows"] for cell in row}
-    assert results["tables"][0]["title"] in said
+def check(name: str, out: Path, said: str) -> None:
+    tables = (out / f"{name}.md").read_text()
+    assert set(CASES[name]) <= set(re.findall(r"^\| (.*?) *\|", tables, re.M))
+    assert "with --quick" in tables
+    assert tables in said
+    assert {"processor", "cores", "load", "tensorflow"} <= json.loads((out / f"{name}.json").read_text())[
+        "machine"
+    ].keys()
     with Image.open(out / f"{name}.png") as picture:
         assert picture.width > 600
 
 
-def test_a_running_server_can_be_named_by_both_ports_only(seamline: Seamline, tmp_path: Path) -> None:
-    """One port without the other: a message, before anything is measured."""
-    said = run(seamline.home, "serving", "--target", "127.0.0.1:1", "--out", str(tmp_path), code=1)
-    assert "give both or neither" in said
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({*CASES} - {FAST}))
+def test_a_benchmark_leaves_tables_rounds_and_a_picture(name: str, seamline: Seamline, tmp_path: Path) -> None:
+    """Of every case that it compares, and of the machine; it prints the same tables."""
+    check(name, tmp_path, run(seamline.home, name, "--quick", "--out", str(tmp_path)))
 
 
-def test_without_a_version_it_says_what_to_do(tmp_path: Path) -> None:
-    """An empty home: which command makes a version."""
+def test_how_fast_photos_become_a_data_set_needs_no_version(tmp_path: Path) -> None:
+    """`data` draws its own photos, in an empty home."""
+    check(FAST, tmp_path, run(tmp_path, FAST, "--quick", "--out", str(tmp_path)))
+
+
+@pytest.mark.slow
+def test_a_running_server_is_measured_by_its_two_ports(seamline: Seamline, tmp_path: Path) -> None:
+    """The tables name it as the server."""
+    targets = f"127.0.0.1:{seamline.grpc_port}", f"127.0.0.1:{seamline.rest_port}"
+    options = ["--target", targets[0], "--rest-target", targets[1], "--quick", "--out", str(tmp_path)]
+    assert f"server {targets[0]}." in run(seamline.home, "folder", *options)
+
+
+def test_what_cannot_be_measured_is_said_in_one_message(seamline: Seamline, tmp_path: Path) -> None:
+    """One port of two, or a home without a version: before anything is measured."""
     assert "make train export" in run(tmp_path, "folder", "--out", str(tmp_path), code=1)
+    assert "give both or neither" in run(seamline.home, "serving", "--target", "127.0.0.1:1", code=1)
+
+
+def test_cases_take_turns_and_a_ratio_has_its_interval() -> None:
+    """Warm-up rounds do not count; twice the time is a ratio of 2."""
+    turns: list[str] = []
+    found = in_turn({name: lambda name=name: turns.append(name) for name in "ab"}, 4, warm_up=1)  # type: ignore[misc]
+    assert all({*pair} == {"a", "b"} for pair in zip(turns[::2], turns[1::2]))
+    assert [len(results) for results in found.values()] == [4, 4]
+    base = Series("base", (1.0, 1.1, 0.9))
+    assert Series("twice", (2.0, 2.2, 1.8)).ratio(base) == "2.00 (2.00 to 2.00)"
+
+
+def test_a_failed_request_ends_a_measurement() -> None:
+    """Its figures would mean nothing."""
+    with pytest.raises(SystemExit, match="the first with: division"):
+        callers(2, 0, lambda: 1 / 0)
 
 
 def test_the_page_keeps_what_is_around_its_tables(tmp_path: Path) -> None:
@@ -111,27 +101,16 @@ def test_the_page_keeps_what_is_around_its_tables(tmp_path: Path) -> None:
     page, results = tmp_path / "page.md", tmp_path / "results"
     results.mkdir()
     page.write_text("# Top\n<!-- swap -->\nold\n<!-- /swap -->\nrest\n<!-- data -->\nkept\n<!-- /data -->\n")
-    found = {
-        "taken": "2024-01-01 00:00",
-        "seconds": 3,
-        "quick": False,
-        "machine": {"cores": "2"},
-        "tables": [{"title": "T", "header": ["a", "b"], "rows": [["x|y", r"\1"]]}],
-    }
-    (results / "swap.json").write_text(json.dumps(found))
-    said = run(tmp_path, "page", "--results", str(results), "--page", str(page))
-    assert "data: no" in said
-    text = page.read_text()
-    assert "old" not in text
-    assert "kept" in text
-    assert text.startswith("# Top\n<!-- swap -->\n![swap](results/swap.png)\n\n**T**\n")
-    assert r"| x/y | \1 |" in text
-    assert markdown(found) in text
+    (results / "swap.md").write_text("| a | \\1 |\n")
+    (results / "swap.png").write_bytes(b"a picture")
+    run(tmp_path, "page", "--results", str(results), "--page", str(page))
+    new = "<!-- swap -->\n![swap](page/swap.png)\n\n| a | \\1 |\n<!-- /swap -->"
+    assert page.read_text() == f"# Top\n{new}\nrest\n<!-- data -->\nkept\n<!-- /data -->\n"
+    assert (tmp_path / "page/swap.png").read_bytes() == b"a picture"
 
 
-def test_the_pages_markers_are_the_benchmarks() -> None:
-    """docs/benchmarks.md has a place for each benchmark's tables."""
+def test_the_page_has_a_place_for_every_benchmark() -> None:
+    """Between a pair of markers, with a picture that exists."""
     text = (ROOT / "docs/benchmarks.md").read_text()
-    for name in CASES:
-        assert f"<!-- {name} -->\n" in text
-        assert f"<!-- /{name} -->\n" in text
+    assert re.findall(r"^<!-- (\w+) -->\n!\[.*?^<!-- /\1 -->$", text, re.M | re.S) == [*NAMES]
+    assert {*NAMES} == {path.stem for path in (ROOT / "docs/benchmarks").iterdir()} == {*CASES}
