@@ -54,7 +54,7 @@ def _top(rng: Random, category: str, hem: str) -> Garment:
 
 
 def _straps(rng: Random, garment: Garment, body: Body) -> tuple[Array, Array, Array]:
-    """Sews two straps; the neckline is the inner, the shoulder the outer side of a strap's top.
+    """Sews two straps and moves the body's neck and shoulders there: the inner and the outer side of a strap's top.
 
     The edges of the front: from the left strap to the armpit, across the bust, and from the right strap.
     """
@@ -67,7 +67,7 @@ def _straps(rng: Random, garment: Garment, body: Body) -> tuple[Array, Array, Ar
     sides = []
     for name, s in SIDES.items():
         body.neck[name] = near(rng, s * top_half, 0)
-        body.shoulder[name] = body.neck[name] + (s * width, 0.02)
+        body.shoulder[name] = shift(body.neck[name], s * width, 0.02)
         edge = np.array([s * half, edge_y])
         strap = points(body.neck[name], edge, shift(edge, s * width, 0.06), body.shoulder[name])
         garment.sew(strap, lift=0.4, folds=0.2)

@@ -110,8 +110,8 @@ def test_a_point_that_leaves_the_picture_becomes_absent() -> None:
 
 def test_an_erased_point_is_occluded_and_still_has_a_place() -> None:
     """Erasing hides the dot's light; its point keeps its place and is no longer called visible."""
-    batch = dots(16, seed=1)
-    rounds = [run(batch, with_only(erase=1.0), number) for number in range(12)]
+    batch = dots(64, seed=1)
+    rounds = [run(batch, with_only(erase=1.0), number) for number in range(3)]
     hidden = np.stack([after["v"].numpy()[:, 0] == OCCLUDED for after in rounds])
     assert 0 < hidden.mean() < 0.2
     for after in rounds:
