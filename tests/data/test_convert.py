@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -281,13 +283,13 @@ def test_crops_of_a_photo_are_on_one_side_whatever_they_are_called(coco: Coco) -
     """Ids that are negative, text, or not there at all, in photos whose names look like those of crops."""
     for number in range(12):
         image = coco.photo(f"p@{number}.png" if number % 2 else f"dir/p{number}.jpg")
-        for name in (-number - 1, f"x-{number}", None):
-            coco.garment(image, id=name)
+        for identity in (-number - 1, f"x-{number}", None):
+            coco.garment(image, id=identity)
     assert coco.convert().cropped == 36
     sides: dict[str, set[str]] = {}
     for row in coco.rows():
-        photo, _, number = Path(row.image_id).stem.partition("@")
-        assert number in ("0", "1", "2")
+        photo, _, crop = Path(row.image_id).stem.partition("@")
+        assert crop in ("0", "1", "2")
         sides.setdefault(photo, set()).add(split_of(row.image_id))
     assert len(sides) == 12
     assert {len(each) for each in sides.values()} == {1}
@@ -312,3 +314,20 @@ def test_what_has_no_keypoints_is_counted_and_passed_over(coco: Coco, category: 
     coco.raw["annotations"].append({"id": 2, "image_id": 0, "category_id": 7, "keypoints": [], **box})
     converted = coco.convert(strict=True)
     assert (converted.categories, converted.cropped, converted.passed_over) == ({"skirt": 1}, 0, 2)
+
+
+def test_a_file_with_anything_in_it_ends_in_a_message(coco: Coco) -> None:
+    """Whatever stands where a value should be, an annotation is used or refused, or the file is, and nothing breaks."""
+    rng = random.Random(1)
+    for number in range(300):
+        coco.raw = json.loads(json.dumps(Coco(coco.folder).raw))
+        for name in ("a.jpg", "b.jpg"):
+            coco.garment(coco.photo(name) if not number else coco.image(name), bbox=[1, 2, 30, 40])
+        place: Any = coco.raw
+        while place and isinstance(place, (list, dict)) and (place is coco.raw or rng.random() < 0.8):
+            parent, key = place, rng.choice([*(place if isinstance(place, dict) else range(len(place)))])
+            place = parent[key]
+        parent[key] = rng.choice([None, [], {}, "x" * 300, "a\0", -1, 1e999, True, [[]], {"a": 1}, 10**400, "../a.jpg"])
+        coco.to = coco.folder / f"out{number}"
+        with contextlib.suppress(DataError):
+            coco.convert()

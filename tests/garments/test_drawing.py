@@ -53,8 +53,10 @@ def test_shapes_dtypes_and_ranges(sample: list[Drawn]) -> None:
     """Points are float32 inside the picture where v is 0 or 1, and -1 where it is -1; pictures are RGB."""
     for drawn in sample:
         assert drawn.image.mode == "RGB"
-        assert (drawn.points.shape, drawn.points.dtype) == ((24, 2), np.float32)
-        assert (drawn.v.shape, drawn.v.dtype) == ((24,), np.int8)
+        assert drawn.points.shape == (24, 2)
+        assert drawn.points.dtype == np.float32
+        assert drawn.v.shape == (24,)
+        assert drawn.v.dtype == np.int8
         marked = drawn.v >= 0
         assert (drawn.points[~marked] == -1).all()
         assert ((drawn.points[marked] >= 0) & (drawn.points[marked] < drawn.image.size)).all()
