@@ -1,4 +1,4 @@
-"""The body of blouses, outwear and dresses: its proportions, its outline and the points at its corners."""
+"""The body of blouses, outwear and dresses, and sleeves of every length and pose."""
 
 from __future__ import annotations
 
@@ -6,125 +6,134 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from garments.curves import Array, points, spline
-from garments.garment import Garment, Random, Stroke, chance, pick
-from garments.sleeves import sew_sleeve, sleeve_cut
+from garments.curves import Array, inside, shift, spline
+from garments.garment import SIDES, Garment, Random, Stroke, chance, near
 
-SIDES = (("left", -1.0), ("right", 1.0))
+_NECK = {"blouse": (0.33, 0.6), "dress": (0.38, 0.72), "outwear": (0.42, 0.7)}
+_LENGTH = {"blouse": (2.2, 3.8), "dress": (3.2, 5.6), "outwear": (2.5, 3.9)}
+_SLEEVES = {"short": ((0.5, 1.15), (0.5, 0.9)), "elbow": ((1.2, 1.75), (0.4, 0.8)), "long": ((2.15, 2.9), (0.34, 0.6))}
+"""Ranges of a sleeve's length and of its width at the cuff, in garment units."""
+_BENDS = 1.9
+"""A sleeve longer than this has an elbow."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """The corners of a top by side, its side edges from armpit to hem, and its hem from right to left."""
+    """The corners of a top by side, its side edges from armpit over the waist, the 9th point, to the hem, and its hem
+    from right to left."""
 
     neck: dict[str, Array]
     shoulder: dict[str, Array]
     pit: dict[str, Array]
     side: dict[str, Array]
     hem: Array
-    waist_y: float
+
+    def mark_corners(self, garment: Garment, hem: str) -> None:
+        """Mark the ends of neckline, shoulders, armpits and hem; `hem` is the keypoints' name for the last."""
+        for part, corners in (("neckline", self.neck), ("shoulder", self.shoulder), ("armpit", self.pit)):
+            for name, corner in corners.items():
+                garment.mark(f"{part}_{name}", corner)
+        for name, edge in self.side.items():
+            garment.mark(f"{hem}_{name}", edge[-1])
 
 
-def _hem(rng: Random, left: Array, right: Array, curve: float) -> Array:
-    """A hem from right to left, lower in the middle by curve, slightly uneven."""
-    wave = rng.normal(0, 0.015, 3)
-    t = (0.25, 0.5, 0.75)
-    bent = [right + (left - right) * f + np.array([0.0, curve * (1 - (2 * f - 1) ** 2) + w]) for f, w in zip(t, wave)]
-    return spline([right, *bent, left])
-
-
-def proportions(rng: Random, category: str) -> Body:
-    """The proportions of one top."""
-    low, high = {"blouse": (0.33, 0.6), "dress": (0.38, 0.72), "outwear": (0.42, 0.7)}[category]
-    neck_half = rng.uniform(low, high)
-    widest = 1.02 if category == "blouse" else 1.12
-    shoulder_half = rng.uniform(max(0.76, neck_half + 0.2), widest)
+def cut_body(rng: Random, category: str) -> Body:
+    """The body of one blouse, dress or piece of outwear."""
+    neck_half = rng.uniform(*_NECK[category])
+    shoulder_half = rng.uniform(max(0.76, neck_half + 0.2), 1.05)
     drop = rng.uniform(0.06, 0.34)
     pit_y = drop + rng.uniform(0.65, 1.15)
-    if category == "dress":
-        waist_y = pit_y + rng.uniform(0.5, 1.0)
-        length, flare = rng.uniform(3.2, 5.6), pick(rng, {"fitted": 0.25, "a": 0.45, "full": 0.3})
-        waist = rng.uniform(0.8, 1.0)
-        hem = {"fitted": (0.9, 1.2), "a": (1.2, 1.7), "full": (1.5, 2.2)}[flare]
-    else:
-        waist_y = pit_y + rng.uniform(0.6, 1.0)
-        length = rng.uniform(2.5, 3.8) if chance(rng, 0.85) else rng.uniform(1.7, 2.4)
-        if category == "outwear":
-            length = rng.uniform(2.5, 3.4) if chance(rng, 0.85) else rng.uniform(3.4, 4.6)
-        waist, hem = rng.uniform(0.84, 1.06), (0.92, 1.22)
-    hem_half, lift = rng.uniform(*hem), 0.0
-    if hem_half > 1.3:
-        lift = (hem_half - 1.2) * rng.uniform(0.1, 0.35)
+    waist_y = pit_y + rng.uniform(0.5, 1.0)
+    length = rng.uniform(*_LENGTH[category])
+    waist_half, hem_half = rng.uniform(0.82, 1.04), rng.uniform(0.92, 1.22)
+    if category == "dress" and chance(rng, 0.7):
+        hem_half = rng.uniform(1.2, 2.2)
+    lift = max(0.0, hem_half - 1.2) * rng.uniform(0.1, 0.35)
     neck, shoulder, pit, side = {}, {}, {}, {}
-    for name, s in SIDES:
-        neck[name] = np.array([s * neck_half * rng.uniform(0.94, 1.06), rng.normal(0, 0.025)])
-        shoulder[name] = np.array([s * shoulder_half * rng.uniform(0.97, 1.03), drop + rng.normal(0, 0.03)])
-        pit[name] = np.array([s * rng.uniform(0.97, 1.03), pit_y + rng.normal(0, 0.04)])
-        corner = np.array([s * hem_half * rng.uniform(0.95, 1.05), length - lift + rng.normal(0, 0.05)])
-        middle = np.array([s * waist * rng.uniform(0.97, 1.03), waist_y + rng.normal(0, 0.03)])
-        through = [pit[name], middle, corner]
-        if category == "dress" and hem_half < 1.25:
-            through.insert(
-                2, np.array([s * (0.5 * waist + 0.5 * max(1.05, hem_half)) * rng.uniform(1.0, 1.06), waist_y + 0.8])
-            )
-        side[name] = spline(through)
-    curve = lift * rng.uniform(0.7, 1.1) + rng.uniform(-0.03, 0.1)
-    if category != "dress" and chance(rng, 0.15):
-        curve += rng.uniform(0.15, 0.35)
-    return Body(neck, shoulder, pit, side, _hem(rng, side["left"][-1], side["right"][-1], curve), waist_y)
+    for name, s in SIDES.items():
+        neck[name], shoulder[name] = near(rng, s * neck_half, 0), near(rng, s * shoulder_half, drop)
+        pit[name] = near(rng, s, pit_y)
+        side[name] = spline([pit[name], near(rng, s * waist_half, waist_y), near(rng, s * hem_half, length - lift)])
+    right, left = side["right"][-1], side["left"][-1]
+    sag = lift + (rng.uniform(0.1, 0.35) if category == "blouse" and chance(rng, 0.15) else rng.uniform(-0.03, 0.1))
+    bent = [right + (left - right) * f + (0, sag * share + rng.normal(0, 0.015)) for f, share in _SAG]
+    return Body(neck, shoulder, pit, side, spline([right, *bent, left]))
 
 
-def armhole(rng: Random, body: Body, name: str, sleeved: bool) -> Array:
-    """From the shoulder's tip down to the armpit: bare if there is no sleeve, else hidden under its root."""
-    s = -1.0 if name == "left" else 1.0
-    shoulder, pit = body.shoulder[name], body.pit[name]
+_SAG = ((0.25, 0.75), (0.5, 1.0), (0.75, 0.75))
+"""Places along a hem, and how much lower it is there."""
+
+
+def yoke(rng: Random, body: Body, name: str, sleeved: bool) -> Array:
+    """From the neck over the shoulder's tip down to the armpit, which a sleeve hides or not."""
+    neck, shoulder, pit = body.neck[name], body.shoulder[name], body.pit[name]
     hollow = 0.04 if sleeved else rng.uniform(0.04, 0.2)
     middle = shoulder * 0.45 + pit * 0.55
-    middle[0] = s * (min(abs(shoulder[0]), abs(pit[0])) - hollow)
-    return spline([shoulder, middle, pit])
+    middle[0] = SIDES[name] * (min(abs(shoulder[0]), abs(pit[0])) - hollow)
+    return np.vstack([spline([neck, shoulder], 2), spline([shoulder, middle, pit])[1:]])
 
 
-def body_outline(rng: Random, body: Body, front: Array, sleeved: bool) -> Array:
-    """Closed outline from the neckline's left end down the front edge of the neck, round and back."""
-    parts = [front]
-    right = [body.neck["right"], (body.neck["right"] + body.shoulder["right"]) / 2 + (0, rng.normal(-0.01, 0.015))]
-    parts.append(spline([*right, body.shoulder["right"]])[1:])
-    parts.append(armhole(rng, body, "right", sleeved)[1:])
-    parts.append(body.side["right"][1:])
-    parts.append(body.hem[1:])
-    parts.append(body.side["left"][::-1][1:])
-    parts.append(armhole(rng, body, "left", sleeved)[::-1][1:])
-    left = [body.shoulder["left"], (body.neck["left"] + body.shoulder["left"]) / 2 + (0, rng.normal(-0.01, 0.015))]
-    parts.append(spline([*left, body.neck["left"]])[1:-1])
-    return np.vstack(parts)
+def outline(body: Body, left: Array, front: Array, right: Array) -> Array:
+    """Closed: along the front edge of the neck, `right` from there to the armpit, and back by the hem and `left`."""
+    right_side, left_side = body.side["right"][1:], body.side["left"][::-1]
+    return np.vstack([front, right[1:], right_side, body.hem[1:-1], left_side, left[::-1][1:-1]])
 
 
-def mark_corners(garment: Garment, body: Body, hem: str) -> None:
-    """State where neckline, shoulders, armpits and the two ends of the hem are; hem is the name of the latter."""
-    for name, _ in SIDES:
-        garment.mark(f"neckline_{name}", body.neck[name])
-        garment.mark(f"shoulder_{name}", body.shoulder[name])
-        garment.mark(f"armpit_{name}", body.pit[name])
-        garment.mark(f"{hem}_{name}", body.side[name][-1])
-
-
-def add_sleeves(rng: Random, garment: Garment, body: Body, kind: str, bulky: bool) -> None:
-    """Sew on both sleeves, if kind names a sleeve, and mark their cuffs."""
-    if kind not in ("short", "elbow", "long"):
+def add_sleeves(rng: Random, garment: Garment, body: Body, kind: str) -> None:
+    """Sew on both sleeves, if `kind` names a sleeve, mark their cuffs, and call occluded what they hide."""
+    if kind not in _SLEEVES:
         return
-    cut = sleeve_cut(rng, kind, bulky)
-    for name, _ in SIDES:
-        sew_sleeve(rng, garment, cut, name, body.neck[name], body.shoulder[name], body.pit[name])
+    length, cuff = (rng.uniform(*limits) for limits in _SLEEVES[kind])
+    widths = rng.uniform(0.6, 0.9), cuff
+    spread = rng.uniform(0.12, 0.3) if kind == "long" and chance(rng, 0.5) else rng.uniform(0.25, 0.85)
+    band = rng.uniform(0.12, 0.34) if kind == "long" and chance(rng, 0.6) else 0.0
+    for name, s in SIDES.items():
+        shoulder, pit = body.shoulder[name], body.pit[name]
+        angle = float(np.clip(spread + rng.normal(0, 0.1), 0.06, 1.5))
+        upper, under = _pose(rng, length, widths, angle, s, shoulder, pit)
+        end = np.linspace(upper[-1], under[-1], 9)
+        root = spline([under[0], shift((shoulder + under[0]) / 2, -s * rng.uniform(0.1, 0.2), 0), shoulder])
+        outline = np.vstack([upper, end[1:-1], under[::-1], root[1:]])
+        along = upper[-1] - upper[-4]
+        up = -along / np.linalg.norm(along) * (band or rng.uniform(0.06, 0.14))
+        strokes = [Stroke(root, 0.03, -0.3), Stroke(end + up, 0.02, -0.25)]
+        garment.sew(outline, grain=-s * angle, shade=0.97, lift=0.7, strokes=strokes)
+        if band:
+            garment.band(end, end + up, ribs=1)
+        for other in set(garment.points) - {f"shoulder_{name}", f"armpit_{name}"}:
+            garment.cover(other, outline)
+        # The armpit is on the sleeve's own edge: it shows if a gap opens below it.
+        if inside(shift(pit, -s * 0.02, 0.03), outline):
+            garment.mark(f"armpit_{name}", pit, 0)
+        garment.mark(f"cuff_{name}_out", upper[-1])
+        garment.mark(f"cuff_{name}_in", under[-1])
 
 
-def sewn_on(rng: Random, body: Body, collar_y: float) -> list[Stroke]:
-    """Pockets, yokes, side seams and hem stitches of a front."""
-    strokes = [Stroke(body.hem - (0, rng.uniform(0.05, 0.12)), 0.015, -0.2, 0.05 if chance(rng, 0.5) else 0.0)]
-    if chance(rng, 0.15):
-        x, y, w = rng.uniform(0.3, 0.45), collar_y + rng.uniform(0.4, 0.7), rng.uniform(0.18, 0.26)
-        box = [(x - w, y), (x + w, y), (x + w, y + 2 * w), (x, y + 2.4 * w), (x - w, y + 2 * w), (x - w, y)]
-        strokes.append(Stroke(points(*box), 0.02, -0.25))
-    if chance(rng, 0.08):
-        y = float(body.pit["left"][1]) * 0.7
-        strokes.append(Stroke(spline([(-0.9, y), (0, y + 0.05), (0.9, y)]), 0.02, -0.2))
-    return strokes
+def _pose(
+    rng: Random, length: float, widths: tuple[float, float], angle: float, s: float, shoulder: Array, pit: Array
+) -> tuple[Array, Array]:
+    """Lay a sleeve down at an angle from hanging straight down: straight, bent at the elbow or folded across the body.
+
+    Its edges from shoulder and from armpit to the cuff; widths are those at the shoulder and at the cuff.
+    """
+    bend = rng.normal(0, 0.18)
+    if length > _BENDS and chance(rng, 0.2):
+        bend = rng.uniform(-2.0, -0.5) if angle > 0.2 else rng.uniform(0.2, 0.7)
+    hides = angle < 0.4 and chance(rng, 0.8)
+    tuck = rng.uniform(0.06, 0.3) if hides else 0.0
+    low = shift(pit, -s * tuck, tuck * 0.4)
+    bones = [shift(shoulder * 0.55 + low * 0.45, s * 0.1, 0.0)]
+    for turn in (angle, angle, angle + bend, angle + bend):
+        bones.append(bones[-1] + length / 4 * np.array([s * np.sin(turn), np.cos(turn)]))
+    turns = angle + bend * np.array([0, 0, 0.5, 1, 1])
+    across = np.stack([s * np.cos(turns), -np.sin(turns)], 1)
+    half = np.interp([0, 0, 0.55, 0.9, 1], [0, 1], widths)[:, None] / 2
+    top, under = bones + across * half, bones - across * half
+    straight = np.linspace(0, 1, 5)[1:4, None]
+    if not hides:  # keep the underside clear of the armpit, so that the gap shows
+        keep = 0.5 if abs(bend) > 0.4 else 0.15
+        under[1:3] = keep * under[1:3] + (1 - keep) * (low + (under[4] - low) * straight[:2])
+    if abs(bend) < 0.4:  # the upper edge runs on from the shoulder, without a puff
+        top[1:4] = 0.5 * top[1:4] + 0.5 * (shoulder + (top[4] - shoulder) * straight)
+    start = 1 if length > 1.1 else 2
+    return spline([shoulder, *top[start:]]), spline([low, *under[2:]])

@@ -1,4 +1,4 @@
-"""Plane curves from which garments are cut: smooth lines through points, offsets, containment."""
+"""Plane curves from which garments are cut: smooth lines through points, parallels, containment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-def points(*xy: tuple[float, float]) -> Array:
+def points(*xy: npt.ArrayLike) -> Array:
     """Rows of x and y: (n, 2)."""
     return np.asarray(xy, np.float64).reshape(-1, 2)
 
@@ -32,37 +32,24 @@ def spline(through: Sequence[npt.ArrayLike] | Array, steps: int = 8) -> Array:
     return np.vstack([curve.reshape(-1, 2), p[-1]])
 
 
-def dip(left: npt.ArrayLike, right: npt.ArrayLike, bottom: npt.ArrayLike, roundness: float = 1.0) -> Array:
-    """From left down through bottom up to right: roundness 0 is a V, 1 half an ellipse, 2 nearly a square. (33, 2)."""
-    a, b, m = (np.asarray(point, np.float64) for point in (left, right, bottom))
-    t = np.linspace(-1, 1, 33)[:, None]
-    power = 1 + 1.2 * roundness
-    depth = (1 - np.abs(t) ** power) ** (1 / (1 + 0.8 * roundness))
-    chord = np.where(t < 0, a + (m - a) * (1 + t), m + (b - m) * t)
-    straight = np.where(t < 0, a[1] + (m[1] - a[1]) * (1 + t), m[1] + (b[1] - m[1]) * t)
-    level = np.where(t < 0, a[1], b[1])
-    chord[:, 1:] = level + (m[1] - level) * depth if roundness > 0 else straight
-    return np.asarray(chord)
+def dip(left: Array, right: Array, depth: float, roundness: float) -> Array:
+    """From left to right, sagging by depth in the middle: roundness 0 is a V, 1 half an ellipse. (33, 2)."""
+    t = np.linspace(-1, 1, 33)
+    line = np.linspace(left, right, 33)
+    line[:, 1] += depth * (1 - np.abs(t) ** (1 + 1.2 * roundness)) ** (1 / (1 + 0.8 * roundness))
+    return np.asarray(line)
 
 
-BOW = 9
-"""Points along each line of `bows`."""
-
-
-def bows(rng: np.random.Generator, starts: Array, shortest: float, longest: float) -> Array:
-    """Slightly bent lines from (k, 3) rows of x, y and angle, lengths spread evenly on a log scale: (k, BOW, 2)."""
-    long = shortest * (longest / shortest) ** rng.random((len(starts), 1))
-    along = long * np.stack([np.cos(starts[:, 2]), np.sin(starts[:, 2])], axis=1)
-    bend = 0.25 * long * rng.normal(0, 1, (len(starts), 2))
-    t = np.linspace(0, 1, BOW)[None, :, None]
-    return np.asarray(starts[:, None, :2] + t * along[:, None] + t * (1 - t) * 2 * bend[:, None])
-
-
-def offset(line: Array, distance: float) -> Array:
+def parallel(line: Array, distance: float) -> Array:
     """A line moved sideways by distance, to the right of its direction when y points down."""
     along = np.gradient(line, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     return np.asarray(line + distance * np.stack([-along[:, 1], along[:, 0]], axis=1))
+
+
+def between(line: Array, other: Array) -> Array:
+    """The outline of what lies between two lines of the same direction."""
+    return np.vstack([line, other[::-1]])
 
 
 def inside(point: npt.ArrayLike, outline: Array) -> bool:

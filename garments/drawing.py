@@ -9,22 +9,18 @@ import numpy.typing as npt
 from PIL import Image
 
 from garments.bottoms import skirt, trousers
+from garments.camera import illuminate, photograph, place
 from garments.canvas import Canvas
-from garments.garment import Garment, Random, chance
+from garments.cloth import wardrobe
+from garments.curves import points, shift, spline
+from garments.garment import SIDES, Garment, Random, chance
 from garments.ground import ground
-from garments.light import illumination, photograph
-from garments.outwear import outwear
-from garments.placing import Placing, place
-from garments.props import hang, lay_over, tag
-from garments.tops import blouse, dress
-from garments.wardrobe import wardrobe
+from garments.tops import blouse, dress, outwear
 from seamline_client.keypoints import CATEGORIES, INDEX, KEYPOINTS
 
 TAILORS = {"blouse": blouse, "outwear": outwear, "dress": dress, "skirt": skirt, "trousers": trousers}
-
-UPRIGHT = (*5 * [(400, 533)], (400, 711), (400, 400))
+_FORMATS = (*6 * [(400, 533)], (400, 711), (400, 400), (533, 400))
 """Width and height of pictures in pixels, as phones take them."""
-LYING = ((533, 400), (533, 400), (711, 400))
 
 
 @dataclass(frozen=True)
@@ -41,44 +37,56 @@ class Drawn:
     v: npt.NDArray[np.int8]
 
 
-def _placed(rng: Random, garment: Garment, width: int, height: int, hung: bool) -> Placing:
-    """A placing that leaves at least half of the keypoints in the picture."""
-    xy = np.array([(x, y) for x, y, _ in garment.points.values()])
-    while True:
-        placing = place(rng, garment, width, height, hung)
-        at = placing(xy)
-        if 2 * np.count_nonzero(((at >= 0) & (at < (width, height))).all(axis=1)) >= len(at):
-            return placing
-
-
 def draw(seed: int, index: int) -> Drawn:
     """Picture number index of the set that seed names. Categories take turns."""
     rng: Random = np.random.default_rng([seed, index])
     category = CATEGORIES[index % len(CATEGORIES)]
     garment = TAILORS[category](rng)
     hung = chance(rng, 0.35)
-    wide = 0.13 if category in ("blouse", "outwear", "skirt") else 0.05
-    formats = LYING if chance(rng, wide) else UPRIGHT
-    width, height = formats[int(rng.integers(0, len(formats)))]
-    placing = _placed(rng, garment, width, height, hung)
-    if hung and chance(rng, 0.85):
-        hang(rng, garment)
-    if chance(rng, 0.05):
-        tag(rng, garment)
-    if chance(rng, 0.06):
-        lay_over(rng, garment)
+    width, height = _FORMATS[int(rng.integers(0, len(_FORMATS)))]
+    placing = place(rng, garment, width, height, hung)
+    if hung:
+        _hang(rng, garment)
+    if chance(rng, 0.08):
+        _lay_over(rng, garment)
     field = ground(rng, height, width, hung)
-    canvas = Canvas(
-        rng, field, garment, placing, wardrobe(rng, category, {panel.cloth for panel in garment.panels}), hung
-    )
+    sober = category in ("outwear", "trousers") and chance(rng, 0.6)
+    canvas = Canvas(rng, field, garment, placing, wardrobe(rng, sober))
     for panel in garment.panels:
         canvas.lay(panel)
-    field *= illumination(rng, height, width)
-    image = photograph(rng, field)
+    illuminate(rng, field)
     xy = np.full((len(KEYPOINTS), 2), -1, np.float32)
     v = np.full(len(KEYPOINTS), -1, np.int8)
     for name, (x, y, seen) in garment.points.items():
-        at = placing(np.array([[x, y]]))[0]
+        at = placing(points((x, y)))[0]
         if 0 <= at[0] < width and 0 <= at[1] < height:
             xy[INDEX[name]], v[INDEX[name]] = at, seen
-    return Drawn(image, category, xy, v)
+    return Drawn(photograph(rng, field), category, xy, v)
+
+
+def _hang(rng: Random, garment: Garment) -> None:
+    """Put a hanger behind a garment."""
+    bottom = garment.category in ("skirt", "trousers")
+    left, right = (np.array(garment.points[f"{'waistband' if bottom else 'shoulder'}_{side}"][:2]) for side in SIDES)
+    y = min(left[1], right[1]) - rng.uniform(0.05, 0.2) if bottom else rng.uniform(-0.1, 0.12)
+    low = [(end[0], y) if bottom else shift(end * 0.9, 0, 0.06) for end in (left, right)]
+    top = y - rng.uniform(0.35, 0.6)
+    hook = spline([(0, y), (0, y - 0.15), (0.1, top + 0.1), (0.02, top), (-0.1, top + 0.06)])
+    bar, thick = spline([low[0], (0, y), low[1]]), rng.uniform(0.02, 0.07)
+    hanger = Garment("hanger")
+    hanger.band(shift(bar, 0, thick), shift(bar, 0, -thick), "hanger")
+    hanger.band(shift(hook, 0.02, 0), shift(hook, -0.02, 0), "hanger")
+    garment.panels[:0] = hanger.panels
+
+
+def _lay_over(rng: Random, garment: Garment) -> None:
+    """Another piece of cloth over a corner of the garment: what it covers is occluded."""
+    cut = np.vstack([panel.outline for panel in garment.panels])
+    low, high = cut.min(axis=0), cut.max(axis=0)
+    corner = np.where(rng.random(2) < 0.5, low, high)
+    inwards = np.sign((low + high) / 2 - corner)
+    far, (x, y) = corner - inwards * 3, corner + inwards * rng.uniform(3.5, 5.0, 2)
+    outline = points(far, (x, far[1]), (far[0], y))
+    garment.sew(outline, "second", lift=1.0)
+    for name in garment.points:
+        garment.cover(name, outline)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from garments import write_dataset
 from tests.local_job import Seamline
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -80,4 +81,12 @@ def clone(tmp_path: Path) -> Path:
     for name in ("client", "examples", "garments", "model", "model_server", "pipeline"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def garments_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty drawn garments, seed 1. Copy it to change it."""
+    folder = tmp_path_factory.mktemp("drawn") / "garments"
+    write_dataset(folder, 40, seed=1, processes=1)
     return folder

@@ -8,16 +8,21 @@ A row names its image, its category and 24 cells `x_y_v` in pixels: v is 1 visib
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import DataError
 from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
 
 HEADER = ("image_id", "image_category", *KEYPOINTS)
-CROP = "@"
-"""Several garments of one photo are pictures named `<photo>@<number>.jpg`."""
-SPLITS = {"train": "train", "val": "eval", "eval": "eval", "test": "eval"}
+_UNLABELLED = HEADER[:2]
+"""The header of a test set, which competitions hand out without its points."""
+_SPLITS = {"train": "train", "val": "eval", "eval": "eval", "test": "eval"}
+_LAYOUT = "Annotations/*.csv and Images/<category>/*.jpg"
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -59,48 +64,73 @@ def find_sources(folder: Path, *, training: bool = True) -> list[Source]:
     Raises DataError where neither is, or where `training` has no `train` to go on.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. Expected annotated photos in the FashionAI layout ({LAYOUT}).")
-    csvs = _csvs(folder)
+        raise DataError(f"{folder}: no such folder. Expected annotated photos in the FashionAI layout ({_LAYOUT}).")
+    csvs = _labelled(folder)
     if csvs:
         return [Source(folder, csvs, None)]
-    named = [(folder / name, split) for name, split in SPLITS.items()]
-    sources = [Source(sub, _csvs(sub), split) for sub, split in named if sub.is_dir() and _csvs(sub)]
+    named = [(folder / name, split) for name, split in _SPLITS.items()]
+    sources = [Source(sub, _labelled(sub), split) for sub, split in named if _labelled(sub)]
     if not sources:
-        raise DataError(f"{folder}: no annotations found. Expected {LAYOUT}, here or in train/ and val/.")
-    if training and not any(source.split == "train" for source in sources):
+        raise DataError(f"{folder}: no annotations found. Expected {_LAYOUT}, here or in train/ and val/.")
+    splits = {source.split for source in sources}
+    if training and "train" not in splits:
         raise DataError(f"{folder}: it has {sources[0].folder.name}/ but no train/. Put the training photos there.")
-    return sources
+    return [replace(source, split=None) for source in sources] if splits == {"train"} else sources
 
 
-LAYOUT = "Annotations/*.csv and Images/<category>/*.jpg"
+def passed_over(folder: Path) -> list[Path]:
+    """CSV files below `folder` that are not meant for training: hidden ones, and those of a test set without points."""
+    return [path for sub in (folder, *map(folder.joinpath, _SPLITS)) for path in _csvs(sub) if not _is_labelled(path)]
 
 
-def _csvs(folder: Path) -> tuple[Path, ...]:
+def _csvs(folder: Path) -> list[Path]:
     annotations = folder / "Annotations"
-    return tuple(sorted((annotations if annotations.is_dir() else folder).glob("*.csv")))
+    within = annotations if annotations.is_dir() else folder
+    return sorted(path for path in within.iterdir() if path.suffix.lower() == ".csv") if within.is_dir() else []
+
+
+def _labelled(folder: Path) -> tuple[Path, ...]:
+    return tuple(path for path in _csvs(folder) if _is_labelled(path))
+
+
+def _is_labelled(path: Path) -> bool:
+    # macOS puts a hidden ._train.csv beside each train.csv on a disk of another system.
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            return tuple(next(csv.reader(file), [])) != _UNLABELLED
+    except (OSError, csv.Error):
+        return True  # which `read` reports
 
 
 def read(source: Source) -> tuple[list[Annotation], list[Refusal]]:
-    """All rows of a source's CSVs. Raises DataError for a CSV that cannot be read at all, such as a wrong header."""
-    annotations: list[Annotation] = []
+    """All rows of a source's CSVs. Raises DataError for a CSV that cannot be read at all, such as a wrong header.
+
+    Of a photo that has two rows neither is used: only a person knows which one is right.
+    """
+    by_photo: dict[Path, list[Annotation]] = defaultdict(list)
     refusals: list[Refusal] = []
-    seen: dict[str, str] = {}
     for path in source.csvs:
         for line, row in _rows(path):
             where = f"{path}:{line}"
             try:
                 annotation = _parse(row, source.folder, where)
-                if annotation.image_id in seen:
-                    raise ValueError(f"{annotation.image_id} was annotated before, at {seen[annotation.image_id]}")
             except ValueError as error:
                 refusals.append(Refusal(where, str(error)))
-                continue
-            seen[annotation.image_id] = where
-            annotations.append(annotation)
-    return annotations, refusals
+            else:
+                by_photo[annotation.image].append(annotation)
+    for rows in by_photo.values():
+        if len(rows) > 1:
+            refusals += [Refusal(each.source, f"{each.image_id} has {_several(rows)}") for each in rows]
+    return [rows[0] for rows in by_photo.values() if len(rows) == 1], refusals
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def _several(rows: list[Annotation]) -> str:
+    return f"{len(rows)} rows: {' and '.join(row.source for row in rows)}. Keep the right one."
+
+
+def _rows(path: Path) -> Iterable[tuple[int, list[str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -126,7 +156,7 @@ def _parse(row: list[str], folder: Path, where: str) -> Annotation:
     image_id, category = row[0], row[1]
     if category not in CATEGORIES:
         raise ValueError(f"image_category is {category!r}; expected one of {', '.join(CATEGORIES)}")
-    image = folder / image_id
+    image_id = with_slashes(image_id, folder)
     if ".." in Path(image_id).parts or Path(image_id).is_absolute():
         raise ValueError(f"image_id {image_id!r} points outside of the folder")
     cells = [_cell(name, text) for name, text in zip(KEYPOINTS, row[2:])]
@@ -137,14 +167,24 @@ def _parse(row: list[str], folder: Path, where: str) -> Annotation:
     if all(v < 0 for _, _, v in cells):
         raise ValueError("no point is marked")
     points = tuple((x, y) if v >= 0 else (-1.0, -1.0) for x, y, v in cells)
-    return Annotation(image_id, image, category, points, tuple(v for _, _, v in cells), where)
+    return Annotation(image_id, folder / image_id, category, points, tuple(v for _, _, v in cells), where)
+
+
+def with_slashes(name: str, folder: Path) -> str:
+    """A path as Windows writes it, unless there is a file below `folder` with backslashes in its name."""
+    return name if "\\" not in name or is_file(folder / name) else name.replace("\\", "/")
+
+
+def is_file(path: Path) -> bool:
+    """As the method of Path, which raises OSError where the name is too long for a file."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _cell(name: str, text: str) -> tuple[float, float, int]:
     parts = text.split("_")
     try:
         x, y, v = float(parts[0]), float(parts[1]), int(parts[2])
-        if len(parts) != 3 or v not in (-1, 0, 1) or not (abs(x) < 1e6 and abs(y) < 1e6):
+        if len(parts) != 3 or v not in (-1, 0, 1) or not (abs(x) < _LARGEST and abs(y) < _LARGEST):
             raise ValueError
     except (ValueError, IndexError):
         raise ValueError(f"{name} is {text!r}; expected x_y_v with v one of -1, 0, 1") from None

@@ -1,22 +1,25 @@
-"""Which annotated photos can be used, and whether those that can teach every category that is named."""
+"""Which annotated photos can be used, and whether those that can are enough to train on."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
+import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import tensorflow as tf
 from PIL import Image
 
 from pipeline.data.annotations import Annotation, Refusal
 from pipeline.errors import DataError
 from seamline_client.contract import MAX_PIXELS
 from seamline_client.images import upright
-from seamline_client.keypoints import CATEGORIES, KEYPOINTS
+from seamline_client.keypoints import CATEGORIES, INDEX, KEYPOINTS, NORMALISER
 
 READ_AHEAD = 256
 """Photos that are read and checked before somebody asks for them: at most this many are in memory."""
@@ -25,10 +28,13 @@ _UPRIGHT = 1
 _FORMATS = ("JPEG", "MPO", "PNG")
 """MPO is a JPEG with further pictures behind it, as phones take them: depth, motion, the same in other light."""
 
+Splits = Mapping[str, Sequence[Annotation]]
+"""Annotations by `train` and `eval`."""
+
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo that can be used, as it lies on disk, or turned upright where it was lying on its side."""
+    """A photo that can be used: its file as it is on disk, or written anew where the graph would see it otherwise."""
 
     annotation: Annotation
     encoded: bytes
@@ -37,7 +43,7 @@ class Photo:
 
 
 def check_all(annotations: Iterable[Annotation]) -> Iterator[Photo | Refusal]:
-    """In order, decoding on all cores: Pillow lets go of the interpreter's lock while it decodes.
+    """In order, decoding on all cores: the decoders let go of the interpreter's lock.
 
     Only so many are read ahead: where reading is faster than what follows, a large folder would end up in memory.
     """
@@ -52,25 +58,15 @@ def check_all(annotations: Iterable[Annotation]) -> Iterator[Photo | Refusal]:
 
 
 def _check(annotation: Annotation) -> Photo | Refusal:
-    """Reads and decodes the photo, turns it upright, and sees that its points lie inside."""
+    """Reads and decodes the photo, turns it upright, and sees that its points are inside."""
     try:
-        encoded = annotation.image.read_bytes()
-        with Image.open(io.BytesIO(encoded)) as image:
-            if image.format not in _FORMATS:
-                raise ValueError(f"it is {image.format}; expected JPEG or PNG")
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"it has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are accepted")
-            image.load()
-            if image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT or image.has_transparency_data:
-                # TensorFlow's decoder leaves a photo lying on its side, and drops what is transparent to black or to
-                # anything else: the pixels are made what the client would make of them.
-                image = upright(encoded)
-                buffer = io.BytesIO()
-                image.save(buffer, "JPEG", quality=95)
-                encoded = buffer.getvalue()
-            width, height = image.size
+        encoded = _as_seen(annotation.image.read_bytes())
+        height, width = _decoded_by_graph(encoded)
     except FileNotFoundError:
         return Refusal(annotation.source, f"{annotation.image}: no such file")
+    except tf.errors.OpError as error:
+        reason = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", error.message.splitlines()[0])
+        return Refusal(annotation.source, f"{annotation.image}: cannot be used: {reason}")
     except Exception as error:  # Pillow raises nearly anything on a damaged file: struct.error, TypeError, SyntaxError
         return Refusal(annotation.source, f"{annotation.image}: cannot be used: {error}")
     for name, (x, y), v in zip(KEYPOINTS, annotation.points, annotation.v):
@@ -79,22 +75,75 @@ def _check(annotation: Annotation) -> Photo | Refusal:
     return Photo(annotation, encoded, width, height)
 
 
-def refuse_unlearnable(
-    folder: Path,
-    annotations: Mapping[str, list[Annotation]],
-    categories: Mapping[str, Mapping[str, int]],
-    refusals: list[Refusal],
-) -> None:
-    """Raises DataError for a category that rows name and no training photo is of: the model would only guess there."""
-    rows = [(split, each) for split in annotations for each in annotations[split]]
+def _as_seen(encoded: bytes) -> bytes:
+    """The file, or a JPEG of the pixels that the client would send for it where the graph's decoder sees others.
+
+    That decoder leaves a photo lying on its side, and makes black or anything else of what is transparent.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(encoded)) as image:  # reads the header only
+            if image.format not in _FORMATS:
+                raise ValueError(f"it is {image.format}; expected JPEG or PNG")
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"it has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are accepted")
+            lying = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
+            if not (lying or image.has_transparency_data):
+                return encoded
+    buffer = io.BytesIO()
+    upright(encoded).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def _decoded_by_graph(encoded: bytes) -> tuple[int, int]:
+    """Height and width. Decodes as `model.receivers.decode_image`, which trains and serves, and leaves out its stretch.
+
+    Raises InvalidArgumentError for what it cannot read, whatever Pillow makes of it.
+    """
+    if encoded.startswith(b"\x89PNG"):
+        pixels = tf.io.decode_png(encoded, channels=3)
+    else:
+        tf.image.extract_jpeg_shape(encoded)
+        pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    return int(pixels.shape[0]), int(pixels.shape[1])
+
+
+def refuse_too_little(folder: Path, annotated: Splits, usable: Splits, refusals: Sequence[Refusal]) -> None:
+    """Raises DataError where photos that can be used are too few to train, to evaluate, or to measure NE.
+
+    So it does for a category that rows name and no training photo is of: the model would only guess there.
+    """
+    reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
+    rows = sum(map(len, annotated.values()))
+    for split, purpose in (("train", "train on"), ("eval", "evaluate on")):
+        if annotated[split] and not usable[split]:
+            raise DataError(f"{folder}: none of {len(annotated[split])} photo(s) to {purpose} can be used.{reasons}")
+        if not annotated[split]:
+            raise DataError(
+                f"{folder}: no photo to {purpose}, of {rows} row(s) that can be read. About one photo in ten is held "
+                f"out for evaluation: add photos, or put some in val/ and the others in train/.{reasons}"
+            )
     for category in CATEGORIES:
-        named = [(split, each.source) for split, each in rows if each.category == category]
-        if not named or category in categories["train"]:
+        named = [(split, each.source) for split in annotated for each in annotated[split] if each.category == category]
+        if not named or any(each.category == category for each in usable["train"]):
             continue
         refused = {refusal.source: refusal for refusal in refusals}
-        reasons = [str(refused[source]) for _, source in named if source in refused]
+        first = next((f" (the first: {refused[source]})" for _, source in named if source in refused), "")
         raise DataError(
             f"{folder}: {len(named)} row(s) name the category {category}, but none of its photos is left to train on: "
-            f"{sum(split == 'eval' for split, _ in named)} in the evaluation split, {len(reasons)} refused"
-            f"{f' (the first: {reasons[0]})' if reasons else ''}. Add or mend photos of it, or take its rows out."
+            f"{sum(split == 'eval' for split, _ in named)} in the evaluation split, "
+            f"{sum(source in refused for _, source in named)} refused{first}. "
+            f"Add or mend photos of it, or take its rows out."
         )
+    if not any(_measurable(each) for each in usable["eval"]):
+        ends = {each.category: " and ".join(NORMALISER[each.category]) for each in usable["eval"]}
+        raise DataError(
+            f"{folder}: NE cannot be measured. It is divided by the distance between two points, which no photo of the "
+            f"evaluation split has both: {'; '.join(f'{name}: {pair}' for name, pair in ends.items())}. Annotate them."
+        )
+
+
+def _measurable(annotation: Annotation) -> bool:
+    first, second = (INDEX[name] for name in NORMALISER[annotation.category])
+    apart = annotation.points[first] != annotation.points[second]
+    return apart and min(annotation.v[first], annotation.v[second]) >= 0 and max(annotation.v) > 0

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import posixpath
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,21 +30,30 @@ Box = tuple[float, float, float, float]
 class Garment:
     """One annotation. `points` and `v` are in the order of KEYPOINTS, v as in FashionAI; absent points are (-1, -1)."""
 
-    number: int
     photo: str
     """The image's `file_name`."""
     size: tuple[int, int] | None
-    """Width and height, where the file tells them."""
+    """Width and height, where the file states them."""
     category: str
     alone: bool
     """Whether no other garment of its photo is annotated, usable or not."""
-    told: bool
-    """Whether the category is the file's own, not the one that its points fit best."""
+    guessed: bool
+    """Whether the category is the one that its points fit best, because the file's own is not one of ours."""
     points: tuple[tuple[float, float], ...]
     v: tuple[int, ...]
     box: Box
     """Round the points, and the annotation's own bbox where it has one."""
     source: str
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What a COCO file holds."""
+
+    garments: list[Garment]
+    refusals: list[Refusal]
+    passed_over: int
+    """Annotations without keypoints, such as the rectangles that some tools demand beside them."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,40 @@ class _Category:
         return any(slot is not None for slot in self.slots)
 
 
+_UNKNOWN = _Category("", None, ())
+_Raw = Mapping[str, Any]
+_Name = Callable[[_Raw], object]
+
+
+class _Table:
+    """The entries of a list by what should be unique to each. Tools write ids as numbers or text, and mix the two."""
+
+    def __init__(self, what: str, entries: Iterable[_Raw], key: _Name, owner: _Name) -> None:
+        """`what` the key is, and who has it, for messages."""
+        self._what, self._owner = what, owner
+        self._entries: dict[str, list[_Raw]] = {}
+        for entry in entries:
+            self._entries.setdefault(str(key(entry)), []).append(entry)
+
+    def find(self, key: object) -> _Raw:
+        """Raises ValueError for a key that nothing has, or that is given twice."""
+        entries = self._entries.get(str(key), [])
+        if not entries:
+            raise ValueError(f"there is no {self._what} {key!r}")
+        if len(entries) > 1:
+            owners = " and to ".join(str(self._owner(entry)) for entry in entries)
+            raise ValueError(f"{self._what} {key!r} is given {len(entries)} times, to {owners}")
+        return entries[0]
+
+
+def _id(entry: _Raw) -> object:
+    return entry.get("id")
+
+
+def _path(entry: _Raw) -> object:
+    return posixpath.normpath(str(entry.get("file_name")).replace("\\", "/"))
+
+
 def read_names(values: Sequence[str]) -> dict[str, str]:
     """`theirs=ours` pairs, each given as such or in a JSON file of one object; an empty `ours` leaves a point out.
 
@@ -70,50 +114,54 @@ def read_names(values: Sequence[str]) -> dict[str, str]:
             names[_plain(theirs)] = ours
             continue
         try:
-            names.update({_plain(theirs): ours for theirs, ours in json.loads(Path(value).read_text()).items()})
+            names.update({_plain(theirs): str(ours) for theirs, ours in json.loads(Path(value).read_bytes()).items()})
         except (OSError, ValueError, AttributeError) as error:
             raise DataError(f"--map {value}: expected name=name, or a JSON file of such pairs: {error}") from error
     for theirs, ours in names.items():
         if ours and ours not in INDEX and ours not in CATEGORIES:
             known = ", ".join((*CATEGORIES, *KEYPOINTS))
-            raise DataError(f"--map {theirs}={ours}: there is no {ours!r} here; there are {known}")
+            raise DataError(f"--map {theirs}={ours}: {ours!r} is not a name here; these are: {known}")
     return names
 
 
-def read(path: Path, names: Mapping[str, str]) -> tuple[list[Garment], list[Refusal]]:
-    """The garments of a COCO file, and what cannot be used. Raises DataError where nothing in it can."""
+def read(path: Path, names: Mapping[str, str]) -> Annotations:
+    """The garments of a COCO file, and what cannot be used. Raises DataError where nothing in it can.
+
+    What is said of an id that is given twice is not used, whichever of the two was meant.
+    """
     try:
         raw = json.loads(path.read_bytes())
-        images = {image["id"]: image for image in raw["images"]}
-        categories = {each["id"]: _category(each, names, path) for each in raw["categories"]}
-        annotations = list(raw["annotations"])
+        images = _Table("image id", raw["images"], _id, lambda each: each.get("file_name"))
+        photos = _Table("photo", raw["images"], _path, lambda each: f"image id {each.get('id')}")
+        named = _Table("category id", raw["categories"], _id, lambda each: each.get("name"))
+        categories = {str(_id(each)): _category(each, names, path) for each in raw["categories"]}
+        annotations = [each if isinstance(each, dict) else {} for each in raw["annotations"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path}: cannot be read as COCO keypoints (images, categories, annotations): {error!r}"
-        ) from error
+        reason = f"cannot be read as COCO keypoints (images, categories, annotations): {error!r}"
+        raise DataError(f"{path}: {reason}") from error
+    pointed = [each for each in annotations if each.get("keypoints") or "image_id" not in each]
+    owner = "an annotation of image id {}".format
+    numbered = _Table("annotation id", pointed, _id, lambda each: owner(each.get("image_id")))
+    ours = [each for each in pointed if categories.get(str(each.get("category_id")), _UNKNOWN).known]
+    count = Counter(str(each.get("image_id")) for each in ours)
     garments: list[Garment] = []
     refusals: list[Refusal] = []
-    many = _photos_of_several(annotations, categories)
-    for position, annotation in enumerate(annotations):
-        where = f"{path}: annotation {annotation.get('id', position) if isinstance(annotation, dict) else position}"
+    for position, annotation in enumerate(pointed):
+        where = f"{path}: annotation {annotation.get('id', position)}"
         try:
-            garments.append(_garment(annotation, position, images, categories, many, where))
+            if _id(annotation) is not None:
+                numbered.find(_id(annotation))
+            image = images.find(annotation["image_id"])
+            photos.find(_path(image))
+            named.find(annotation["category_id"])
+            category = categories[str(annotation["category_id"])]
+            alone = count[str(annotation["image_id"])] <= 1
+            garments.append(_garment(annotation, image, category, alone, where))
         except ValueError as error:
             refusals.append(Refusal(where, str(error)))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
             refusals.append(Refusal(where, f"not as COCO has it: {error!r}"))
-    return garments, refusals
-
-
-def _photos_of_several(annotations: Sequence[Any], categories: Mapping[Any, _Category]) -> frozenset[str]:
-    """Images, as JSON, that more than one annotation with keypoints of ours is of."""
-    ours = {json.dumps(number) for number, category in categories.items() if category.known}
-    seen = Counter(
-        json.dumps(each.get("image_id"))
-        for each in annotations
-        if isinstance(each, dict) and json.dumps(each.get("category_id")) in ours
-    )
-    return frozenset(image for image, count in seen.items() if count > 1)
+    return Annotations(garments, refusals, len(annotations) - len(pointed))
 
 
 def _plain(name: str) -> str:
@@ -122,7 +170,8 @@ def _plain(name: str) -> str:
 
 def _category(raw: dict[str, Any], names: Mapping[str, str], path: Path) -> _Category:
     """Raises DataError where some of its keypoints are ours and others cannot be placed: they would count as absent."""
-    theirs = [str(each) for each in raw.get("keypoints", ())]
+    name = str(raw.get("name", raw.get("id")))
+    theirs = [str(each) for each in raw.get("keypoints") or ()]
     found = [names.get(_plain(each), _plain(each)) for each in theirs]
     slots = tuple(INDEX.get(each) for each in found)
     strange = [name for name, ours, slot in zip(theirs, found, slots) if slot is None and ours]
@@ -131,33 +180,19 @@ def _category(raw: dict[str, Any], names: Mapping[str, str], path: Path) -> _Cat
     if twice or (known and strange):
         what = f"two keypoints are {twice[0]}" if twice else f"no keypoint here is called {', '.join(strange)}"
         raise DataError(
-            f"{path}: category {raw['name']!r}: {what}. "
-            "--map <theirs>=<ours> renames one, --map <theirs>= leaves it out."
+            f"{path}: category {name!r}: {what}. --map <theirs>=<ours> renames one, --map <theirs>= leaves it out."
         )
-    name = _plain(str(raw["name"]))
-    ours = names.get(name, name)
-    return _Category(str(raw["name"]), ours if ours in CATEGORIES else None, slots)
+    ours = names.get(_plain(name), _plain(name))
+    return _Category(name, ours if ours in CATEGORIES else None, slots)
 
 
-def _garment(
-    raw: dict[str, Any],
-    position: int,
-    images: dict[Any, Any],
-    categories: dict[Any, _Category],
-    many: frozenset[str],
-    where: str,
-) -> Garment:
+def _garment(raw: _Raw, image: _Raw, category: _Category, alone: bool, where: str) -> Garment:
     """Raises ValueError with the reason for an annotation that cannot be used."""
-    if raw["image_id"] not in images:
-        raise ValueError(f"there is no image {raw['image_id']!r}")
-    if raw["category_id"] not in categories:
-        raise ValueError(f"there is no category {raw['category_id']!r}")
-    image, category = images[raw["image_id"]], categories[raw["category_id"]]
     if raw.get("iscrowd"):
         raise ValueError("it is a crowd (iscrowd), not one garment")
     if not category.known:
         raise ValueError(f"none of the keypoints of category {category.name!r} is ours; --map renames them")
-    points, v = _points(raw.get("keypoints", ()), category)
+    points, v = _points(raw["keypoints"], category)
     marked = [index for index, each in enumerate(v) if each >= 0]
     if not marked:
         raise ValueError("no point is marked")
@@ -170,14 +205,13 @@ def _garment(
     if raw.get("bbox"):
         x, y, width, height = map(_finite, raw["bbox"])
         left, top, right, bottom = min(left, x), min(top, y), max(right, x + width), max(bottom, y + height)
-    size = (int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None
+    stated = image.get("width"), image.get("height")
     return Garment(
-        number=raw["id"] if isinstance(raw.get("id"), int) else position,
         photo=str(image["file_name"]),
-        size=size,
+        size=(int(_finite(stated[0])), int(_finite(stated[1]))) if all(stated) else None,
         category=chosen,
-        alone=json.dumps(raw["image_id"]) not in many,
-        told=category.ours is not None,
+        alone=alone,
+        guessed=category.ours is None,
         points=tuple(points),
         v=tuple(v),
         box=(left, top, right, bottom),

@@ -14,9 +14,10 @@ from PIL import Image, ImageOps
 
 from pipeline.console import OnProgress
 from pipeline.data import coco
-from pipeline.data.annotations import CROP, HEADER, Refusal
+from pipeline.data.annotations import HEADER, Refusal, is_file, with_slashes
 from pipeline.data.coco import Garment
 from pipeline.data.folders import link, new_folder
+from pipeline.data.split import crop_name, photo_name
 from pipeline.errors import DataError
 from seamline_client.keypoints import KEYPOINTS
 
@@ -25,11 +26,15 @@ _AS_THEY_ARE = {"JPEG": ".jpg", "PNG": ".png"}
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: garments by category, how many were cut out of a photo, or had no category of their own."""
+    """What was written: garments by category, and what became of the annotations."""
 
     categories: Mapping[str, int]
     cropped: int
+    """Garments that were cut out of their photos."""
     guessed: int
+    """Garments whose category was chosen by their points."""
+    passed_over: int
+    """Annotations that have no keypoints at all, such as rectangles."""
     refusals: tuple[Refusal, ...]
 
 
@@ -54,22 +59,26 @@ def convert(
         raise DataError(f"{to}: exists and is not empty. Nothing is ever written over; name another folder.")
     if not images.is_dir():
         raise DataError(f"{images}: no such folder. --images is where the photos of {annotations} are.")
-    garments, refusals = coco.read(annotations, names)
+    found = coco.read(annotations, names)
+    refusals = list(found.refusals)
     with new_folder(to) as staging:
         written = _Folder(staging, images.resolve(), margin)
-        for done, garment in enumerate(garments, 1):
+        for done, garment in enumerate(found.garments, 1):
             try:
                 written.add(garment, crop=crop_all or not garment.alone)
             except ValueError as error:
                 refusals.append(Refusal(garment.source, str(error)))
-            on_progress(done, len(garments))
+            on_progress(done, len(found.garments))
         if not written.rows:
             reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
-            raise DataError(f"{annotations}: no annotation of {len(refusals)} can be used.{reasons}")
+            without = f" and {found.passed_over} have no keypoints" if found.passed_over else ""
+            raise DataError(f"{annotations}: no garment to write; {len(refusals)} refused{without}.{reasons}")
         if strict and refusals:
             raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, refusals)))
         written.finish(annotations.stem)
-    return Converted(dict(sorted(written.categories.items())), written.cropped, written.guessed, tuple(refusals))
+    categories = Counter(row[1] for row in written.rows)
+    guessed = sum(garment.guessed for garment in written.garments)
+    return Converted(dict(sorted(categories.items())), written.cropped, guessed, found.passed_over, tuple(refusals))
 
 
 class _Folder:
@@ -77,10 +86,17 @@ class _Folder:
 
     def __init__(self, folder: Path, images: Path, margin: float) -> None:
         self._folder, self._images, self._margin = folder, images, margin
+        self._names: dict[Path, str] = {}
+        """What each photo is called here."""
         self._taken: set[str] = set()
+        """Those names in lower case: some file systems do not tell a from A."""
+        self._crops: Counter[Path] = Counter()
         self.rows: list[list[str]] = []
-        self.categories: Counter[str] = Counter()
-        self.cropped = self.guessed = 0
+        self.garments: list[Garment] = []
+
+    @property
+    def cropped(self) -> int:
+        return sum(self._crops.values())
 
     def add(self, garment: Garment, *, crop: bool) -> None:
         """Raises ValueError for a photo that is missing, unreadable, or not the one that was annotated."""
@@ -97,21 +113,19 @@ class _Folder:
             for (x, y), v in zip(garment.points, garment.v)
         ]
         self.rows.append([image_id, garment.category, *cells])
-        self.categories[garment.category] += 1
-        self.cropped += crop
-        self.guessed += not garment.told
+        self.garments.append(garment)
+        self._crops[path] += crop
 
     def finish(self, name: str) -> None:
         (self._folder / "Annotations").mkdir()
         with (self._folder / "Annotations" / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([list(HEADER), *self.rows])
+            csv.writer(file, lineterminator="\n").writerows([list(HEADER), *self.rows])
 
     def _find(self, name: str) -> Path:
         """Below the folder of photos, whether `name` starts there or, as `predict.py --coco` has it, where we are."""
-        for path in (self._images / name, Path(name)):
-            found = path.resolve()
-            if found.is_file() and self._images in found.parents:
+        for start in (self._images, Path()):
+            found = (start / with_slashes(name, start)).resolve()
+            if is_file(found) and self._images in found.parents:
                 return found
         raise ValueError(f"{name}: no such file in {self._images}")
 
@@ -122,22 +136,24 @@ class _Folder:
         picture = ImageOps.exif_transpose(opened)
         width, height = picture.size
         if garment.size not in (None, (width, height)):
-            raise ValueError(f"{path}: has {width}x{height} pixels, annotated were {'x'.join(map(str, garment.size))}")
+            annotated = "x".join(map(str, garment.size))
+            raise ValueError(f"{path}: it has {width}x{height} pixels, but was annotated at {annotated}")
         for name, (x, y), v in zip(KEYPOINTS, garment.points, garment.v):
             if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
                 raise ValueError(f"{name} at ({x:g}, {y:g}) lies outside of the {width}x{height} picture")
-        stem = "-".join(path.relative_to(self._images).with_suffix("").parts).replace(CROP, "-")
-        stem = f"{stem}{CROP}{garment.number}" if crop else stem
-        target = self._free(f"Images/{garment.category}/{stem}", suffix or ".jpg")
-        (self._folder / target).parent.mkdir(parents=True, exist_ok=True)
+        name = crop_name(self._name(path), self._crops[path]) if crop else self._name(path)
+        image_id = f"Images/{garment.category}/{name}{suffix or '.jpg'}"
+        target = self._folder / image_id
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            raise ValueError(f"{path}: it is annotated under another image id as well")
         if not crop and suffix:
             opened.load()
-            link(path, self._folder / target)
-            return target, (0, 0)
+            link(path, target)
+            return image_id, (0, 0)
         left, top, right, bottom = self._around(garment, width, height) if crop else (0, 0, width, height)
-        cut = picture.convert("RGB").crop((left, top, right, bottom))
-        cut.save(self._folder / target, quality=95)
-        return target, (left, top)
+        picture.convert("RGB").crop((left, top, right, bottom)).save(target, quality=95)
+        return image_id, (left, top)
 
     def _around(self, garment: Garment, width: int, height: int) -> tuple[int, int, int, int]:
         left, top, right, bottom = garment.box
@@ -147,13 +163,17 @@ class _Folder:
         high_x, high_y = max(low_x + 1, math.ceil(right + wide)), max(low_y + 1, math.ceil(bottom + high))
         return low_x, low_y, min(width, high_x), min(height, high_y)
 
-    def _free(self, stem: str, suffix: str) -> str:
-        name, count = f"{stem}{suffix}", 1
-        while name.lower() in self._taken:
-            count += 1
-            name = f"{stem}-{count}{suffix}"
-        self._taken.add(name.lower())
-        return name
+    def _name(self, path: Path) -> str:
+        """Its path in one word, numbered where another photo has that name already."""
+        if path not in self._names:
+            stem = photo_name("-".join(path.relative_to(self._images).with_suffix("").parts))
+            name, count = stem, 1
+            while name.lower() in self._taken:
+                count += 1
+                name = f"{stem}-{count}"
+            self._taken.add(name.lower())
+            self._names[path] = name
+        return self._names[path]
 
 
 def _text(value: float) -> str:

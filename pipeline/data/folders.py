@@ -11,13 +11,19 @@ from pathlib import Path
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder`, which takes that name at the end; what goes wrong in between leaves nothing."""
+def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A folder beside `folder` that takes its name at the end. Whatever goes wrong leaves nothing.
+
+    Without `replace` a `folder` that holds something by then is left alone, and OSError raised.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # Not named by the number of the process: in containers that is always the same.
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield staging
         staging.chmod(0o755)
+        if replace and folder.exists():
+            shutil.rmtree(folder)
         staging.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

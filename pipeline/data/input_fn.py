@@ -20,32 +20,13 @@ SHUFFLE_RECORDS = 4096
 EVAL_BATCH = 16
 
 
-def _as_written(input_fn: InputFn) -> InputFn:
-    """Nothing here branches on a tensor, and AutoGraph would take seconds to find that out."""
-    unconverted: InputFn = tf.autograph.experimental.do_not_convert(input_fn)
-    return unconverted
-
-
 def train_input_fn(
-    dataset: Dataset,
-    batch_size: int,
-    augmentation: Augmentation,
-    seed: int,
-    start_step: int,
-    *,
-    drawn: Dataset | None = None,
-    drawn_share: float = 0.0,
+    dataset: Dataset, batch_size: int, augmentation: Augmentation, seed: int, start_step: int
 ) -> InputFn:
-    """Endless augmented batches, `drawn_share` of their pictures from `drawn`.
-
-    `start_step` is where the run goes on from: it does not see the same draws again.
-    """
+    """Endless augmented batches. `start_step` is where the run goes on from: it does not see the same draws again."""
 
     def input_fn() -> tf.data.Dataset:
         examples = _endless(dataset, seed + start_step)
-        if drawn is not None:
-            both = [examples, _endless(drawn, seed + start_step)]
-            examples = tf.data.Dataset.sample_from_datasets(both, [1 - drawn_share, drawn_share], seed + start_step)
         batches = examples.batch(batch_size, drop_remainder=True).enumerate(start_step)
         return batches.map(
             lambda number, batch: _split(augment(batch, number, augmentation, seed)),
@@ -55,14 +36,6 @@ def train_input_fn(
     return _as_written(input_fn)
 
 
-def _endless(dataset: Dataset, seed: int) -> tf.data.Dataset:
-    """The training photos, decoded, shuffled, over and over."""
-    records = tf.data.TFRecordDataset(dataset.shards("train"))
-    if dataset.count("train") * IMAGE_SIDE * IMAGE_SIDE * 3 <= CACHE_BYTES:
-        return _decoded(records).cache().shuffle(dataset.count("train"), seed=seed).repeat()
-    return _decoded(records.shuffle(SHUFFLE_RECORDS, seed=seed).repeat())
-
-
 def eval_input_fn(dataset: Dataset) -> InputFn:
     """Every evaluation photo once, in the order of the shards, as it is."""
 
@@ -70,6 +43,20 @@ def eval_input_fn(dataset: Dataset) -> InputFn:
         return _decoded(tf.data.TFRecordDataset(dataset.shards("eval"))).batch(EVAL_BATCH).map(_split).prefetch(1)
 
     return _as_written(input_fn)
+
+
+def _as_written(input_fn: InputFn) -> InputFn:
+    """Nothing here branches on a tensor, and AutoGraph would take seconds to find that out."""
+    unconverted: InputFn = tf.autograph.experimental.do_not_convert(input_fn)
+    return unconverted
+
+
+def _endless(dataset: Dataset, seed: int) -> tf.data.Dataset:
+    """The training photos, decoded, shuffled, over and over."""
+    records = tf.data.TFRecordDataset(dataset.shards("train"))
+    if dataset.count("train") * IMAGE_SIDE * IMAGE_SIDE * 3 <= CACHE_BYTES:
+        return _decoded(records).cache().shuffle(dataset.count("train"), seed=seed).repeat()
+    return _decoded(records.shuffle(SHUFFLE_RECORDS, seed=seed).repeat())
 
 
 def _decoded(records: tf.data.Dataset) -> tf.data.Dataset:

@@ -13,7 +13,7 @@ from pipeline.console import OnProgress
 from pipeline.data.annotations import Annotation, Refusal, find_sources, read
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.input_fn import EVAL_BATCH
-from pipeline.data.records import split_of
+from pipeline.data.split import split_of
 from pipeline.errors import DataError
 from seamline_client.keypoints import CATEGORIES
 

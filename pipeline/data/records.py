@@ -11,27 +11,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import tensorflow as tf
 
 from pipeline.console import OnProgress
-from pipeline.data.annotations import CROP, Annotation, Refusal, Source, find_sources, read
-from pipeline.data.checks import Photo, check_all, refuse_unlearnable
+from pipeline.data.annotations import Annotation, Refusal, Source, find_sources, read
+from pipeline.data.checks import Photo, Splits, check_all, refuse_too_little
+from pipeline.data.folders import new_folder
+from pipeline.data.split import EVAL_PERCENT, split_of
 from pipeline.errors import DataError
 from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
 
-FORMAT = 1
-"""Part of the stamp: a change of what a record holds makes data sets anew."""
+FORMAT = 2
+"""Part of the stamp: a change of what a record holds, or of what is let in, makes data sets anew."""
 SHARDS = 4
-EVAL_PERCENT = 10
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,21 @@ class Dataset:
 def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool = False) -> Dataset:
     """The data set in `folder`, written from the photos in `source` unless it is there already.
 
-    With `strict` a refused row or photo is an error, and so is a category without photos. Raises DataError when
-    nothing is left to train or evaluate on, or no photo to train on is left of a category that the CSVs name.
+    With `strict` a refused row or photo is an error, and so is a category without photos. Raises DataError where
+    `checks.refuse_too_little` does.
     """
     sources = find_sources(source)
-    stamp = _stamp(sources)
-    existing = load(folder) if (folder / "dataset.json").is_file() else None
-    current = existing and existing.stamp == stamp
-    dataset = existing if existing and current else _write(sources, folder, stamp, on_progress)
+    annotated: dict[str, list[Annotation]] = {"train": [], "eval": []}
+    refusals: list[Refusal] = []
+    for each in sources:
+        found, refused = read(each)
+        refusals += refused
+        for annotation in found:
+            annotated[each.split or split_of(annotation.image_id)].append(annotation)
+    stamp = _stamp(sources, annotated)
+    dataset = load(folder) if (folder / "dataset.json").is_file() else None
+    if dataset is None or dataset.stamp != stamp:
+        dataset = _write(source, folder, annotated, refusals, stamp, on_progress)
     if strict and dataset.refusals:
         raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, dataset.refusals)))
     if strict and dataset.missing:
@@ -109,75 +114,55 @@ def reading(*datasets: Dataset | None) -> Iterator[None]:
         ) from error
 
 
-def split_of(image_id: str) -> str:
-    """`train` or `eval`, by the image's name alone: the same photo is always on the same side, and so are its crops."""
-    crop = re.fullmatch(rf"(?:.*/)?(.+){CROP}\d+\.\w+", image_id)
-    photo = crop[1] if crop else image_id
-    return "eval" if int(hashlib.sha256(photo.encode()).hexdigest(), 16) % 100 < EVAL_PERCENT else "train"
-
-
-def _stamp(sources: list[Source]) -> str:
+def _stamp(sources: list[Source], annotated: Splits) -> str:
+    """Of all that is read: the CSVs, and each photo that they name, wherever it is and whatever links lead there."""
     digest = hashlib.sha256(f"{FORMAT} {SHARDS} {EVAL_PERCENT} {CATEGORY_KEYPOINTS}".encode())
     for source in sources:
         for path in source.csvs:
-            digest.update(f"{source.split} {path.name} ".encode() + path.read_bytes())
-        for path in sorted((source.folder / "Images").rglob("*")):
-            stat = path.stat()
-            # A file's name need not be UTF-8.
-            digest.update(os.fsencode(path.relative_to(source.folder)) + f" {stat.st_size} {stat.st_mtime_ns}".encode())
+            digest.update(os.fsencode(f"{source.split} {path.name} ") + path.read_bytes())
+    for annotation in (each for split in annotated.values() for each in split):
+        try:
+            stat = annotation.image.stat()
+            digest.update(f"{annotation.image_id} {stat.st_size} {stat.st_mtime_ns}".encode())
+        except (OSError, ValueError):  # checked, and refused, where it is read
+            digest.update(f"{annotation.image_id} -".encode())
     return digest.hexdigest()
 
 
-def _write(sources: list[Source], folder: Path, stamp: str, on_progress: OnProgress) -> Dataset:
-    annotations: dict[str, list[Annotation]] = {"train": [], "eval": []}
-    refusals: list[Refusal] = []
-    for source in sources:
-        found, refused = read(source)
-        refusals += refused
-        for annotation in found:
-            annotations[source.split or split_of(annotation.image_id)].append(annotation)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Not by the number of the process: in containers that is always the same.
-    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
-    partial.chmod(0o755)
-    try:
+def _write(
+    source: Path,
+    folder: Path,
+    annotated: Splits,
+    refusals: list[Refusal],
+    stamp: str,
+    on_progress: OnProgress,
+) -> Dataset:
+    with new_folder(folder, replace=True) as partial:
         digest = hashlib.sha256()
-        categories: dict[str, dict[str, int]] = {}
-        total = sum(map(len, annotations.values()))
-        done = 0
-        for split, rows in annotations.items():
-            counts: Counter[str] = Counter()
-            writers = [tf.io.TFRecordWriter(str(partial / _shard(split, shard))) for shard in range(SHARDS)]
-            for checked in check_all(rows):
-                done += 1
-                on_progress(done, total)
-                if isinstance(checked, Refusal):
-                    refusals.append(checked)
-                    continue
-                record = _serialise(checked)
-                digest.update(split.encode() + record)
-                writers[sum(counts.values()) % SHARDS].write(record)
-                counts[checked.annotation.category] += 1
-            for writer in writers:
-                writer.close()
-            categories[split] = dict(sorted(counts.items()))
-            if not counts:
-                reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
-                raise DataError(
-                    f"{sources[0].folder}: no photo for {split} in {len(rows)} rows; add photos or mend these.{reasons}"
-                )
-        refuse_unlearnable(sources[0].folder, annotations, categories, refusals)
+        usable: dict[str, list[Annotation]] = {split: [] for split in annotated}
+        total, done = sum(map(len, annotated.values())), 0
+        for split, rows in annotated.items():
+            with ExitStack() as stack:
+                paths = [str(partial / _shard(split, shard)) for shard in range(SHARDS)]
+                writers = [stack.enter_context(tf.io.TFRecordWriter(path)) for path in paths]
+                for checked in check_all(rows):
+                    done += 1
+                    on_progress(done, total)
+                    if isinstance(checked, Refusal):
+                        refusals.append(checked)
+                        continue
+                    record = _serialise(checked)
+                    digest.update(split.encode() + record)
+                    writers[len(usable[split]) % SHARDS].write(record)
+                    usable[split].append(checked.annotation)
+        refuse_too_little(source, annotated, usable, refusals)
+        categories = {split: dict(sorted(Counter(each.category for each in usable[split]).items())) for split in usable}
         sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
         dataset = Dataset(folder, digest.hexdigest(), stamp, categories, tuple(refusals), sizes)
         raw = asdict(dataset)
         del raw["folder"]
         (partial / "dataset.json").write_text(json.dumps(raw, indent=1))
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-        return dataset
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return dataset
 
 
 def _shard(split: str, shard: int) -> str:

@@ -51,19 +51,9 @@ def with_only(**changes: Any) -> Augmentation:
     return Augmentation(**{**STILL.__dict__, **changes})
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        with_only(flip=1.0),
-        with_only(rotate=40.0),
-        with_only(scale=(0.6, 1.5)),
-        with_only(shift=0.2),
-        with_only(flip=0.5, rotate=30.0, scale=(0.8, 1.2), shift=0.1),
-    ],
-    ids=["flip", "rotate", "scale", "shift", "all"],
-)
+@pytest.mark.parametrize("config", [with_only(flip=1.0), with_only(flip=0.5, rotate=40.0, scale=(0.7, 1.3), shift=0.1)])
 def test_points_follow_the_pixels(config: Augmentation) -> None:
-    """The dot is found where its point says, to a tenth of a pixel."""
+    """The dot is found where its point says, to a tenth of a pixel: mirrored alone, and with everything at once."""
     after = run(dots(16, seed=3), config)
     inside = ((after["xy"][:, 0] > 0.1) & (after["xy"][:, 0] < 0.9)).numpy().all(1)
     assert inside.sum() > 8
@@ -109,13 +99,11 @@ def test_a_point_that_leaves_the_picture_becomes_absent() -> None:
 
 
 def test_an_erased_point_is_occluded_and_still_has_a_place() -> None:
-    """Erasing hides the dot's light; its point keeps its place and is no longer called visible."""
-    batch = dots(16, seed=1)
-    rounds = [run(batch, with_only(erase=1.0), number) for number in range(12)]
-    hidden = np.stack([after["v"].numpy()[:, 0] == OCCLUDED for after in rounds])
-    assert 0 < hidden.mean() < 0.2
-    for after in rounds:
-        assert after["xy"].numpy() == pytest.approx(batch["xy"].numpy(), abs=1e-6)
+    """A visible point behind the rectangle keeps its place and is no longer called visible."""
+    xy = np.random.default_rng(1).uniform(0, 1, (16, KEYPOINT_COUNT, 2)).astype(np.float32)
+    after = run({**dots(16, seed=1), "xy": tf.constant(xy)}, with_only(erase=1.0))
+    assert 0 < (after["v"].numpy() == OCCLUDED).mean() < 0.2
+    assert after["xy"].numpy() == pytest.approx(xy, abs=1e-6)
 
 
 def test_the_same_batch_of_a_run_is_drawn_the_same_again() -> None:

@@ -8,14 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.data import clothing as garments
-from pipeline.data import records
+from pipeline.data import clothing, records
 from pipeline.data.annotations import find_sources, read
 from pipeline.errors import DataError
-
-
-def silent(done: int, total: int, note: str = "") -> None:
-    """No progress."""
 
 
 @pytest.fixture
@@ -24,41 +19,36 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "clothing-dataset" / "images"
     folder.mkdir(parents=True)
     Image.new("RGB", (1200, 1200)).save(tmp_path / "grey.jpg")
-    for split in garments.SPLITS:
-        for line in (garments.ANNOTATIONS / f"{split}.csv").read_text().splitlines()[1:]:
+    for split in clothing.SPLITS:
+        for line in (clothing.ANNOTATIONS / f"{split}.csv").read_text().splitlines()[1:]:
             os.link(tmp_path / "grey.jpg", folder / Path(line.partition(",")[0]).name)
     return folder.parent
 
 
 def test_photos_by_name_become_a_data_set(photos: Path, tmp_path: Path) -> None:
-    """All 472 and 51 rows are good, and the splits stay apart."""
-    counts = garments.arrange(photos, tmp_path / "garments")
-    assert counts == {"train": 472, "val": 51}
-    found = [(source.split, *read(source)) for source in find_sources(tmp_path / "garments")]
-    assert [(split, len(good), len(refused)) for split, good, refused in found] == [
-        ("train", 472, 0),
-        ("eval", 51, 0),
-    ]
-    assert not {each.image_id for each in found[0][1]} & {each.image_id for each in found[1][1]}
+    """All 472 and 51 rows are good, and the splits stay apart. A folder that is there already stays as it is."""
+    assert clothing.arrange(photos, tmp_path / "garments") == {"train": 472, "val": 51}
+    found = {source.split: read(source) for source in find_sources(tmp_path / "garments")}
+    assert {split: (len(good), len(refused)) for split, (good, refused) in found.items()} == {
+        "train": (472, 0),
+        "eval": (51, 0),
+    }
+    train, val = ({each.image_id for each in good} for good, _ in found.values())
+    assert not train & val
+    with pytest.raises(DataError, match="is there already"):
+        clothing.arrange(photos, tmp_path / "garments")
 
 
 def test_a_missing_photo_leaves_nothing(photos: Path, tmp_path: Path) -> None:
     """The error counts and names what is missing; no half a folder is left."""
     next((photos / "images").iterdir()).unlink()
     with pytest.raises(DataError, match=r"1 of 523 annotated photos are not there, .*\.jpg for one"):
-        garments.arrange(photos, tmp_path / "garments")
+        clothing.arrange(photos, tmp_path / "garments")
     assert not list(tmp_path.glob("garments*"))
-
-
-def test_nothing_is_overwritten(photos: Path, tmp_path: Path) -> None:
-    """A folder that is there stays as it is."""
-    (tmp_path / "garments").mkdir()
-    with pytest.raises(DataError, match="is there already"):
-        garments.arrange(photos, tmp_path / "garments")
 
 
 def test_the_annotations_are_those_of_the_real_photos(real_photos: Path, tmp_path: Path) -> None:
     """With the real photos every row is accepted, points inside the picture included."""
-    garments.arrange(real_photos, tmp_path / "garments")
-    dataset = records.prepare(tmp_path / "garments", tmp_path / "records", silent)
+    clothing.arrange(real_photos, tmp_path / "garments")
+    dataset = records.prepare(tmp_path / "garments", tmp_path / "records", lambda *_: None)
     assert (dataset.count("train"), dataset.count("eval"), dataset.refusals) == (472, 51, ())
