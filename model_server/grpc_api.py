@@ -1,4 +1,4 @@
-"""The gRPC front: PredictionService and ModelService."""
+"""The gRPC side: PredictionService and ModelService."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
     model_management_pb2,
     model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
-    regression_pb2,
 )
 
-from model_server import inference, metrics
+from model_server import metrics
 from model_server.errors import from_exception, invalid_argument
 from model_server.introspection import model_metadata, model_status
 from model_server.lifecycle import Lifecycle
@@ -34,14 +31,13 @@ from model_server.versions import Versions
 log = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 2000
-"""Bytes. A gRPC client takes 8 kB of trailing metadata and no more; what is not ASCII is sent at three bytes a byte."""
-
+"""In bytes. A gRPC client takes 8 kB of trailing metadata, and each byte that is not ASCII travels as three."""
 
 _NO_DEADLINE = 1e6
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers Predict and GetModelMetadata; refuses what needs tf.Example inputs."""
+    """Answers Predict and GetModelMetadata. What takes tf.Examples is left out, which gRPC answers UNIMPLEMENTED."""
 
     def __init__(self, versions: Versions) -> None:
         self._versions = versions
@@ -64,25 +60,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         return _answer(context, lambda: model_metadata(self._versions, request))
 
-    def Classify(self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext) -> NoReturn:
-        self._refuse(request, context, "Classify", inference.CLASSIFY)
-
-    def Regress(self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext) -> NoReturn:
-        self._refuse(request, context, "Regress", inference.REGRESS)
-
-    def MultiInference(self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext) -> NoReturn:
-        with _errors(context):
-            spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-            with self._versions.lease(spec) as (_, servable):
-                raise inference.multi_refusal(servable.signatures, request)
-
-    def _refuse(self, request: Any, context: grpc.ServicerContext, api: str, method: str) -> NoReturn:
-        with _recorded(context, request, api), self._versions.lease(_spec(request)) as (_, servable):
-            raise inference.refusal(servable.signatures, method, request.model_spec.signature_name)
-
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """Tells the states of versions and takes a new config."""
+    """Reports the states of versions and takes new configs."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._lifecycle = lifecycle
@@ -102,13 +82,13 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
                     "Only ModelConfigList is currently supported"
                 )
             gone = threading.Event()
-            context.add_callback(gone.set)  # or a caller that hangs up would leave its thread waiting for a model
+            context.add_callback(gone.set)  # or the thread of a caller that hung up would go on waiting for a model
             self._lifecycle.reload(request.config, timeout=_timeout(context), stop=gone)
             return model_management_pb2.ReloadConfigResponse()
 
 
 def _timeout(context: grpc.ServicerContext) -> float | None:
-    """Seconds until the client's deadline. Without one gRPC tells either None or centuries."""
+    """Seconds until the client's deadline. Without one gRPC says either None or centuries."""
     seconds = context.time_remaining()
     return None if seconds is None or seconds > _NO_DEADLINE else float(seconds)
 
@@ -132,13 +112,13 @@ def _errors(context: grpc.ServicerContext) -> Iterator[None]:
     except Exception as error:
         status = from_exception(error)
         if status is not error:
-            log.exception("A request failed in a way that it should not")
+            log.exception("A request failed unexpectedly")
         context.abort(status.code, status.message.encode(errors="replace")[:_MAX_MESSAGE].decode(errors="ignore"))
 
 
 @contextmanager
 def _recorded(context: grpc.ServicerContext, request: Any, api: str) -> Iterator[None]:
-    """As _errors, counted by model and status; a good answer adds its latency."""
+    """As _errors, and count the call by model and status. Successful calls record their latency."""
     start = time.perf_counter()
     name = request.model_spec.name
     with _errors(context):

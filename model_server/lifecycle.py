@@ -113,12 +113,17 @@ class Lifecycle:
             )
 
     def _outcome(self, name: str) -> list[Version]:
-        """A version of the model that is available, or all if all have failed, or nothing yet."""
+        """The available versions of a model once each version was tried, all if all have failed, nothing before that.
+
+        So that a label of an older version answers as soon as the ports open, too.
+        """
         if name not in self._models:
             return []
         versions = [version for version in self.versions.by_model.get(name, {}).values() if version.aspired]
         available = [version for version in versions if version.state is State.AVAILABLE]
-        if available or any(version.state is not State.END for version in versions):
+        if any(v.state in (State.START, State.LOADING) and not v.next_attempt for v in versions):
+            return []
+        if available or any(version.state is State.LOADING for version in versions):
             return available
         return versions
 
