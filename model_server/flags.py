@@ -12,6 +12,7 @@ LEFT_OUT = (
     "enable_profiler",
     "enable_serialization_as_tensor_content",
     "enable_signature_method_name_check",
+    "grpc_channel_arguments",
     "grpc_socket_path",
     "mixed_precision",
     "num_tflite_interpreters_per_pool",
@@ -58,7 +59,6 @@ class Flags:
     num_request_iterations_for_warmup: int = 0
     enable_grpc_healthcheck_service: bool = False
     grpc_max_threads: int = 0
-    grpc_channel_arguments: str = ""
     tensorflow_session_parallelism: int = 0
     tensorflow_intra_op_parallelism: int = 0
     tensorflow_inter_op_parallelism: int = 0

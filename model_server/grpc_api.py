@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,7 +58,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        return _answer(context, lambda: model_metadata(self._versions, request))
+        with _errors(context):
+            return model_metadata(self._versions, request)
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -70,7 +71,8 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def GetModelStatus(
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        return _answer(context, lambda: model_status(self._lifecycle.versions, request))
+        with _errors(context):
+            return model_status(self._lifecycle.versions, request)
 
     def HandleReloadConfigRequest(
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
@@ -97,11 +99,6 @@ def _spec(request: Any) -> model_pb2.ModelSpec:
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")
     return request.model_spec
-
-
-def _answer(context: grpc.ServicerContext, make: Callable[[], Any]) -> Any:
-    with _errors(context):
-        return make()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,11 +30,10 @@ class GrpcServer:
     def __init__(self, flags: Flags, credentials: grpc.ServerCredentials | None, lifecycle: Lifecycle) -> None:
         threads = flags.grpc_max_threads or 4 * (os.cpu_count() or 1)
         limit = _Limit(max(threads - 1, 1))  # one of the real server's threads always waits for the next call
-        options: list[tuple[str, Any]] = [
+        options = [
             ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # or a second server could silently share the port
-            *_channel_arguments(flags.grpc_channel_arguments),
         ]
         self._pool = ThreadPoolExecutor(threads + _REFUSING_THREADS, thread_name_prefix="grpc")
         self._server = grpc.server(self._pool, interceptors=[limit], options=options)
@@ -90,10 +89,3 @@ class _Limit(grpc.ServerInterceptor):
                 self._places.release()
 
         return grpc.unary_unary_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
-
-
-def _channel_arguments(text: str) -> Iterator[tuple[str, Any]]:
-    """`name=value,name=value`; a value that reads as an integer is one."""
-    for argument in filter(None, text.split(",")):
-        key, _, value = argument.partition("=")
-        yield key, int(value) if value.lstrip("-").isdecimal() else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def _loader(flags: Flags, settings: text_config.Settings, stack: ExitStack) -> L
     )
     session_config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
     tags = frozenset(flags.saved_model_tags.split(","))
-    batcher = stack.enter_context(Batcher(settings.batching)) if settings.batching else None
+    batching = settings.batching
+    pool = stack.enter_context(ThreadPoolExecutor(batching.threads if batching else 1, thread_name_prefix="batch"))
 
     def load(model: str, number: int, path: Path) -> Servable:
         servable: Servable = SavedModel(path, tags, session_config)
@@ -99,7 +101,7 @@ def _loader(flags: Flags, settings: text_config.Settings, stack: ExitStack) -> L
         except Exception:
             servable.close()
             raise
-        return batcher.wrap(servable) if batcher else servable
+        return Batcher(servable, batching, pool) if batching else servable
 
     return load
 
