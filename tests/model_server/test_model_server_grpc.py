@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
     predict_pb2,
+    regression_pb2,
 )
 
 from tests.model_server.model_server_support import Server, predict_request, refused
@@ -78,7 +84,8 @@ def test_strings_booleans_scalars_and_matrices(server: Server) -> None:
     assert outputs == {"length": [2, 0, 2], "echo_bytes": words, "echo": words}
     assert answers(server, "zoo", {"image_bytes": b"\x00a\xff"}, "strings", ["echo"]) == {"echo": b"\x00a\xff"}
     assert answers(server, "zoo", {"flags": [True, False]}, "booleans") == {"inverse": [False, True]}
-    assert answers(server, "zoo", {"x": np.float32(1)}, "scalar") == {"y": 2}
+    scalar = server.predict("zoo", {"x": np.float32(1)}, "scalar").outputs["y"]
+    assert (list(scalar.float_val), scalar.HasField("tensor_shape")) == ([2], True)
     assert answers(server, "zoo", {"x": np.zeros((1, 2, 1), np.float32)}, "any_shape") == {"y": [[[1], [1]]]}
 
 
@@ -143,7 +150,18 @@ REFUSALS: dict[str, tuple[predict_pb2.PredictRequest, grpc.StatusCode, str]] = {
     "wrong dtype": (
         predict_request("zoo", {"x": np.zeros(1, np.uint8)}),
         CODE.INVALID_ARGUMENT,
-        "Type mismatch: actual uint8 vs. expect float",
+        "Expects arg[0] to be float but uint8 is provided",
+    ),
+    "wrong name": (
+        predict_request("zoo", {"z": FLOATS}),
+        CODE.INVALID_ARGUMENT,
+        "Signature input alias: x(feed name: x:0) not found in request and no default value provided. Inputs expected "
+        "to be in the request {z}, or default input alias set: ",
+    ),
+    "wrong output and wrong dtype": (
+        predict_request("zoo", {"x": np.zeros(1, np.uint8)}, "", ["nope"]),
+        CODE.INVALID_ARGUMENT,
+        "output tensor alias not found in signature: nope",
     ),
     "unknown output": (
         predict_request("zoo", {"x": FLOATS}, "", ["nope"]),
@@ -178,8 +196,7 @@ BROKEN: Mapping[str, TensorProto] = {
     "long content": _tensor(tensor_content=b"123456789"),
     "negative shape": _tensor(shape=(-2,), float_val=[1]),
     "huge shape": _tensor(shape=(1 << 40, 1 << 40), float_val=[1]),
-    "unknown rank": TensorProto(dtype=1, tensor_shape={"unknown_rank": True}, float_val=[1]),
-    "resource": _tensor(20),
+    "neither true nor false": _tensor(10, tensor_content=b"\xe9\x01"),
 }
 
 
@@ -189,6 +206,21 @@ def test_broken_tensors(server: Server, case: str) -> None:
     request = predict_request("zoo", {"x": BROKEN[case]})
     code, text = refused(server, "PredictionService", "Predict", request)
     assert (code, text) == (CODE.INVALID_ARGUMENT, "tensor parsing error: x")
+
+
+@pytest.mark.parametrize("kind", ["model_server"], indirect=True)
+def test_a_resource_is_a_broken_tensor(server: Server) -> None:
+    """One that ends the official server's process, so nobody else is asked."""
+    request = predict_request("zoo", {"x": _tensor(20)})
+    code, text = refused(server, "PredictionService", "Predict", request)
+    assert (code, text) == (CODE.INVALID_ARGUMENT, "tensor parsing error: x")
+
+
+def test_odd_tensors_are_read(server: Server) -> None:
+    """An unknown rank counts as a scalar, and content of any length is no matter where there are no elements."""
+    scalar = TensorProto(dtype=1, tensor_shape={"unknown_rank": True}, float_val=[1])
+    assert answers(server, "zoo", {"x": scalar}, "scalar") == {"y": 2}
+    assert answers(server, "zoo", {"x": _tensor(shape=(0,), tensor_content=b"123")}) == {"y": []}
 
 
 def test_only_the_graph_guards_shapes(server: Server) -> None:
@@ -207,3 +239,104 @@ def test_deadline_ends_a_long_run(server: Server) -> None:
         server.call("PredictionService", "Predict", request, timeout=0.2)
     assert caught.value.code() is CODE.DEADLINE_EXCEEDED
     assert answers(server, "zoo", {"x": FLOATS}) == {"y": [2.5, 3.0, 4.5]}
+
+
+def metadata_request(name: str, *fields: str) -> get_model_metadata_pb2.GetModelMetadataRequest:
+    return get_model_metadata_pb2.GetModelMetadataRequest(model_spec={"name": name}, metadata_field=fields)
+
+
+def test_metadata(server: Server) -> None:
+    """GetModelMetadata packs the SignatureDefs of the version that would answer."""
+    response = server.call("PredictionService", "GetModelMetadata", metadata_request("half", "signature_def"))
+    assert (response.model_spec.name, response.model_spec.version.value) == ("half", 3)
+    packed = response.metadata["signature_def"]
+    assert packed.type_url == "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+    signature = get_model_metadata_pb2.SignatureDefMap.FromString(packed.value).signature_def["serving_default"]
+    assert (signature.method_name, signature.inputs["x"].name) == ("tensorflow/serving/predict", "x:0")
+
+
+def status_request(**spec: Any) -> get_model_status_pb2.GetModelStatusRequest:
+    return get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "request_", "code", "text"),
+    [
+        (
+            "PredictionService",
+            "GetModelMetadata",
+            metadata_request("half"),
+            CODE.INVALID_ARGUMENT,
+            "GetModelMetadataRequest must specify at least one metadata_field",
+        ),
+        (
+            "PredictionService",
+            "GetModelMetadata",
+            metadata_request("half", "x"),
+            CODE.INVALID_ARGUMENT,
+            "Metadata field x is not supported",
+        ),
+        (
+            "PredictionService",
+            "GetModelMetadata",
+            metadata_request("foo", "signature_def"),
+            CODE.NOT_FOUND,
+            "Servable not found for request: Latest(foo)",
+        ),
+        (
+            "ModelService",
+            "GetModelStatus",
+            status_request(name="foo"),
+            CODE.NOT_FOUND,
+            "Could not find any versions of model foo",
+        ),
+        (
+            "ModelService",
+            "GetModelStatus",
+            status_request(name="half", version={"value": 9}),
+            CODE.NOT_FOUND,
+            "Could not find version 9 of model half",
+        ),
+        (
+            "ModelService",
+            "GetModelStatus",
+            get_model_status_pb2.GetModelStatusRequest(),
+            CODE.INVALID_ARGUMENT,
+            "Missing ModelSpec",
+        ),
+    ],
+)
+def test_other_refusals(
+    server: Server, service: str, method: str, request_: Any, code: grpc.StatusCode, text: str
+) -> None:
+    """Metadata must be asked for by a field that exists, and states of something that was ever there."""
+    assert refused(server, service, method, request_) == (code, text)
+
+
+def test_status(server: Server) -> None:
+    """GetModelStatus lists all versions, newest first, or the one asked for."""
+    response = server.call("ModelService", "GetModelStatus", status_request(name="half"))
+    assert [(status.version, status.state) for status in response.model_version_status] == [(3, 30), (2, 30), (1, 30)]
+    assert {status.status.error_code for status in response.model_version_status} == {0}
+    response = server.call("ModelService", "GetModelStatus", status_request(name="half", version={"value": 2}))
+    assert [status.version for status in response.model_version_status] == [2]
+
+
+def test_health_service(server: Server) -> None:
+    """With --enable_grpc_healthcheck_service the standard health service says SERVING."""
+    with server.channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "ModelService", "PredictionService"):
+            assert stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10).status == 1
+
+
+def test_examples_are_not_taken(server: Server) -> None:
+    """Classify, Regress and MultiInference fail for a model without such signatures."""
+    spec = {"name": "zoo", "signature_name": "two"}
+    for method, request in (
+        ("Classify", classification_pb2.ClassificationRequest(model_spec=spec)),
+        ("Regress", regression_pb2.RegressionRequest(model_spec=spec)),
+        ("MultiInference", inference_pb2.MultiInferenceRequest(tasks=[{"model_spec": spec}])),
+    ):
+        code, _ = refused(server, "PredictionService", method, request)
+        assert code in (CODE.INVALID_ARGUMENT, CODE.UNIMPLEMENTED)
