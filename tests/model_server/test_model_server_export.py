@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,7 +16,6 @@ from pipeline.release.golden import Golden, difference
 from seamline_client.contract import (
     BYTES,
     DEFAULT,
-    IMAGE_SIDE,
     METHOD,
     MODEL_NAME,
     OUTPUTS,
@@ -56,8 +54,8 @@ def columns(answer: Any) -> dict[str, np.ndarray[Any, Any]]:
     return {spec.name: np.asarray(answer[spec.name], spec.dtype) for spec in OUTPUTS}
 
 
-def test_signatures_over_both_fronts(exported: Server) -> None:
-    """Names, dtypes and shapes are the contract's; Estimator's own names of the doors are gone."""
+def test_signatures_over_both_transports(exported: Server) -> None:
+    """Names, dtypes and shapes are those of the contract, and Estimator's own names for the signatures are gone."""
     code, answer = exported.get(f"/v1/models/{MODEL_NAME}/metadata")
     assert code == 200
     described = answer["metadata"]["signature_def"]["signature_def"]
@@ -85,7 +83,7 @@ def test_signatures_over_both_fronts(exported: Server) -> None:
             tensor(spec, rest["outputs"][spec.name], proto.outputs[spec.name])
 
 
-def test_three_doors_over_grpc(exported: Server, golden: Golden) -> None:
+def test_golden_answers_over_grpc(exported: Server, golden: Golden) -> None:
     """Floats, bytes of pixels and files are answered with what the Estimator predicted."""
     for signature, inputs in golden.requests():
         response = exported.predict(MODEL_NAME, inputs, signature.key)
@@ -93,8 +91,8 @@ def test_three_doors_over_grpc(exported: Server, golden: Golden) -> None:
         difference(golden.outputs, answer, f"{exported.kind}, {signature.key}")
 
 
-def test_three_doors_over_rest(exported: Server, golden: Golden) -> None:
-    """By row and by column, the same numbers: of one picture, since as JSON it is 2 MB."""
+def test_golden_answers_over_rest(exported: Server, golden: Golden) -> None:
+    """The same numbers by row and by column, for one picture only, since as JSON it is 2 MB."""
     expected = {name: values[:1] for name, values in golden.outputs.items()}
     file = {"b64": base64.b64encode(golden.files[0]).decode()}
     pixels = golden.pixels[0].tolist()
@@ -109,23 +107,3 @@ def test_three_doors_over_rest(exported: Server, golden: Golden) -> None:
         code, answer = exported.rest_predict(MODEL_NAME, document)
         assert code == 200, answer
         difference(expected, columns(answer["outputs"]), where)
-
-
-@pytest.mark.parametrize("side", [224, IMAGE_SIDE + 1])
-def test_another_size_is_refused_by_the_graph(exported: Server, side: int) -> None:
-    """Servers do not check shapes against a signature; the graph does, in the same words on all of them."""
-    small = np.zeros((1, side, side, 3), np.uint8)
-    with pytest.raises(grpc.RpcError) as caught:
-        exported.predict(MODEL_NAME, {UINT8.input.name: small}, UINT8.key)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert f"is not compatible with expected shape [?,{IMAGE_SIDE},{IMAGE_SIDE},3]" in caught.value.details()
-
-
-def test_what_is_no_picture_is_refused(exported: Server, golden: Golden) -> None:
-    """Nothing, text, and a file cut short: the request fails, and the server goes on."""
-    for data in (b"", b"not a picture", golden.files[0][:200]):
-        document = {"signature_name": BYTES.key, "instances": [{"b64": base64.b64encode(data).decode()}]}
-        code, answer = exported.rest_predict(MODEL_NAME, document)
-        assert code == 400
-        assert answer["error"]
-    assert exported.states(MODEL_NAME) == {1: "AVAILABLE"}
