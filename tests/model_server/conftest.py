@@ -48,7 +48,7 @@ def server(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @contextmanager
-def zoo_server(kind: str, saved: Saved, directory: Path, *, process: bool = False) -> Iterator[Server]:
+def zoo_server(kind: str, saved: Saved, directory: Path) -> Iterator[Server]:
     """See `server`."""
     publish(saved.zoo, directory / "zoo", 1)
     for number, path in saved.half.items():
@@ -73,7 +73,7 @@ def zoo_server(kind: str, saved: Saved, directory: Path, *, process: bool = Fals
         "rest_api_enable_cors_support": True,
         "enable_grpc_healthcheck_service": True,
     }
-    with running(kind, directory, process=process, **flags) as server:
+    with running(kind, directory, **flags) as server:
         server.wait_available("zoo")
         server.wait_available("half", 3)
         yield server

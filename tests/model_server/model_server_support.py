@@ -303,23 +303,23 @@ def predict_request(
 
 
 @contextlib.contextmanager
-def running(kind: str, directory: Path, *, process: bool = False, **flags: Any) -> Iterator[Server]:
+def running(kind: str, directory: Path, **flags: Any) -> Iterator[Server]:
     """Start a server with these flags, on free ports unless told which, and stop it at the end.
 
-    `directory` holds all files that the flags name; a container sees it under the same path. The stand-in runs in a
-    thread, or as a process of its own if asked to.
+    `directory` holds all files that the flags name; a container sees it under the same path. The kind `process` is the
+    stand-in as a process of its own.
     """
     given = {"port": free_port(), "rest_api_port": free_port(), "grpc_max_threads": 64, **flags}
     arguments = [f"--{name}={_text(value)}" for name, value in given.items()]
     log = directory / f"server-{given['port']}.log"
     container = f"model-server-test-{given['port']}" if kind == "container" else ""
-    if kind == "model_server" and not process:
+    if kind == "model_server":
         runs: subprocess.Popen[bytes] | InThread = InThread(arguments, log)
     else:
         docker_run = ["docker", "run", "--rm", "--network=host", "--init", f"--name={container}"]
         docker_run += [f"--volume={directory}:{directory}", "--entrypoint=tensorflow_model_server", IMAGE]
         commands = {
-            "model_server": [sys.executable, "-m", "model_server"],
+            "process": [sys.executable, "-m", "model_server"],
             "executable": [os.environ.get("TENSORFLOW_MODEL_SERVER", "")],
             "container": docker_run,
         }

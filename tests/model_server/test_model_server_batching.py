@@ -61,7 +61,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def ask(batches: Batcher, rows: Sequence[float], outputs: Sequence[str] = ("y",), timeout: float | None = 20) -> Any:
+def ask(batches: Batcher, rows: Sequence[Any], outputs: Sequence[str] = ("y",), timeout: float | None = 20) -> Any:
     return batches.run("s", {"x": np.array(rows, np.float32)}, outputs, timeout)[0].tolist()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -160,7 +161,7 @@ def test_several_servers_in_one_process(saved: Saved, tmp_path: Path) -> None:
             publish(path, tmp_path / str(number) / "m", 1)
             ports: list[int] = []
             stack.enter_context(one(tmp_path / str(number), ports))
-            servers.append(Server("model_server", cast(Any, None), *ports, tmp_path))
+            servers.append(Server("model_server", cast(Any, None), ports[0], ports[1], tmp_path))
         for number, server in enumerate(servers, start=1):
             assert server.rest_predict("m", {"instances": [2]}) == (200, {"predictions": [1.0 + number]})
             assert list(server.predict("m", {"x": np.ones(1, np.float32)}).outputs["y"].float_val) == [0.5 + number]
@@ -190,7 +191,7 @@ def test_sigterm_finishes_what_is_in_flight(saved: Saved, tmp_path: Path) -> Non
     """SIGTERM closes the ports, answers what is in flight, turns new requests away, and ends the process with 0."""
     publish(saved.zoo, tmp_path / "m", 1)
     flags = {"model_name": "m", "model_base_path": tmp_path / "m"}
-    with running("model_server", tmp_path, process=True, **flags) as server:
+    with running("process", tmp_path, **flags) as server:
         server.wait_available("m")
         kept = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=30)
         kept.request("GET", "/v1/models/m")
@@ -213,7 +214,7 @@ def test_sigterm_finishes_what_is_in_flight(saved: Saved, tmp_path: Path) -> Non
 
 def test_sigterm_while_waiting_for_a_model(tmp_path: Path) -> None:
     """SIGTERM ends a server that still waits for its first version, with 0."""
-    with running("model_server", tmp_path, process=True, model_name="m", model_base_path=tmp_path) as server:
+    with running("process", tmp_path, model_name="m", model_base_path=tmp_path) as server:
         server.wait_for(lambda: "No versions of servable m" in server.log.read_text(), "looking for a version")
         assert server.stop() == 0
 
@@ -253,3 +254,16 @@ def test_small_requests_cannot_ask_for_much_memory(server: Server) -> None:
     request.inputs["x"].CopyFrom(TensorProto(dtype=1, tensor_shape={"dim": [{"size": 1 << 30}]}, float_val=[1]))
     with pytest.raises(grpc.RpcError, match="tensor parsing error: x"):
         server.call("PredictionService", "Predict", request)
+
+
+def test_every_known_difference_is_tested() -> None:
+    """The README's table marks each difference and names its test; what is the same is asked of every server, too."""
+    sources = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    table = re.findall(r"^\| .* \| (.*) \| `(\w+)` \|$", (ROOT / "model_server" / "README.md").read_text(), re.M)
+    assert len(table) > 20
+    for mark, name in table:
+        assert re.match("same|stricter|left out", mark), mark
+        test = re.search(rf"^def {name}\((.*)", sources, re.M)
+        assert test, name
+        if mark == "same":
+            assert re.match(r"server: Server|kind: str", test[1]), f"{name} does not ask every server"
