@@ -1,4 +1,4 @@
-"""The command line of tensorflow_model_server, with its names and defaults. LEFT_OUT lists what is refused."""
+"""The command line of tensorflow_model_server, with its names and defaults. Other flags of it are refused."""
 
 from __future__ import annotations
 
@@ -6,27 +6,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
-
-LEFT_OUT = (
-    "enable_per_model_batching_parameters",
-    "enable_profiler",
-    "enable_serialization_as_tensor_content",
-    "enable_signature_method_name_check",
-    "grpc_channel_arguments",
-    "grpc_socket_path",
-    "mixed_precision",
-    "num_tflite_interpreters_per_pool",
-    "num_tflite_pools",
-    "platform_config_file",
-    "prefer_tflite_model",
-    "remove_unused_fields_from_bundle_metagraph",
-    "skip_initialize_tpu",
-    "tensorflow_session_config_file",
-    "thread_pool_factory_config_file",
-    "use_alts_credentials",
-    "xla_cpu_compilation_enabled",
-    "xla_gpu_compilation_enabled",
-)
 
 
 @dataclass(frozen=True)
@@ -82,11 +61,6 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
     """Shows defaults, and prints --version on two lines."""
 
 
-class _Refuse(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.error(f"--{self.dest} is a flag of tensorflow_model_server that this stand-in does not have")
-
-
 def parse(arguments: Sequence[str]) -> Flags:
     """Read `--flag=value`; a boolean may stand alone. Exits with code 2 and a message for anything it does not know."""
     parser = argparse.ArgumentParser(
@@ -102,12 +76,13 @@ def parse(arguments: Sequence[str]) -> Flags:
             parser.add_argument(f"--{field.name}", type=_boolean, nargs="?", const=True, default=default, help=" ")
         else:
             parser.add_argument(f"--{field.name}", type=type(default), default=default, help=" ")
-    for name in LEFT_OUT:
-        parser.add_argument(f"--{name}", action=_Refuse, nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     text = f"TensorFlow ModelServer: {version('tensorflow-serving-api')} (stand-in)\n"
     text += f"TensorFlow Library: {version('tensorflow')}"
     parser.add_argument("--version", action="version", version=text)
-    flags = Flags(**vars(parser.parse_args(arguments)))
+    known, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(f"this stand-in does not have {' '.join(unknown)}; --help lists what it has")
+    flags = Flags(**vars(known))
     _check(parser, flags)
     return flags
 

@@ -1,4 +1,4 @@
-"""Our own export on every server that this machine has: loaded, described and answered alike."""
+"""Our own export on every server that this machine has: loaded, and its golden requests answered alike."""
 
 from __future__ import annotations
 
@@ -10,23 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_metadata_pb2
 
 from pipeline.release.golden import Golden, difference
-from seamline_client.contract import (
-    BYTES,
-    DEFAULT,
-    METHOD,
-    MODEL_NAME,
-    OUTPUTS,
-    SIGNATURES,
-    UINT8,
-    TensorSpec,
-)
+from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, OUTPUTS, UINT8
 from tests.local_job import Seamline
 from tests.model_server.model_server_support import Server, publish, running
-
-KINDS = {"float32": "DT_FLOAT", "uint8": "DT_UINT8", "string": "DT_STRING", "int64": "DT_INT64"}
 
 
 @pytest.fixture(scope="module")
@@ -52,35 +40,6 @@ def exported(kind: str, version: Path, tmp_path_factory: pytest.TempPathFactory)
 
 def columns(answer: Any) -> dict[str, np.ndarray[Any, Any]]:
     return {spec.name: np.asarray(answer[spec.name], spec.dtype) for spec in OUTPUTS}
-
-
-def test_signatures_over_both_transports(exported: Server) -> None:
-    """Names, dtypes and shapes are those of the contract, and Estimator's own names for the signatures are gone."""
-    code, answer = exported.get(f"/v1/models/{MODEL_NAME}/metadata")
-    assert code == 200
-    described = answer["metadata"]["signature_def"]["signature_def"]
-    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-    request.model_spec.name = MODEL_NAME
-    response = exported.call("PredictionService", "GetModelMetadata", request)
-    unpacked = get_model_metadata_pb2.SignatureDefMap()
-    assert response.metadata["signature_def"].Unpack(unpacked)
-    assert set(described) == set(unpacked.signature_def) == set(SIGNATURES)
-
-    def tensor(spec: TensorSpec, rest: Any, proto: Any) -> None:
-        shape = [size["size"] for size in rest["tensor_shape"]["dim"]]
-        assert (rest["dtype"], tuple(map(int, shape))) == (KINDS[spec.dtype], spec.shape)
-        assert tf.dtypes.as_dtype(proto.dtype).name == spec.dtype
-        assert tuple(dim.size for dim in proto.tensor_shape.dim) == spec.shape
-
-    for key, contract in SIGNATURES.items():
-        rest, proto = described[key], unpacked.signature_def[key]
-        assert rest["method_name"] == proto.method_name == METHOD
-        assert set(rest["inputs"]) == set(proto.inputs) == {contract.input.name}
-        assert rest["inputs"][contract.input.name]["name"] == contract.tensor
-        tensor(contract.input, rest["inputs"][contract.input.name], proto.inputs[contract.input.name])
-        assert set(rest["outputs"]) == set(proto.outputs) == {spec.name for spec in OUTPUTS}
-        for spec in OUTPUTS:
-            tensor(spec, rest["outputs"][spec.name], proto.outputs[spec.name])
 
 
 def test_golden_answers_over_grpc(exported: Server, golden: Golden) -> None:

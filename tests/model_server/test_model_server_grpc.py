@@ -21,7 +21,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tests.model_server.model_server_support import Server, predict_request, refused
+from tests.model_server.model_server_support import Server, refused
+from tests.model_server.model_server_support import predict_request as ask
 
 CODE = grpc.StatusCode
 FLOATS = np.array([1, 2, 5], np.float32)
@@ -109,70 +110,52 @@ def test_messages_larger_than_grpc_default(server: Server) -> None:
     np.testing.assert_array_equal(answer, sent / 2 + 2)
 
 
+UINT8 = np.zeros(1, np.uint8)
+INVALID, NOT_FOUND = CODE.INVALID_ARGUMENT, CODE.NOT_FOUND
+EMPTY = predict_pb2.PredictRequest()
 REFUSALS: dict[str, tuple[predict_pb2.PredictRequest, grpc.StatusCode, str]] = {
-    "no spec": (predict_pb2.PredictRequest(), CODE.INVALID_ARGUMENT, "Missing ModelSpec"),
-    "no name": (predict_request("", {"x": FLOATS}), CODE.INVALID_ARGUMENT, "ModelSpec has no name specified."),
-    "unknown model": (
-        predict_request("foo", {"x": FLOATS}),
-        CODE.NOT_FOUND,
-        "Servable not found for request: Latest(foo)",
-    ),
+    "no spec": (EMPTY, INVALID, "Missing ModelSpec"),
+    "no name": (ask("", {"x": FLOATS}), INVALID, "ModelSpec has no name specified."),
+    "unknown model": (ask("foo", {"x": FLOATS}), NOT_FOUND, "Servable not found for request: Latest(foo)"),
     "unknown version": (
-        predict_request("half", {"x": FLOATS}, version=9),
-        CODE.NOT_FOUND,
+        ask("half", {"x": FLOATS}, version=9),
+        NOT_FOUND,
         "Servable not found for request: Specific(half, 9)",
     ),
-    "unknown label": (
-        predict_request("half", {"x": FLOATS}, label="x"),
-        CODE.INVALID_ARGUMENT,
-        "Unrecognized servable version label: x",
-    ),
+    "unknown label": (ask("half", {"x": FLOATS}, label="x"), INVALID, "Unrecognized servable version label: x"),
     "label of no version": (
-        predict_request("half", {"x": FLOATS}, label="gone"),
-        CODE.NOT_FOUND,
+        ask("half", {"x": FLOATS}, label="gone"),
+        NOT_FOUND,
         "Servable not found for request: Specific(half, 9)",
     ),
     "unknown signature": (
-        predict_request("zoo", {"x": FLOATS}, "x"),
+        ask("zoo", {"x": FLOATS}, "x"),
         CODE.FAILED_PRECONDITION,
         'Serving signature key "x" not found.',
     ),
     "missing input": (
-        predict_request("zoo", {}),
-        CODE.INVALID_ARGUMENT,
+        ask("zoo", {}),
+        INVALID,
         "input size does not match signature: 0!=1 len({}) != len({x}). Sent extra: {}. Missing but required: {x}.",
     ),
     "extra input": (
-        predict_request("zoo", {"x": FLOATS, "z": FLOATS}),
-        CODE.INVALID_ARGUMENT,
+        ask("zoo", {"x": FLOATS, "z": FLOATS}),
+        INVALID,
         "input size does not match signature: 2!=1 len({x,z}) != len({x}). Sent extra: {z}. Missing but required: {}.",
     ),
-    "wrong dtype": (
-        predict_request("zoo", {"x": np.zeros(1, np.uint8)}),
-        CODE.INVALID_ARGUMENT,
-        "Expects arg[0] to be float but uint8 is provided",
-    ),
     "wrong name": (
-        predict_request("zoo", {"z": FLOATS}),
-        CODE.INVALID_ARGUMENT,
+        ask("zoo", {"z": FLOATS}),
+        INVALID,
         "Signature input alias: x(feed name: x:0) not found in request and no default value provided. Inputs expected "
         "to be in the request {z}, or default input alias set: ",
     ),
+    "wrong dtype": (ask("zoo", {"x": UINT8}), INVALID, "Expects arg[0] to be float but uint8 is provided"),
     "wrong output and wrong dtype": (
-        predict_request("zoo", {"x": np.zeros(1, np.uint8)}, "", ["nope"]),
-        CODE.INVALID_ARGUMENT,
-        "output tensor alias not found in signature: nope",
-    ),
-    "unknown output": (
-        predict_request("zoo", {"x": FLOATS}, "", ["nope"]),
-        CODE.INVALID_ARGUMENT,
+        ask("zoo", {"x": UINT8}, "", ["nope"]),
+        INVALID,
         "output tensor alias not found in signature: nope Outputs expected to be in the set {y}.",
     ),
-    "output named twice": (
-        predict_request("zoo", {"x": FLOATS}, "", ["y", "y"]),
-        CODE.INVALID_ARGUMENT,
-        "duplicate output tensor alias: y",
-    ),
+    "output named twice": (ask("zoo", {"x": FLOATS}, "", ["y", "y"]), INVALID, "duplicate output tensor alias: y"),
 }
 
 
@@ -203,17 +186,17 @@ BROKEN: Mapping[str, TensorProto] = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_broken_tensors(server: Server, case: str) -> None:
     """A tensor that contradicts itself is a parsing error that names the input."""
-    request = predict_request("zoo", {"x": BROKEN[case]})
+    request = ask("zoo", {"x": BROKEN[case]})
     code, text = refused(server, "PredictionService", "Predict", request)
-    assert (code, text) == (CODE.INVALID_ARGUMENT, "tensor parsing error: x")
+    assert (code, text) == (INVALID, "tensor parsing error: x")
 
 
 @pytest.mark.parametrize("kind", ["model_server"], indirect=True)
 def test_a_resource_is_a_broken_tensor(server: Server) -> None:
     """One that ends the official server's process, so nobody else is asked."""
-    request = predict_request("zoo", {"x": _tensor(20)})
+    request = ask("zoo", {"x": _tensor(20)})
     code, text = refused(server, "PredictionService", "Predict", request)
-    assert (code, text) == (CODE.INVALID_ARGUMENT, "tensor parsing error: x")
+    assert (code, text) == (INVALID, "tensor parsing error: x")
 
 
 def test_odd_tensors_are_read(server: Server) -> None:
@@ -226,7 +209,7 @@ def test_odd_tensors_are_read(server: Server) -> None:
 def test_only_the_graph_guards_shapes(server: Server) -> None:
     """The server does not check shapes against the signature; ensure_shape in the graph does, with its own text."""
     assert answers(server, "zoo", {"x": np.ones((1, 2), np.float32)}, "guarded") == {"y": [[2, 2]]}
-    request = predict_request("zoo", {"x": np.ones((1, 3), np.float32)}, "guarded")
+    request = ask("zoo", {"x": np.ones((1, 3), np.float32)}, "guarded")
     code, text = refused(server, "PredictionService", "Predict", request)
     assert code is CODE.INVALID_ARGUMENT
     assert "is not compatible with expected shape [?,2]" in text
@@ -234,7 +217,7 @@ def test_only_the_graph_guards_shapes(server: Server) -> None:
 
 def test_deadline_ends_a_long_run(server: Server) -> None:
     """The client's deadline ends the call, and the server answers the next request."""
-    request = predict_request("zoo", {"rounds": np.array([30_000], np.int32)}, "slow")
+    request = ask("zoo", {"rounds": np.array([30_000], np.int32)}, "slow")
     with pytest.raises(grpc.RpcError) as caught:
         server.call("PredictionService", "Predict", request, timeout=0.2)
     assert caught.value.code() is CODE.DEADLINE_EXCEEDED
@@ -260,56 +243,20 @@ def status_request(**spec: Any) -> get_model_status_pb2.GetModelStatusRequest:
 
 
 @pytest.mark.parametrize(
-    ("service", "method", "request_", "code", "text"),
+    ("request_", "code", "text"),
     [
-        (
-            "PredictionService",
-            "GetModelMetadata",
-            metadata_request("half"),
-            CODE.INVALID_ARGUMENT,
-            "GetModelMetadataRequest must specify at least one metadata_field",
-        ),
-        (
-            "PredictionService",
-            "GetModelMetadata",
-            metadata_request("half", "x"),
-            CODE.INVALID_ARGUMENT,
-            "Metadata field x is not supported",
-        ),
-        (
-            "PredictionService",
-            "GetModelMetadata",
-            metadata_request("foo", "signature_def"),
-            CODE.NOT_FOUND,
-            "Servable not found for request: Latest(foo)",
-        ),
-        (
-            "ModelService",
-            "GetModelStatus",
-            status_request(name="foo"),
-            CODE.NOT_FOUND,
-            "Could not find any versions of model foo",
-        ),
-        (
-            "ModelService",
-            "GetModelStatus",
-            status_request(name="half", version={"value": 9}),
-            CODE.NOT_FOUND,
-            "Could not find version 9 of model half",
-        ),
-        (
-            "ModelService",
-            "GetModelStatus",
-            get_model_status_pb2.GetModelStatusRequest(),
-            CODE.INVALID_ARGUMENT,
-            "Missing ModelSpec",
-        ),
+        (metadata_request("half"), INVALID, "GetModelMetadataRequest must specify at least one metadata_field"),
+        (metadata_request("half", "x"), INVALID, "Metadata field x is not supported"),
+        (metadata_request("foo", "signature_def"), NOT_FOUND, "Servable not found for request: Latest(foo)"),
+        (status_request(name="foo"), NOT_FOUND, "Could not find any versions of model foo"),
+        (status_request(name="half", version={"value": 9}), NOT_FOUND, "Could not find version 9 of model half"),
+        (get_model_status_pb2.GetModelStatusRequest(), INVALID, "Missing ModelSpec"),
     ],
 )
-def test_other_refusals(
-    server: Server, service: str, method: str, request_: Any, code: grpc.StatusCode, text: str
-) -> None:
+def test_other_refusals(server: Server, request_: Any, code: grpc.StatusCode, text: str) -> None:
     """Metadata must be asked for by a field that exists, and states of something that was ever there."""
+    method = type(request_).__name__.removesuffix("Request")
+    service = "ModelService" if method == "GetModelStatus" else "PredictionService"
     assert refused(server, service, method, request_) == (code, text)
 
 
@@ -339,4 +286,4 @@ def test_examples_are_not_taken(server: Server) -> None:
         ("MultiInference", inference_pb2.MultiInferenceRequest(tasks=[{"model_spec": spec}])),
     ):
         code, _ = refused(server, "PredictionService", method, request)
-        assert code in (CODE.INVALID_ARGUMENT, CODE.UNIMPLEMENTED)
+        assert code in (INVALID, CODE.UNIMPLEMENTED)

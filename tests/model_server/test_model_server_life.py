@@ -126,21 +126,6 @@ def test_start_fails_with_a_broken_first_version(kind: str, saved: Saved, tmp_pa
         assert "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available" in text
 
 
-def test_a_load_is_tried_again(kind: str, saved: Saved, tmp_path: Path) -> None:
-    """A version that is repaired between two tries becomes available."""
-    base = tmp_path / "m"
-    publish(saved.half[1], base, 1)
-    flags = {"model_name": "m", "model_base_path": base, "load_retry_interval_micros": 300_000}
-    with running(kind, tmp_path, max_num_load_retries=200, **flags) as server:
-        server.wait_available("m")
-        publish(truncated(saved.half[2], tmp_path), base, 2)
-        server.wait_for(lambda: server.states("m").get(2) == "LOADING", "loading version 2")
-        stays(lambda: server.states("m") == {1: "AVAILABLE", 2: "LOADING"}, 0.5)
-        shutil.copy(saved.half[2] / "saved_model.pb", base / "2" / "saved_model.pb")
-        server.wait_available("m", 2)
-        assert answer(server, "m") == 2
-
-
 def servable(base: Path, policy: str, name: str = "m", **labels: int) -> str:
     lines = "".join(f'version_labels {{ key: "{label}" value: {number} }}\n' for label, number in labels.items())
     return f"""config {{

@@ -23,6 +23,7 @@ def b64(data: bytes) -> dict[str, str]:
 TWO_ROWS = [{"a": [1, 1], "b": 3}, {"a": [1, 1], "b": 4}]
 JPEG = b"\xff\xd8\xff"
 PREDICT = "/v1/models/zoo:predict"
+ROW_1 = "Failed to process element: 1 of 'instances' list. Error:"
 ZOO_ANSWERS: dict[str, tuple[Any, Any]] = {
     "rows": ({"instances": [1, 2, 5]}, {"predictions": [2.5, 3.0, 4.5]}),
     "named rows": ({"instances": [{"x": 1}, {"x": 2}]}, {"predictions": [2.5, 3.0]}),
@@ -179,110 +180,85 @@ def test_metrics(server: Server) -> None:
     assert metric(f":tensorflow:serving:runtime_latency_bucket{labels}") >= 2
 
 
-def signature(name: str, **document: Any) -> tuple[str, Any]:
-    return PREDICT, {"signature_name": name, **document}
+def of(signature_name: str, **document: Any) -> dict[str, Any]:
+    return {"signature_name": signature_name, **document}
 
 
-REFUSALS: dict[str, tuple[tuple[str, Any], int, str]] = {
-    "unknown model": (
-        ("/v1/models/foo:predict", {"instances": [1]}),
-        404,
-        "Servable not found for request: Latest(foo)",
-    ),
-    "unknown version": (
-        ("/v1/models/half/versions/9:predict", {"instances": [1]}),
-        404,
-        "Servable not found for request: Specific(half, 9)",
-    ),
-    "unknown label": (
-        ("/v1/models/half/labels/x:predict", {"instances": [1]}),
-        400,
-        "Unrecognized servable version label: x",
-    ),
-    "unknown signature": (
-        signature("x", instances=[1]),
-        400,
-        'Serving signature name: "x" not found in signature def',
-    ),
-    "missing input": ((PREDICT, {"inputs": {"z": [1]}}), 400, "Missing named input: x in 'inputs' object."),
-    "empty body": ((PREDICT, b""), 400, "JSON Parse error: The document is empty"),
-    "bad JSON": ((PREDICT, b"x"), 400, "JSON Parse error: Invalid value. at offset: 0"),
-    "bad JSON later on": ((PREDICT, b'{"instances": [1, x]}'), 400, "JSON Parse error: Invalid value. at offset: 18"),
-    "text after the document": (
-        (PREDICT, b'{"instances": [1]} x'),
-        400,
-        "JSON Parse error: The document root must",
-    ),
-    "too large a double": ((PREDICT, b'{"instances": [1e400]}'), 400, "JSON Parse error: Number too big to be stored"),
-    "half of a surrogate pair": ((PREDICT, rb'{"instances": ["\ud800"]}'), 400, "JSON Parse error: "),
-    "neither key": ((PREDICT, {"x": 1}), 400, "Missing 'inputs' or 'instances' key"),
-    "text for a number": (
-        (PREDICT, {"inputs": ["a"]}),
-        400,
-        'JSON Value: "a" Type: String is not of expected type: float',
-    ),
-    "true for a number": (
-        (PREDICT, {"inputs": [True]}),
-        400,
-        "JSON Value: true Type: True is not of expected type: float",
-    ),
-    "a point in an integer": (
-        signature("int64", inputs=[1.0]),
-        400,
-        "JSON Value: 1.0 Type: Number is not of expected type: int64",
-    ),
+REFUSALS: dict[str, tuple[Any, str]] = {
+    "unknown signature": (of("x", instances=[1]), 'Serving signature name: "x" not found in signature def'),
+    "missing input": ({"inputs": {"z": [1]}}, "Missing named input: x in 'inputs' object."),
+    "empty body": (b"", "JSON Parse error: The document is empty"),
+    "bad JSON": (b"x", "JSON Parse error: Invalid value. at offset: 0"),
+    "bad JSON later on": (b'{"instances": [1, x]}', "JSON Parse error: Invalid value. at offset: 18"),
+    "text after the document": (b'{"instances": [1]} x', "JSON Parse error: The document root must not be followed by"),
+    "too large a double": (b'{"instances": [1e400]}', "JSON Parse error: Number too big to be stored in double."),
+    "half of a surrogate pair": (rb'{"instances": ["\ud800"]}', "JSON Parse error: "),
+    "neither key": ({"x": 1}, "Missing 'inputs' or 'instances' key"),
+    "both keys": ({"instances": [1], "inputs": [1]}, "JSON Value: "),
+    "no rows": ({"instances": []}, "JSON Value: "),
+    "text for a number": ({"inputs": ["a"]}, 'JSON Value: "a" Type: String is not of expected type: float'),
+    "true for a number": ({"inputs": [True]}, "JSON Value: true Type: True is not of expected type: float"),
+    "a point in an integer": (of("int64", inputs=[1.0]), "JSON Value: 1.0 Type: Number is not of expected type: int64"),
     "too large an integer": (
-        signature("int32", inputs=[2**31]),
-        400,
-        "JSON Value: 2147483648 Type: Number is not of expected type: int32",
+        of("int32", inputs=[2**31]),
+        "JSON Value: 2147483648 Type: Number is not of expected type",
     ),
     "ragged": (
-        signature("any_shape", inputs=[[1, 2], [3]]),
-        400,
+        of("any_shape", inputs=[[1, 2], [3]]),
         "Encountered list at unexpected size: 1 at level: 1 expected size: 2",
     ),
     "too deep in one place": (
-        signature("any_shape", inputs=[1, [2]]),
-        400,
+        of("any_shape", inputs=[1, [2]]),
         "Encountered list at unexpected level: 1 expected < 1",
     ),
     "rows of two sizes": (
-        signature("any_shape", instances=[[1, 2], [3]]),
-        400,
-        "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: "
-        "Expecting tensor size: 2 but got: 1",
+        of("any_shape", instances=[[1, 2], [3]]),
+        f"{ROW_1} INVALID_ARGUMENT: Expecting tensor size: 2 but got: 1",
     ),
     "a list after a number": (
-        (PREDICT, {"instances": [1.0, [1.0]]}),
-        400,
-        "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting shape [] but got: [1]",
+        {"instances": [1.0, [1.0]]},
+        f"{ROW_1} INVALID_ARGUMENT: Expecting shape [] but got: [1]",
     ),
-    "no rows": ((PREDICT, {"instances": []}), 400, "JSON Value: "),
-    "both keys": ((PREDICT, {"instances": [1], "inputs": [1]}), 400, "JSON Value: "),
     "a plain list for two inputs": (
-        signature("two", instances=[1]),
-        400,
-        "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
-        "tensorinfo_map",
+        of("two", instances=[1]),
+        "instances is a plain list, but expecting list of",
     ),
-    "base64 that is not ASCII": (signature("strings", inputs=[{"b64": "é"}]), 400, "Unable to base64 decode"),
-    "bad base64": (signature("strings", inputs=[{"b64": "*"}]), 400, "Unable to base64 decode"),
-    "half cannot be sent": (signature("float16", inputs=[1.5]), 501, "Conversion of JSON Value: 1.5"),
-    "outputs of two batch sizes": (signature("uneven", instances=[1, 2]), 400, "Tensor name: "),
-    "a shape that the graph refuses": (signature("guarded", inputs=[[1, 2, 3]]), 400, "Shape of tensor"),
-    "no verb": (("/v1/models/zoo", {"instances": [1]}), 400, "Malformed request: POST /v1/models/zoo"),
-    "unknown verb": (("/v1/models/zoo:explain", {}), 400, "Malformed request: POST /v1/models/zoo:explain"),
-    "a query string": ((f"{PREDICT}?x=1", {"instances": [1]}), 400, f"Malformed request: POST {PREDICT}?x=1"),
+    "base64 that is not ASCII": (of("strings", inputs=[{"b64": "é"}]), "Unable to base64 decode"),
+    "bad base64": (of("strings", inputs=[{"b64": "*"}]), "Unable to base64 decode"),
+    "outputs of two batch sizes": (of("uneven", instances=[1, 2]), "Tensor name: "),
+    "a shape that the graph refuses": (of("guarded", inputs=[[1, 2, 3]]), "Shape of tensor"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSALS)
 def test_refusals(server: Server, case: str) -> None:
-    """A request that does not fit is refused with the code and the text of the official server."""
-    (path, document), code, text = REFUSALS[case]
-    actual_code, answer = server.post(path, document)
+    """A body that does not fit is refused with 400 and the text of the official server."""
+    document, text = REFUSALS[case]
+    code, answer = server.post(PREDICT, document)
     assert list(answer) == ["error"]
-    assert (actual_code, answer["error"][: len(text)]) == (code, text)
+    assert (code, answer["error"][: len(text)]) == (400, text)
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "text"),
+    [
+        ("/v1/models/foo:predict", 404, "Servable not found for request: Latest(foo)"),
+        ("/v1/models/half/versions/9:predict", 404, "Servable not found for request: Specific(half, 9)"),
+        ("/v1/models/half/labels/x:predict", 400, "Unrecognized servable version label: x"),
+        ("/v1/models/zoo", 400, "Malformed request: POST /v1/models/zoo"),
+        ("/v1/models/zoo:explain", 400, "Malformed request: POST /v1/models/zoo:explain"),
+        (f"{PREDICT}?x=1", 400, f"Malformed request: POST {PREDICT}?x=1"),
+    ],
+)
+def test_refused_paths(server: Server, path: str, code: int, text: str) -> None:
+    """A path that names nothing that is there is refused with the code and the text of the official server."""
+    assert server.post(path, {"instances": [1]}) == (code, {"error": text})
+
+
+def test_half_cannot_be_sent(server: Server) -> None:
+    """A dtype that JSON cannot carry is 501."""
+    code, answer = server.post(PREDICT, of("float16", inputs=[1.5]))
+    assert (code, answer["error"][:29]) == (501, "Conversion of JSON Value: 1.5")
 
 
 @pytest.mark.parametrize("path", ["/nothing/here", "/V1/models/zoo"])
