@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -15,7 +13,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from model_server.errors import cannot_listen
 from model_server.flags import Flags
-from model_server.grpc_api import ModelService, PredictionService
+from model_server.grpc_api import Calls, ModelService, PredictionService
 from model_server.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
@@ -29,17 +27,17 @@ class GrpcServer:
 
     def __init__(self, flags: Flags, credentials: grpc.ServerCredentials | None, lifecycle: Lifecycle) -> None:
         threads = flags.grpc_max_threads or 4 * (os.cpu_count() or 1)
-        limit = _Limit(max(threads - 1, 1))  # one of the real server's threads always waits for the next call
+        calls = Calls(max(threads - 1, 1))  # one of the real server's threads always waits for the next call
         options = [
             ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # or a second server could silently share the port
         ]
         self._pool = ThreadPoolExecutor(threads + _REFUSING_THREADS, thread_name_prefix="grpc")
-        self._server = grpc.server(self._pool, interceptors=[limit], options=options)
-        prediction = PredictionService(lifecycle.versions)
+        self._server = grpc.server(self._pool, options=options)
+        prediction = PredictionService(lifecycle.versions, calls)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(lifecycle), self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(lifecycle, calls), self._server)
         if flags.enable_grpc_healthcheck_service:
             servicer = health.HealthServicer()
             for service in _HEALTH_SERVICES:
@@ -67,25 +65,3 @@ class GrpcServer:
         """End all that is still under way, and the threads."""
         self.stop(0).wait(timeout=5)
         self._pool.shutdown()
-
-
-class _Limit(grpc.ServerInterceptor):
-    """Refuses calls beyond a number at once, waiting ones included, as the real server's thread quota does."""
-
-    def __init__(self, calls: int) -> None:
-        self._places = threading.BoundedSemaphore(calls)
-
-    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
-        handler = continuation(details)
-        if handler is None or handler.unary_unary is None:  # an unknown method, or Health.Watch
-            return handler
-
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            if not self._places.acquire(blocking=False):
-                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
-            try:
-                return handler.unary_unary(request, context)
-            finally:
-                self._places.release()
-
-        return grpc.unary_unary_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)

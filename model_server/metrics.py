@@ -6,8 +6,13 @@ They count for the process, whichever of its servers a request came to.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from model_server.errors import from_exception
 
 _BOUNDS = [10 * 1.8**power for power in range(33)]
 """Upper bounds of the buckets in microseconds, from 10 us to about 20 minutes."""
@@ -70,6 +75,19 @@ REQUEST_COUNT = Counter(":tensorflow:serving:request_count", "model_name", "stat
 REQUEST_LATENCY = Latency(":tensorflow:serving:request_latency", "model_name", "API", "entrypoint")
 RUNTIME_LATENCY = Latency(":tensorflow:serving:runtime_latency", "model_name", "API", "runtime")
 WARMUP_LATENCY = Latency(":tensorflow:serving:model_warmup_latency", "model_path", "status")
+
+
+@contextmanager
+def recorded(model: str, api: str, entrypoint: str) -> Iterator[None]:
+    """Count the request by model and status. One that succeeds also records its latency."""
+    start = time.perf_counter()
+    try:
+        yield
+    except Exception as error:
+        REQUEST_COUNT.increment(model, from_exception(error).code.name)
+        raise
+    REQUEST_COUNT.increment(model, "OK")
+    REQUEST_LATENCY.observe(time.perf_counter() - start, model, api, entrypoint)
 
 
 def page() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -87,12 +86,10 @@ class RestApplication:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _answer(self, environ: Mapping[str, Any], uri: str) -> tuple[int, bytes]:
-        start = time.perf_counter()
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             has_origin = re.search("https?://", environ.get("HTTP_ORIGIN", ""))
             return (200 if has_origin else 400), b""
-        name = verb = ""
         try:
             if self.draining:
                 raise StatusError(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
@@ -100,16 +97,13 @@ class RestApplication:
             if match is None:
                 raise invalid_argument(f"Malformed request: {method} {uri}")
             spec = _model_spec(match)
-            name, verb = spec.name, match["verb"] or ""
-            body = self._post(verb, spec, _body(environ)) if method == "POST" else self._get(verb, spec)
-            metrics.REQUEST_LATENCY.observe(time.perf_counter() - start, name, verb, "REST")
-            metrics.REQUEST_COUNT.increment(name, "OK")
-            return 200, body
+            verb = match["verb"] or ""
+            with metrics.recorded(spec.name, verb, "REST"):
+                return 200, self._post(verb, spec, _body(environ)) if method == "POST" else self._get(verb, spec)
         except Exception as error:
             status = from_exception(error)
             if status is not error:
                 log.exception("%s %s failed unexpectedly", method, uri)
-            metrics.REQUEST_COUNT.increment(name, status.code.name)
             return _HTTP_CODES.get(status.code, 500), json_answers.dump({"error": status.message})
 
     def _get(self, verb: str, spec: model_pb2.ModelSpec) -> bytes:

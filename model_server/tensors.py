@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -16,6 +17,8 @@ Array = np.ndarray[Any, Any]
 
 MAX_FILL_BYTES = 256 << 20
 """A proto may state a large shape and send one value to fill it with; this bounds what so small a message can cost."""
+
+_append_function = functools.cache(tensor_util.GetNumpyAppendFn)  # by dtype, among which it searches
 
 
 def dtype_name(dtype: int) -> str:
@@ -41,10 +44,11 @@ def _read(proto: tensor_pb2.TensorProto) -> Array:
     dtype = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
     if proto.dtype > types_pb2.DT_UINT64 or dtype.names or any(size < 0 for size in shape):
         raise ValueError("a quantized or newer dtype, or a negative shape")
-    if proto.tensor_content:
+    content = proto.tensor_content  # a copy each time
+    if content:
         if not count:
             return np.zeros(shape, dtype)
-        array = np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+        array = np.frombuffer(content, dtype).reshape(shape)
         if dtype == np.bool_ and array.view(np.uint8).max() > 1:
             raise ValueError("neither true nor false")
         return array
@@ -55,8 +59,9 @@ def _read(proto: tensor_pb2.TensorProto) -> Array:
 
 def to_proto(array: Array) -> tensor_pb2.TensorProto:
     """Write an answer as the real server does: in the typed field (`float_val`, `int64_val`), not `tensor_content`."""
-    dtype = tf.dtypes.as_dtype(array.dtype)
-    shape = tf.TensorShape(array.shape).as_proto()
-    proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum, tensor_shape=shape)
-    tensor_util.GetNumpyAppendFn(array.dtype)(proto, array.ravel())
+    proto = tensor_pb2.TensorProto(dtype=tf.dtypes.as_dtype(array.dtype).as_datatype_enum)
+    proto.tensor_shape.SetInParent()  # also for a scalar
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    _append_function(array.dtype)(proto, array.ravel())
     return proto
