@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -107,11 +107,11 @@ def _rows(document: Mapping[str, Any], dtypes: Mapping[str, int]) -> dict[str, A
             raise invalid_argument(f"Expecting value/list but got object at item {number} of input list")
         if named and row.keys() != dtypes.keys():
             raise _wrong_keys(number, row, dtypes)
-    if not named:
-        return {alias: _row_tensor(rows, dtype, "") for alias, dtype in dtypes.items()}
-    return {
-        alias: _row_tensor([row[alias] for row in rows], dtype, f" key: {alias}") for alias, dtype in dtypes.items()
-    }
+    if named:
+        return {
+            name: _row_tensor([row[name] for row in rows], dtype, f" key: {name}") for name, dtype in dtypes.items()
+        }
+    return {name: _row_tensor(rows, dtype, "") for name, dtype in dtypes.items()}
 
 
 def _wrong_keys(number: int, row: Mapping[str, Any], dtypes: Mapping[str, int]) -> StatusError:
@@ -139,7 +139,8 @@ def _row_tensor(values: list[Any], dtype: int, key: str) -> Array:
             if np.prod(shape) != np.prod(first):
                 raise invalid_argument(f"Expecting tensor size: {int(np.prod(first))} but got: {int(np.prod(shape))}")
             if shape != first:
-                raise invalid_argument(f"Expecting shape {_brackets(first)} but got: {_brackets(shape)}")
+                expected, actual = (str(list(sizes)).replace(" ", "") for sizes in (first, shape))
+                raise invalid_argument(f"Expecting shape {expected} but got: {actual}")
         except StatusError as error:
             raise invalid_argument(
                 f"Failed to process element: {number}{key} of 'instances' list. Error: {error}"
@@ -157,7 +158,3 @@ def _tensor(value: Any, dtype: int) -> Array:
 
 def _is_named(row: Any) -> bool:
     return isinstance(row, dict) and not is_b64(row)
-
-
-def _brackets(shape: Sequence[int]) -> str:
-    return "[" + ",".join(map(str, shape)) + "]"

@@ -60,7 +60,7 @@ def fuzzing(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def is_well(server: Server) -> None:
-    """A good request is answered over both fronts."""
+    """A good request is answered over both transports."""
     assert server.rest_predict("zoo", {"instances": [2]}) == (200, {"predictions": [3.0]})
     assert list(server.predict("zoo", {"x": np.ones(1, np.float32)}).outputs["y"].float_val) == [2.5]
 
