@@ -63,7 +63,7 @@ class Lifecycle:
         with self.versions.changed:
             self._stopping = True
             self.versions.changed.notify_all()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=30)
 
     def reload(
         self,
