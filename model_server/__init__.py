@@ -1,7 +1,6 @@
 """A stand-in for the `tensorflow_model_server` binary: same flags, same gRPC and REST answers, any SavedModel.
 
-It is for machines without Docker and knows nothing of the models it serves. What it leaves out is listed in `flags.py`
-and README.md; asking for one of those gives a clear error.
+It is for machines without Docker and knows nothing of the models it serves. README.md lists where it differs.
 """
 
 from __future__ import annotations

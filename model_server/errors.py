@@ -49,3 +49,8 @@ def from_exception(error: Exception) -> StatusError:
     if isinstance(error, MemoryError):
         return StatusError(grpc.StatusCode.RESOURCE_EXHAUSTED, "out of memory")
     return StatusError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def cannot_listen(address: str, reason: str) -> StatusError:
+    """Why the server cannot start."""
+    return StatusError(grpc.StatusCode.UNAVAILABLE, f"Cannot listen on {address}: {reason}")

@@ -1,29 +1,23 @@
-"""The gRPC front: PredictionService and ModelService."""
+"""The gRPC side: PredictionService and ModelService."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
 
 import grpc
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
     model_management_pb2,
-    model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
-    regression_pb2,
 )
 
-from model_server import inference, metrics
+from model_server import metrics
 from model_server.errors import from_exception, invalid_argument
 from model_server.introspection import model_metadata, model_status
 from model_server.lifecycle import Lifecycle
@@ -34,23 +28,48 @@ from model_server.versions import Versions
 log = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 2000
-"""Bytes. A gRPC client takes 8 kB of trailing metadata and no more; what is not ASCII is sent at three bytes a byte."""
-
+"""In bytes. A gRPC client takes 8 kB of trailing metadata, and each byte that is not ASCII travels as three."""
 
 _NO_DEADLINE = 1e6
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers Predict and GetModelMetadata; refuses what needs tf.Example inputs."""
+class Calls:
+    """The calls under way, of both services: at most `limit`. The next is refused, as the real server's threads do."""
 
-    def __init__(self, versions: Versions) -> None:
+    def __init__(self, limit: int) -> None:
+        self._places = threading.BoundedSemaphore(limit)
+
+    @contextmanager
+    def answering(self, context: grpc.ServicerContext) -> Iterator[None]:
+        """Turn whatever is raised inside into the status of the call."""
+        if not self._places.acquire(blocking=False):
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
+        try:
+            yield
+        except Exception as error:
+            status = from_exception(error)
+            if status is not error:
+                log.exception("A request failed unexpectedly")
+            context.abort(status.code, status.message.encode(errors="replace")[:_MAX_MESSAGE].decode(errors="ignore"))
+        finally:
+            self._places.release()
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Answers Predict and GetModelMetadata. What takes tf.Examples is left out, which gRPC answers UNIMPLEMENTED."""
+
+    def __init__(self, versions: Versions, calls: Calls) -> None:
         self._versions = versions
+        self._calls = calls
 
     def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
-        with _recorded(context, request, "Predict"), self._versions.lease(_spec(request)) as (version, servable):
-            key, outputs = predict_request(servable, request, _timeout(context))
+        with self._calls.answering(context), metrics.recorded(request.model_spec.name, "Predict", "GRPC"):
+            if not request.HasField("model_spec"):
+                raise invalid_argument("Missing ModelSpec")
+            with self._versions.lease(request.model_spec) as (version, servable):
+                key, outputs = predict_request(servable, request, _timeout(context))
             response = predict_pb2.PredictResponse()
             response.model_spec.name = version.model
             response.model_spec.signature_name = key
@@ -62,90 +81,39 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        return _answer(context, lambda: model_metadata(self._versions, request))
-
-    def Classify(self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext) -> NoReturn:
-        self._refuse(request, context, "Classify", inference.CLASSIFY)
-
-    def Regress(self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext) -> NoReturn:
-        self._refuse(request, context, "Regress", inference.REGRESS)
-
-    def MultiInference(self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext) -> NoReturn:
-        with _errors(context):
-            spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-            with self._versions.lease(spec) as (_, servable):
-                raise inference.multi_refusal(servable.signatures, request)
-
-    def _refuse(self, request: Any, context: grpc.ServicerContext, api: str, method: str) -> NoReturn:
-        with _recorded(context, request, api), self._versions.lease(_spec(request)) as (_, servable):
-            raise inference.refusal(servable.signatures, method, request.model_spec.signature_name)
+        with self._calls.answering(context):
+            return model_metadata(self._versions, request)
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """Tells the states of versions and takes a new config."""
+    """Reports the states of versions and takes new configs."""
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self, lifecycle: Lifecycle, calls: Calls) -> None:
         self._lifecycle = lifecycle
+        self._calls = calls
 
     def GetModelStatus(
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        return _answer(context, lambda: model_status(self._lifecycle.versions, request))
+        with self._calls.answering(context):
+            return model_status(self._lifecycle.versions, request)
 
     def HandleReloadConfigRequest(
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
-        with _errors(context):
+        with self._calls.answering(context):
             if request.config.WhichOneof("config") != "model_config_list":
                 raise invalid_argument(
                     "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                     "Only ModelConfigList is currently supported"
                 )
             gone = threading.Event()
-            context.add_callback(gone.set)  # or a caller that hangs up would leave its thread waiting for a model
+            context.add_callback(gone.set)  # or the thread of a caller that hung up would go on waiting for a model
             self._lifecycle.reload(request.config, timeout=_timeout(context), stop=gone)
             return model_management_pb2.ReloadConfigResponse()
 
 
 def _timeout(context: grpc.ServicerContext) -> float | None:
-    """Seconds until the client's deadline. Without one gRPC tells either None or centuries."""
+    """Seconds until the client's deadline. Without one gRPC says either None or centuries."""
     seconds = context.time_remaining()
     return None if seconds is None or seconds > _NO_DEADLINE else float(seconds)
-
-
-def _spec(request: Any) -> model_pb2.ModelSpec:
-    if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
-    return request.model_spec
-
-
-def _answer(context: grpc.ServicerContext, make: Callable[[], Any]) -> Any:
-    with _errors(context):
-        return make()
-
-
-@contextmanager
-def _errors(context: grpc.ServicerContext) -> Iterator[None]:
-    """Turn whatever is raised inside into the status of the call."""
-    try:
-        yield
-    except Exception as error:
-        status = from_exception(error)
-        if status is not error:
-            log.exception("A request failed in a way that it should not")
-        context.abort(status.code, status.message.encode(errors="replace")[:_MAX_MESSAGE].decode(errors="ignore"))
-
-
-@contextmanager
-def _recorded(context: grpc.ServicerContext, request: Any, api: str) -> Iterator[None]:
-    """As _errors, counted by model and status; a good answer adds its latency."""
-    start = time.perf_counter()
-    name = request.model_spec.name
-    with _errors(context):
-        try:
-            yield
-        except Exception as error:
-            metrics.REQUEST_COUNT.increment(name, from_exception(error).code.name)
-            raise
-        metrics.REQUEST_COUNT.increment(name, "OK")
-        metrics.REQUEST_LATENCY.observe(time.perf_counter() - start, name, api, "GRPC")

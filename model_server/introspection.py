@@ -1,4 +1,4 @@
-"""What both fronts tell of a model: the signatures of a version and the states of all versions."""
+"""What gRPC and REST report about a model: the signatures of a version and the states of all versions."""
 
 from __future__ import annotations
 

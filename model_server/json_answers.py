@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from model_server.errors import invalid_argument
-from model_server.json_values import NUMPY
-from model_server.tensors import Array
+from model_server.json_values import LEAF_TYPES
+from model_server.tensors import Array, dtype_name
 
 
 def answer(outputs: Mapping[str, Array], as_rows: bool) -> bytes:
-    """The body for the outputs of a prediction, in the format that the request had. One output goes without its name.
+    """The body for the outputs of a prediction, in the format of the request. A single output goes without its name.
 
     Raises INVALID_ARGUMENT for outputs without a common batch in row format, and for dtypes that JSON cannot carry.
     """
@@ -39,9 +40,9 @@ def _plain(alias: str, array: Array, as_rows: bool) -> Any:
     if array.dtype == object:
         as_base64 = alias.endswith("_bytes")
         return _map_leaves(array.tolist(), as_base64)
-    if array.dtype not in set(map(np.dtype, NUMPY.values())):
-        name = "half" if array.dtype == np.float16 else array.dtype.name
-        raise invalid_argument(f"Failed to write JSON value for tensor type: {name}")
+    dtype = tf.dtypes.as_dtype(array.dtype)
+    if dtype.as_datatype_enum not in LEAF_TYPES:
+        raise invalid_argument(f"Failed to write JSON value for tensor type: {dtype_name(dtype.as_datatype_enum)}")
     if array.dtype == np.float32:  # 0.2 and not 0.20000000298: the shortest text that reads back as the same float
         array = array.astype("U16").astype(np.float64)
     return array.tolist()
@@ -56,9 +57,5 @@ def _map_leaves(value: Any, as_base64: bool) -> Any:
 
 
 def dump(document: Mapping[str, Any]) -> bytes:
-    """JSON in UTF-8. Bytes that were no UTF-8 in the request are sent back as they came, halves of pairs as escapes."""
-    text = json.dumps(document, ensure_ascii=False)
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace")
+    """JSON in UTF-8. Bytes of an output that are not UTF-8 are sent as they are."""
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogateescape")

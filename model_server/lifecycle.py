@@ -1,4 +1,4 @@
-"""The life of versions: found on disk, loaded, leased to requests, unloaded, as the config aspires to them.
+"""The life of versions: found on disk, loaded, leased to requests, unloaded, as the config wants them.
 
 One thread does all loading and unloading, so at most one version more than is wanted is in memory. Requests hold a
 lease on the version that answers them; a version is closed when its last lease ends.
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 Load = Callable[[str, int, Path], Servable]
 """Loads a version, given the model's name, the version's number and its directory."""
 
+_PAUSE_SECONDS = 0.1
+"""Between two looks at the clock, for the next poll or the next try to load."""
+
 
 class Lifecycle:
     """Keeps `versions` as the config and the base paths say. Leaving the context unloads all."""
@@ -39,14 +42,13 @@ class Lifecycle:
         retry_seconds: float = 60.0,
         allow_labels_for_unavailable: bool = False,
     ) -> None:
+        self.versions = Versions()
         self._load = load
         self._poll_seconds = poll_seconds
         self._max_load_retries = max_load_retries
         self._retry_seconds = max(retry_seconds, 0.0)
         self._allow_labels_for_unavailable = allow_labels_for_unavailable
         self._models: dict[str, model_server_config_pb2.ModelConfig] = {}
-        self._wake = threading.Event()
-        self.versions = Versions(on_last_lease=self._wake.set)
         self._reload_lock = threading.Lock()
         self._complaints: dict[str, str] = {}
         self._poll_now = False
@@ -58,13 +60,10 @@ class Lifecycle:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping = True
-        self._wake.set()
         with self.versions.changed:
+            self._stopping = True
             self.versions.changed.notify_all()
-        self._thread.join(timeout=5)
-
-    # What the config asks
+        self._thread.join(timeout=30)
 
     def reload(
         self,
@@ -94,7 +93,7 @@ class Lifecycle:
                 added = [name for name in models if name not in self._models]
                 self.versions.labels, self._models = labels, models
                 self._poll_now = True
-            self._wake.set()
+                self.versions.changed.notify_all()
         if wait:
             self._await_available(added, timeout, stop or threading.Event(), what)
 
@@ -113,16 +112,19 @@ class Lifecycle:
             )
 
     def _outcome(self, name: str) -> list[Version]:
-        """A version of the model that is available, or all if all have failed, or nothing yet."""
+        """The available versions of a model once each version was tried, all if all have failed, nothing before that.
+
+        So that a label of an older version answers as soon as the ports open, too.
+        """
         if name not in self._models:
             return []
         versions = [version for version in self.versions.by_model.get(name, {}).values() if version.aspired]
         available = [version for version in versions if version.state is State.AVAILABLE]
-        if available or any(version.state is not State.END for version in versions):
+        if any(v.state in (State.START, State.LOADING) and not v.next_attempt for v in versions):
+            return []
+        if available or any(version.state is State.LOADING for version in versions):
             return available
         return versions
-
-    # The thread
 
     def _live(self) -> None:
         next_poll = time.monotonic() if self._poll_seconds >= 0 else float("inf")  # below 0 means never
@@ -132,23 +134,14 @@ class Lifecycle:
                 self._poll_now = False
                 self._poll()
                 next_poll = now + (self._poll_seconds or float("inf"))  # 0 means once
-            self._load_next()
+            loaded = self._load_next()
             self._unload()
-            self._wake.wait(self._pause(next_poll))
-            self._wake.clear()
-        for versions in self.versions.by_model.values():
-            for version in versions.values():
-                if version.state is State.AVAILABLE:
-                    self.versions.move(version, State.UNLOADING)
+            with self.versions.changed:
+                if not (loaded or self._poll_now or self._stopping):
+                    self.versions.changed.wait(_PAUSE_SECONDS)
+        for version in self.versions.each():
+            version.aspired = False
         self._unload()
-
-    def _pause(self, next_poll: float) -> float:
-        """Seconds until there is something to do, if nothing wakes the thread before."""
-        soonest = min([next_poll, *(version.next_attempt for version in self._to_load())])
-        return min(max(soonest - time.monotonic(), 0.0), 3600.0)
-
-    def _to_load(self) -> list[Version]:
-        return [v for v in self.versions.each() if v.aspired and v.state in (State.START, State.LOADING)]
 
     def _poll(self) -> None:
         with self.versions.changed:
@@ -159,13 +152,13 @@ class Lifecycle:
             complaint = ""
             if aspired is None:
                 complaint = f"Could not find base path {model.base_path} for servable {name}"
-            else:
-                if not aspired:
-                    complaint = f"No versions of servable {name} found under base path {model.base_path}"
-                self._aspire(name, aspired)
+            elif not aspired:
+                complaint = f"No versions of servable {name} found under base path {model.base_path}"
             if complaint and complaint != self._complaints.get(name):  # once, not once a second
                 log.warning(complaint)
             self._complaints[name] = complaint
+            if aspired is not None:
+                self._aspire(name, aspired)
         for name in removed:
             self._aspire(name, {})
 
@@ -185,13 +178,17 @@ class Lifecycle:
                 if known is None or (known.state is State.END and not known.aspired):
                     versions[number] = Version(name, number, path)
 
-    def _load_next(self) -> None:
+    def _load_next(self) -> bool:
+        """Load the highest version that is due. Whether there was one."""
         now = time.monotonic()
-        due = [version for version in self._to_load() if version.next_attempt <= now]
+        due = [
+            version
+            for version in self.versions.each()
+            if version.aspired and version.state in (State.START, State.LOADING) and version.next_attempt <= now
+        ]
         if not due:
-            return
+            return False
         version = max(due, key=lambda v: v.number)
-        self._wake.set()  # come back for the next one, and to unload what this one replaces
         self.versions.move(version, State.LOADING)
         log.info("Loading servable version %s from %s", version, version.path)
         version.attempts += 1
@@ -199,11 +196,12 @@ class Lifecycle:
             servable = self._load(version.model, version.number, version.path)
         except Exception as error:
             self._failed(version, from_exception(error))
-            return
+            return True
         with self.versions.changed:
             version.servable = servable
             self.versions.move(version, State.AVAILABLE)
         log.info("Successfully loaded servable version %s", version)
+        return True
 
     def _failed(self, version: Version, error: StatusError) -> None:
         log.error("Loading servable %s failed: %s", version, error)

@@ -1,21 +1,26 @@
-"""Counters and histograms under the names of the real server, and their page for Prometheus."""
+"""Counters and histograms under the names of the real server, and their page for Prometheus.
+
+They count for the process, whichever of its servers a request came to.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-_BUCKETS = [10 * 1.8**power for power in range(33)]
-"""Upper bounds in microseconds, from 10 us to about 20 minutes."""
+from model_server.errors import from_exception
 
+_BOUNDS = [10 * 1.8**power for power in range(33)]
+"""Upper bounds of the buckets in microseconds, from 10 us to about 20 minutes."""
 
 _MAX_SERIES = 1000
 """Of one metric. Model names come from requests, so without a limit anyone could fill the memory with them."""
 
-
-def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    escaped = (value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for value in values)
-    return ",".join(f'{name}="{value}"' for name, value in zip(names, escaped))
+_lock = threading.Lock()
 
 
 class Counter:
@@ -25,17 +30,14 @@ class Counter:
         self.name = name
         self._label_names = labels
         self._values: dict[tuple[str, ...], int] = {}
-        self._lock = threading.Lock()
 
     def increment(self, *labels: str) -> None:
-        with self._lock:
+        with _lock:
             if labels in self._values or len(self._values) < _MAX_SERIES:
                 self._values[labels] = self._values.get(labels, 0) + 1
 
     def lines(self) -> list[str]:
-        with self._lock:
-            values = dict(self._values)
-        rows = [f"{self.name}{{{_labels(self._label_names, labels)}}} {value}" for labels, value in values.items()]
+        rows = [f"{self.name}{{{_labels(self._label_names, values)}}} {n}" for values, n in self._values.items()]
         return [f"# TYPE {self.name} counter", *rows]
 
 
@@ -45,31 +47,28 @@ class Latency:
     def __init__(self, name: str, *labels: str) -> None:
         self.name = name
         self._label_names = labels
-        self._counts: dict[tuple[str, ...], list[int]] = {}
-        self._sums: dict[tuple[str, ...], float] = {}
-        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * (len(_BOUNDS) + 1))
+        self._sums: dict[tuple[str, ...], float] = defaultdict(float)
 
     def observe(self, seconds: float, *labels: str) -> None:
-        microseconds = seconds * 1e6
-        bucket = bisect_left(_BUCKETS, microseconds)
-        with self._lock:
-            self._counts.setdefault(labels, [0] * (len(_BUCKETS) + 1))[bucket] += 1
-            self._sums[labels] = self._sums.get(labels, 0.0) + microseconds
+        with _lock:
+            self._counts[labels][bisect_left(_BOUNDS, seconds * 1e6)] += 1
+            self._sums[labels] += seconds * 1e6
 
     def lines(self) -> list[str]:
-        with self._lock:
-            counts = {labels: list(buckets) for labels, buckets in self._counts.items()}
-            sums = dict(self._sums)
         rows = [f"# TYPE {self.name} histogram"]
-        for labels, buckets in counts.items():
+        for labels, counts in self._counts.items():
             pairs = _labels(self._label_names, labels)
-            total = 0
-            for count, limit in zip(buckets, [*(f"{bound:g}" for bound in _BUCKETS), "+Inf"]):
-                total += count
-                rows.append(f'{self.name}_bucket{{{pairs},le="{limit}"}} {total}')
-            rows.append(f"{self.name}_sum{{{pairs}}} {sums[labels]:g}")
-            rows.append(f"{self.name}_count{{{pairs}}} {total}")
+            bounds = [*(f"{bound:g}" for bound in _BOUNDS), "+Inf"]
+            totals = [sum(counts[: bucket + 1]) for bucket in range(len(counts))]
+            rows += [f'{self.name}_bucket{{{pairs},le="{bound}"}} {total}' for bound, total in zip(bounds, totals)]
+            rows += [f"{self.name}_sum{{{pairs}}} {self._sums[labels]:g}", f"{self.name}_count{{{pairs}}} {totals[-1]}"]
         return rows
+
+
+def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    escaped = (value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for value in values)
+    return ",".join(f'{name}="{value}"' for name, value in zip(names, escaped))
 
 
 REQUEST_COUNT = Counter(":tensorflow:serving:request_count", "model_name", "status")
@@ -78,9 +77,21 @@ RUNTIME_LATENCY = Latency(":tensorflow:serving:runtime_latency", "model_name", "
 WARMUP_LATENCY = Latency(":tensorflow:serving:model_warmup_latency", "model_path", "status")
 
 
+@contextmanager
+def recorded(model: str, api: str, entrypoint: str) -> Iterator[None]:
+    """Count the request by model and status. One that succeeds also records its latency."""
+    start = time.perf_counter()
+    try:
+        yield
+    except Exception as error:
+        REQUEST_COUNT.increment(model, from_exception(error).code.name)
+        raise
+    REQUEST_COUNT.increment(model, "OK")
+    REQUEST_LATENCY.observe(time.perf_counter() - start, model, api, entrypoint)
+
+
 def page() -> str:
     """Everything recorded so far, in Prometheus' text format."""
-    lines: list[str] = []
-    for metric in (WARMUP_LATENCY, REQUEST_COUNT, REQUEST_LATENCY, RUNTIME_LATENCY):
-        lines += metric.lines()
-    return "\n".join(lines) + "\n"
+    with _lock:
+        metrics = (WARMUP_LATENCY, REQUEST_COUNT, REQUEST_LATENCY, RUNTIME_LATENCY)
+        return "".join(f"{line}\n" for metric in metrics for line in metric.lines())

@@ -1,4 +1,4 @@
-"""models.config: which models, which of their versions, and what the labels mean. Pure functions over the proto."""
+"""models.config: which models, which of their versions, and where labels point. Pure functions over the proto."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from model_server.errors import StatusError, failed_precondition, invalid_argument
 
 Labels = Mapping[str, Mapping[str, int]]
-"""Version by label, by model."""
+"""The version of each label, by model."""
 
 PLATFORM = "tensorflow"
 
@@ -26,7 +26,8 @@ def read_text_proto(path: Path, message: Message) -> None:
     try:
         text_format.Parse(path.read_text(), message)
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise invalid_argument(f"Invalid protobuf file: '{path}': {error}") from error
+        kind = message.DESCRIPTOR.full_name
+        raise invalid_argument(f"Invalid protobuf file: '{path}': Error parsing text-format {kind}: {error}") from error
     except OSError as error:
         raise StatusError(grpc.StatusCode.NOT_FOUND, f"{path}: {error.strerror}") from error
 

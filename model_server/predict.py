@@ -1,4 +1,4 @@
-"""What gRPC, REST and warm-up have in common: check a request against its signature, run it, name the outputs."""
+"""What gRPC, REST and warm-up share: check a request against its signature, run it, name the outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tensorflow_serving.apis import predict_pb2
 from model_server import metrics
 from model_server.errors import failed_precondition, invalid_argument
 from model_server.saved_model import Servable
-from model_server.tensors import Array, dtype_name, dtype_of, to_numpy
+from model_server.tensors import Array, to_numpy
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -29,7 +29,7 @@ def predict_request(
     if signature is None:
         raise failed_precondition(f'Serving signature key "{key}" not found.')
     _check_names(signature, request.inputs)
-    inputs = {alias: _read(signature, alias, proto) for alias, proto in request.inputs.items()}
+    inputs = {alias: to_numpy(proto, alias) for alias, proto in request.inputs.items()}
     outputs = _select_outputs(signature, request.output_filter)
     return key, run(servable, request.model_spec.name, key, inputs, outputs, timeout)
 
@@ -62,18 +62,12 @@ def _check_names(signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, tens
             f"len({_braces(wanted)}). Sent extra: {_braces(names - wanted)}. "
             f"Missing but required: {_braces(wanted - names)}."
         )
-    for alias in sorted(names - wanted):
+    for alias in sorted(wanted - names):
         raise invalid_argument(
-            f"input tensor alias not found in signature: {alias}. Inputs expected to be in the set {_braces(wanted)}."
+            f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in request and no "
+            f"default value provided. Inputs expected to be in the request {_braces(names)}, or default input alias "
+            "set: "
         )
-
-
-def _read(signature: meta_graph_pb2.SignatureDef, alias: str, proto: tensor_pb2.TensorProto) -> Array:
-    array = to_numpy(proto, alias)
-    actual, expected = dtype_of(array), signature.inputs[alias].dtype
-    if actual != expected:
-        raise invalid_argument(f"Type mismatch: actual {dtype_name(actual)} vs. expect {dtype_name(expected)}")
-    return array
 
 
 def _select_outputs(signature: meta_graph_pb2.SignatureDef, wanted: Sequence[str]) -> list[str]:

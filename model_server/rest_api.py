@@ -1,11 +1,10 @@
-"""The REST front: a WSGI application with the paths, bodies and codes of the real server."""
+"""The REST side: a WSGI application with the paths, bodies and codes of the real server."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
-import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -16,8 +15,8 @@ import grpc
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
-from model_server import inference, json_answers, json_requests, metrics
-from model_server.errors import StatusError, from_exception, invalid_argument
+from model_server import json_answers, json_requests, metrics
+from model_server.errors import StatusError, from_exception, invalid_argument, unimplemented
 from model_server.introspection import SIGNATURE_FIELD, model_metadata, model_status
 from model_server.predict import DEFAULT_SIGNATURE, output_aliases, run
 from model_server.versions import Versions
@@ -30,8 +29,11 @@ MAX_BODY_BYTES = 256 << 20
 _StartResponse = Callable[[str, "list[tuple[str, str]]"], Any]
 
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-_POST_PATH = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<verb>classify|regress|predict)", re.I | re.A)
-_GET_PATH = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<verb>metadata))?", re.I | re.A)
+_PATHS = {
+    "POST": re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<verb>classify|regress|predict)", re.A),
+    "GET": re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<verb>metadata))?", re.A),
+}
+"""Matched against the path with its query string, which the real server takes for a part of the name."""
 
 _HTTP_CODES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -48,7 +50,7 @@ _HTTP_CODES = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
-_REASONS = {499: "Client Closed Request"}
+_NOT_FOUND = b"<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"
 _CORS = [
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Allow-Methods", "POST, GET"),
@@ -69,45 +71,39 @@ class RestApplication:
         self.draining = False
 
     def __call__(self, environ: Mapping[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
-        body = self._respond(environ, start_response)
-        # Or what follows on the connection would be read as the next answer.
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+        uri = environ["REQUEST_URI"]
+        if uri.partition("?")[0] == self._metrics_path:
+            code, body, headers = 200, metrics.page().encode(), [("Content-Type", "text/plain")]
+        elif uri.startswith("/v1/"):
+            code, body = self._answer(environ, uri)
+            headers = [("Content-Type", "application/json"), *(_CORS if self._cors else [])]
+        else:
+            start_response("404 Not Found", [("Content-Type", "text/html")])
+            return iter([_NOT_FOUND])  # of a length that is not known beforehand, so waitress closes the connection
+        reason = "Client Closed Request" if code == 499 else HTTPStatus(code).phrase
+        start_response(f"{code} {reason}", [*headers, ("Content-Length", str(len(body)))])
+        # The body of an answer to HEAD would be read as the next answer on the connection.
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
-    def _respond(self, environ: Mapping[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
-        path = environ["REQUEST_URI"].partition("?")[0]
-        if path == self._metrics_path:
-            return _respond(start_response, 200, metrics.page().encode(), [("Content-Type", "text/plain")])
-        if not path.lower().startswith("/v1/"):
-            return _respond(start_response, 404, b"", [])
-        headers = [("Content-Type", "application/json"), *(_CORS if self._cors else [])]
-        code, body = self._answer(environ, path)
-        return _respond(start_response, code, body, headers)
-
-    def _answer(self, environ: Mapping[str, Any], path: str) -> tuple[int, bytes]:
-        start = time.perf_counter()
+    def _answer(self, environ: Mapping[str, Any], uri: str) -> tuple[int, bytes]:
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             has_origin = re.search("https?://", environ.get("HTTP_ORIGIN", ""))
             return (200 if has_origin else 400), b""
-        name = verb = ""
         try:
             if self.draining:
                 raise StatusError(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
-            pattern = {"POST": _POST_PATH, "GET": _GET_PATH}.get(method)
-            match = pattern.fullmatch(path) if pattern else None
+            match = _PATHS[method].fullmatch(uri) if method in _PATHS else None
             if match is None:
-                raise invalid_argument(f"Malformed request: {method} {path}")
+                raise invalid_argument(f"Malformed request: {method} {uri}")
             spec = _model_spec(match)
-            name, verb = spec.name, (match["verb"] or "").lower()
-            body = self._post(verb, spec, _body(environ)) if method == "POST" else self._get(verb, spec)
-            metrics.REQUEST_LATENCY.observe(time.perf_counter() - start, name, verb, "REST")
-            metrics.REQUEST_COUNT.increment(name, "OK")
-            return 200, body
+            verb = match["verb"] or ""
+            with metrics.recorded(spec.name, verb, "REST"):
+                return 200, self._post(verb, spec, _body(environ)) if method == "POST" else self._get(verb, spec)
         except Exception as error:
             status = from_exception(error)
             if status is not error:
-                log.exception("%s %s failed in a way that it should not", method, path)
-            metrics.REQUEST_COUNT.increment(name, status.code.name)
+                log.exception("%s %s failed unexpectedly", method, uri)
             return _HTTP_CODES.get(status.code, 500), json_answers.dump({"error": status.message})
 
     def _get(self, verb: str, spec: model_pb2.ModelSpec) -> bytes:
@@ -128,15 +124,10 @@ class RestApplication:
         return json.dumps(document, indent=1).encode()
 
     def _post(self, verb: str, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        if verb != "predict":
+            raise unimplemented(f"{verb} is left out of this stand-in")
         document = json_requests.parse(body)
-        key = json_requests.signature_name(document)
-        if verb == "predict":
-            return self._predict(spec, key or DEFAULT_SIGNATURE, document)
-        _check_examples(document)
-        with self._versions.lease(spec) as (_, servable):
-            raise inference.refusal(servable.signatures, verb, key)
-
-    def _predict(self, spec: model_pb2.ModelSpec, key: str, document: Mapping[str, Any]) -> bytes:
+        key = json_requests.signature_name(document) or DEFAULT_SIGNATURE
         with self._versions.lease(spec) as (_, servable):
             signature = servable.signatures.get(key)
             if signature is None:
@@ -147,16 +138,6 @@ class RestApplication:
             tensors, as_rows = json_requests.inputs(document, dtypes)
             outputs = run(servable, spec.name, key, tensors, output_aliases(signature), self._timeout)
         return json_answers.answer(outputs, as_rows)
-
-
-def _check_examples(document: Mapping[str, Any]) -> None:
-    examples = document.get("examples")
-    if "examples" not in document:
-        raise invalid_argument("When method is classify, key 'examples' is expected and was not found")
-    if not isinstance(examples, list):
-        raise invalid_argument("Expecting 'examples' value to be an list/array")
-    if not examples:
-        raise invalid_argument("'examples' value is an empty array")
 
 
 def _model_spec(match: re.Match[str]) -> model_pb2.ModelSpec:
@@ -173,7 +154,7 @@ def _model_spec(match: re.Match[str]) -> model_pb2.ModelSpec:
 
 def _body(environ: Mapping[str, Any]) -> bytes:
     body: bytes = environ["wsgi.input"].read()
-    if "gzip" not in environ.get("HTTP_CONTENT_ENCODING", "").lower():
+    if "gzip" not in environ.get("HTTP_CONTENT_ENCODING", ""):
         return body
     gunzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
@@ -182,16 +163,10 @@ def _body(environ: Mapping[str, Any]) -> bytes:
         raise invalid_argument(f"Failed to gunzip the request body: {error}") from error
     if len(plain) > MAX_BODY_BYTES:
         raise invalid_argument(f"The request body is larger than {MAX_BODY_BYTES} bytes after gunzip")
-    if not gunzip.eof:
-        raise invalid_argument("Failed to gunzip the request body: it ends too early")
+    if not gunzip.eof or gunzip.unused_data:
+        raise invalid_argument("Failed to gunzip the request body: it is cut short, or something follows it")
     return plain
 
 
 def _as_dict(message: Any) -> Any:
     return json_format.MessageToDict(message, preserving_proto_field_name=True, including_default_value_fields=True)
-
-
-def _respond(start_response: _StartResponse, code: int, body: bytes, headers: list[tuple[str, str]]) -> Iterable[bytes]:
-    reason = _REASONS.get(code) or HTTPStatus(code).phrase
-    start_response(f"{code} {reason}", [*headers, ("Content-Length", str(len(body)))])
-    return [body]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -11,19 +12,34 @@ from collections.abc import Callable
 from waitress import wasyncore
 from waitress.server import create_server
 
+from model_server.errors import cannot_listen
 from model_server.rest_api import MAX_BODY_BYTES, RestApplication
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A bound TCP socket that does not accept connections yet. Raises UNAVAILABLE."""
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.strip("[]"), max(port, 0)))
+    except OSError as error:
+        listener.close()
+        raise cannot_listen(f"{address} port {port}", error.strerror or str(error)) from error
+    return listener
 
 
 class RestServer:
     """waitress in a thread: its loop reads whole requests, however slowly they come, before a worker gets one."""
 
-    def __init__(self, application: RestApplication, listener: socket.socket, threads: int) -> None:
+    def __init__(self, application: RestApplication, listener: socket.socket, threads: int = 0) -> None:
+        self.port = int(listener.getsockname()[1])
         self._application = application
         self._waitress = create_server(
             application,
             sockets=[listener],
-            threads=threads,
+            threads=threads or max(16, 4 * (os.cpu_count() or 1)),
             max_request_body_size=MAX_BODY_BYTES,
+            max_request_header_size=1 << 20,
             inbuf_overflow=MAX_BODY_BYTES,  # bodies and answers stay in memory instead of temporary files
             outbuf_overflow=MAX_BODY_BYTES,
             recv_bytes=1 << 16,
@@ -37,12 +53,15 @@ class RestServer:
         self._thread.start()
 
     def drain(self, seconds: float) -> None:
-        """Stop listening, turn new requests on open connections away, answer those in flight, close."""
+        """Stop listening, turn away new requests on open connections, and wait until those in flight are answered."""
         self._application.draining = True
         self._in_loop(lambda: wasyncore.dispatcher.close(self._waitress))
         deadline = time.monotonic() + seconds
         while self._busy() and time.monotonic() < deadline:
             time.sleep(0.01)
+
+    def close(self) -> None:
+        """End the threads and close every socket."""
         self._waitress.task_dispatcher.shutdown(timeout=1)
         self._in_loop(lambda: wasyncore.close_all(self._waitress._map))
         self._thread.join(timeout=5)

@@ -1,7 +1,7 @@
 """Load one version of a SavedModel into a session of its own and run its signatures.
 
-It follows the C++ loader (`tensorflow/cc/saved_model/loader.cc`): import the graph that has the wanted tags, restore
-the variables, run the initialiser. So a version without variables/ loads and fails at predict, as on the real server.
+It follows the C++ loader (`tensorflow/cc/saved_model/loader.cc`): import the graph with the wanted tags, restore the
+variables, run the initialiser. So a version without variables/ loads and fails at predict, as on the real server.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 import tensorflow as tf
-from google.protobuf import text_format
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session
+from tensorflow.python.saved_model import loader_impl
 
 from model_server.errors import StatusError, from_exception, not_found
 from model_server.tensors import Array
@@ -29,7 +28,7 @@ _INIT_SIGNATURE = "__saved_model_init_op"
 
 
 class Servable(Protocol):
-    """What a version is made of once loaded. `batching` wraps one in another."""
+    """A version that is loaded. `batching` wraps one in another."""
 
     @property
     def signatures(self) -> Mapping[str, meta_graph_pb2.SignatureDef]: ...
@@ -67,9 +66,9 @@ class SavedModel:
             raise from_exception(error) from error
 
     def _restore(self, meta_graph: meta_graph_pb2.MetaGraphDef, path: Path) -> None:
-        # Session.run would do it on first use; the raw call in run() below does not.
+        # Session.run would do this on first use; the raw call in run() below does not.
         self._session._extend_graph()
-        assets = {name: str(path / "assets" / file) for name, file in _assets(meta_graph)}
+        assets = loader_impl.get_asset_tensors(str(path), meta_graph)
         saver = meta_graph.saver_def
         if saver.restore_op_name and (path / "variables" / "variables.index").exists():
             prefix = {saver.filename_tensor_name: str(path / "variables" / "variables")}
@@ -86,7 +85,7 @@ class SavedModel:
         """Run the signature with `inputs` by alias and return the arrays of the aliases `outputs`, in their order.
 
         `timeout` is in seconds, None for no limit: DEADLINE_EXCEEDED. Raises StatusError with TensorFlow's own text.
-        This is what Session.run does last, without the 0.2 ms that its Python part takes.
+        This is the core of Session.run, without the 0.2 ms that the Python around it takes.
         """
         definition = self.signatures[signature]
         options = None
@@ -118,48 +117,26 @@ class SavedModel:
 
 
 def _array(result: Any) -> Array:
-    """TensorFlow hands scalars out as numpy scalars, and a scalar string as bytes."""
+    """TensorFlow returns a scalar as a numpy scalar, and a scalar string as bytes."""
     return np.array(result, object) if isinstance(result, bytes) else np.asarray(result)
 
 
 def _read_meta_graph(path: Path, tags: frozenset[str]) -> meta_graph_pb2.MetaGraphDef:
-    saved_model = _read_saved_model(path)
+    if not any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
+        raise not_found(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}")
+    try:
+        saved_model = loader_impl.parse_saved_model(str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StatusError(grpc.StatusCode.OUT_OF_RANGE, f"Read less bytes than requested: {error}") from error
     for meta_graph in saved_model.meta_graphs:
         if frozenset(meta_graph.meta_info_def.tags) == tags:
             return meta_graph
     found = "; ".join(",".join(graph.meta_info_def.tags) for graph in saved_model.meta_graphs)
-    wanted = ",".join(sorted(tags))
     raise not_found(
-        f"Could not find meta graph def matching supplied tags: {{ {wanted} }}. {path} has {{ {found} }}. "
-        "To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
+        f"Could not find meta graph def matching supplied tags: {{ {','.join(sorted(tags))} }}. {path} has "
+        f"{{ {found} }}. To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: "
+        "`saved_model_cli`"
     )
-
-
-def _read_saved_model(path: Path) -> saved_model_pb2.SavedModel:
-    binary, text = path / "saved_model.pb", path / "saved_model.pbtxt"
-    saved_model = saved_model_pb2.SavedModel()
-    try:
-        if text.is_file() and not binary.is_file():
-            return text_format.Parse(text.read_text(), saved_model)
-        saved_model.ParseFromString(binary.read_bytes())
-    except FileNotFoundError as error:
-        raise not_found(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}") from error
-    except DecodeError as error:
-        raise StatusError(grpc.StatusCode.DATA_LOSS, f"Can't parse {binary} as binary proto") from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise StatusError(grpc.StatusCode.DATA_LOSS, f"Can't parse {text} as text proto") from error
-    return saved_model
-
-
-def _assets(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[tuple[str, str]]:
-    """(tensor, file name) of each asset, from whichever of the two places the writer used."""
-    if meta_graph.asset_file_def:
-        return [(asset.tensor_info.name, asset.filename) for asset in meta_graph.asset_file_def]
-    assets = []
-    for packed in meta_graph.collection_def["saved_model_assets"].any_list.value:
-        asset = meta_graph_pb2.AssetFileDef.FromString(packed.value)
-        assets.append((asset.tensor_info.name, asset.filename))
-    return assets
 
 
 def _initialiser(meta_graph: meta_graph_pb2.MetaGraphDef) -> str | None:

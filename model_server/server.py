@@ -1,26 +1,26 @@
-"""Put the parts together: load what the flags say, then open the ports, serve until told to stop, drain."""
+"""Put the parts together: load what the flags name, open the ports, serve until told to stop, drain."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from model_server import grpc_server, model_config, text_config
+from model_server import model_config, text_config
 from model_server.batching import Batcher
 from model_server.errors import StatusError
 from model_server.flags import Flags
+from model_server.grpc_server import GrpcServer
 from model_server.lifecycle import Lifecycle, Load
 from model_server.rest_api import RestApplication
-from model_server.rest_server import RestServer
+from model_server.rest_server import RestServer, listen
 from model_server.saved_model import SavedModel, Servable
-from model_server.sockets import bind
 from model_server.warmup import warm_up
 
 log = logging.getLogger(__name__)
@@ -29,21 +29,25 @@ DRAIN_SECONDS = 30.0
 """How long a stop waits for the requests in flight."""
 
 
-def serve(flags: Flags, stop: threading.Event) -> None:
-    """Serve until `stop` is set, then finish what is in flight.
+def serve(
+    flags: Flags, stop: threading.Event, started: Callable[[int, int], object] = lambda grpc_port, rest_port: None
+) -> None:
+    """Serve until `stop` is set, then answer what is in flight, close the ports and end every thread.
 
-    The ports open when every model has a version available.
+    The ports open when every model has a version available; `started` is then called with both (0 for no REST). A port
+    below 0 in `flags` means any free one. May run in any thread, and several times in one process.
 
-    Raises StatusError when a config is wrong, a first version cannot be loaded or a port cannot be bound.
+    Raises StatusError when a config is wrong, a first version cannot be loaded or a port is taken.
     """
     settings = text_config.read_all(flags)
     config = _first_config(flags)
-    for port in filter(None, (flags.port, flags.rest_api_port)):
-        bind(flags.bind_address, port).close()  # a port in use should not be found out only after a long load
-    with contextlib.ExitStack() as stack:
+    for port in (flags.port, flags.rest_api_port):
+        listen(flags.bind_address, port).close()  # a taken port should not be found only after a long load
+    with ExitStack() as stack:
+        load = _loader(flags, settings, stack)
         lifecycle = stack.enter_context(
             Lifecycle(
-                _loader(flags, settings),
+                load,
                 poll_seconds=flags.file_system_poll_wait_seconds,
                 max_load_retries=flags.max_num_load_retries,
                 retry_seconds=flags.load_retry_interval_micros / 1e6,
@@ -55,35 +59,39 @@ def serve(flags: Flags, stop: threading.Event) -> None:
             return
         if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
             stack.enter_context(_config_polling(flags, lifecycle))
-        grpc_front = grpc_server.start(flags, settings.credentials, lifecycle)
-        stack.callback(lambda: grpc_front.stop(0).wait(timeout=5))
-        rest_front = _start_rest(flags, settings, lifecycle) if flags.rest_api_port else None
+        grpc_server = GrpcServer(flags, settings.credentials, lifecycle)
+        stack.callback(grpc_server.close)
+        rest_server = _start_rest(flags, settings, lifecycle) if flags.rest_api_port else None
+        if rest_server:
+            stack.callback(rest_server.close)
         log.info("Serving %s", ", ".join(model.name for model in config.model_config_list.config))
+        started(grpc_server.port, rest_server.port if rest_server else 0)
         stop.wait()
         log.info("Stopping: finishing the requests in flight")
-        stopped = grpc_front.stop(DRAIN_SECONDS)
-        if rest_front:
-            rest_front.drain(DRAIN_SECONDS)
+        stopped = grpc_server.stop(DRAIN_SECONDS)
+        if rest_server:
+            rest_server.drain(DRAIN_SECONDS)
         stopped.wait()
     log.info("Stopped")
 
 
 def _first_config(flags: Flags) -> model_server_config_pb2.ModelServerConfig:
     if not flags.model_config_file:
-        return model_config.single_model(flags.model_name, str(Path(flags.model_base_path).absolute()))
+        return model_config.single_model(flags.model_name, flags.model_base_path)
     config = model_server_config_pb2.ModelServerConfig()
     model_config.read_text_proto(Path(flags.model_config_file), config)
     return config
 
 
-def _loader(flags: Flags, settings: text_config.Settings) -> Load:
+def _loader(flags: Flags, settings: text_config.Settings, stack: ExitStack) -> Load:
     session_config = config_pb2.ConfigProto(
         intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or flags.tensorflow_session_parallelism,
         inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or flags.tensorflow_session_parallelism,
     )
     session_config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
     tags = frozenset(flags.saved_model_tags.split(","))
-    threads = threading.BoundedSemaphore(settings.batching.threads) if settings.batching else None
+    batching = settings.batching
+    pool = stack.enter_context(ThreadPoolExecutor(batching.threads if batching else 1, thread_name_prefix="batch"))
 
     def load(model: str, number: int, path: Path) -> Servable:
         servable: Servable = SavedModel(path, tags, session_config)
@@ -93,24 +101,21 @@ def _loader(flags: Flags, settings: text_config.Settings) -> Load:
         except Exception:
             servable.close()
             raise
-        if settings.batching and threads:
-            servable = Batcher(servable, settings.batching, threads)
-        return servable
+        return Batcher(servable, batching, pool) if batching else servable
 
     return load
 
 
-@contextlib.contextmanager
+@contextmanager
 def _config_polling(flags: Flags, lifecycle: Lifecycle) -> Iterator[None]:
-    """Read the config file again and again. What cannot be read or is refused leaves the last good config in force.
+    """Read the config file again and again. One that cannot be read or is refused leaves the last good one in force.
 
     An unchanged file is taken again too: a label may point to a version that has become available in the meantime.
     """
     stop = threading.Event()
-    complaint = ""
 
     def poll() -> None:
-        nonlocal complaint
+        complaint = ""
         while not stop.wait(flags.model_config_file_poll_wait_seconds):
             config = model_server_config_pb2.ModelServerConfig()
             try:
@@ -119,7 +124,7 @@ def _config_polling(flags: Flags, lifecycle: Lifecycle) -> Iterator[None]:
                 complaint = ""
             except StatusError as error:
                 if str(error) != complaint:  # once, not once a second
-                    log.error("The config goes on as it was: %s", error)
+                    log.error("The last good config stays in force: %s", error)
                 complaint = str(error)
 
     thread = threading.Thread(target=poll, name="config", daemon=True)
@@ -136,7 +141,6 @@ def _start_rest(flags: Flags, settings: text_config.Settings, lifecycle: Lifecyc
     application = RestApplication(
         lifecycle.versions, timeout=timeout, cors=flags.rest_api_enable_cors_support, metrics_path=settings.metrics_path
     )
-    listener = bind(flags.bind_address, flags.rest_api_port)
-    server = RestServer(application, listener, flags.rest_api_num_threads or max(16, 4 * (os.cpu_count() or 1)))
-    log.info("Exporting HTTP/REST API at:%s:%d ...", flags.bind_address, flags.rest_api_port)
+    server = RestServer(application, listen(flags.bind_address, flags.rest_api_port), flags.rest_api_num_threads)
+    log.info("Exporting HTTP/REST API at:%s:%d ...", flags.bind_address, server.port)
     return server

@@ -1,7 +1,7 @@
 """The config files that --batching_parameters_file, --monitoring_config_file and --ssl_config_file name.
 
-They are protos in text format whose Python code the tensorflow-serving-api package lacks, so the few messages are
-described here, with upstream's field names and numbers, in a package of their own.
+They are protos in text format whose Python code the tensorflow-serving-api package lacks, so the fields that this
+server knows are described here, under upstream's names.
 """
 
 from __future__ import annotations
@@ -12,44 +12,38 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from model_server.errors import StatusError, invalid_argument
+from model_server.errors import invalid_argument
 from model_server.flags import Flags
 from model_server.model_config import read_text_proto
 
 _PACKAGE = "model_server"
-_INT64, _BOOL, _STRING = ".google.protobuf.Int64Value", ".google.protobuf.BoolValue", ".google.protobuf.StringValue"
 _Field = descriptor_pb2.FieldDescriptorProto
-_MESSAGES: dict[str, dict[str, tuple[int, Any]]] = {
+_INT64, _BOOL, _STRING = _Field.TYPE_INT64, _Field.TYPE_BOOL, _Field.TYPE_STRING
+_MESSAGES: dict[str, dict[str, Any]] = {
+    "Number": {"value": _INT64},
+    "Text": {"value": _STRING},
     "BatchingParameters": {
-        "max_batch_size": (1, _INT64),
-        "batch_timeout_micros": (2, _INT64),
-        "max_enqueued_batches": (3, _INT64),
-        "num_batch_threads": (4, _INT64),
-        "thread_pool_name": (5, _STRING),
-        "allowed_batch_sizes": (6, [_Field.TYPE_INT64]),
-        "pad_variable_length_inputs": (7, _Field.TYPE_BOOL),
-        "enable_large_batch_splitting": (8, _BOOL),
-        "max_execution_batch_size": (9, _INT64),
+        "max_batch_size": "Number",
+        "batch_timeout_micros": "Number",
+        "max_enqueued_batches": "Number",
+        "num_batch_threads": "Number",
+        "thread_pool_name": "Text",
+        "allowed_batch_sizes": [_INT64],
     },
-    "PrometheusConfig": {"enable": (1, _Field.TYPE_BOOL), "path": (2, _Field.TYPE_STRING)},
-    "MonitoringConfig": {"prometheus_config": (1, f".{_PACKAGE}.PrometheusConfig")},
-    "SSLConfig": {
-        "server_key": (1, _Field.TYPE_STRING),
-        "server_cert": (2, _Field.TYPE_STRING),
-        "custom_ca": (3, _Field.TYPE_STRING),
-        "client_verify": (4, _Field.TYPE_BOOL),
-    },
+    "PrometheusConfig": {"enable": _BOOL, "path": _STRING},
+    "MonitoringConfig": {"prometheus_config": "PrometheusConfig"},
+    "SSLConfig": {"server_key": _STRING, "server_cert": _STRING, "custom_ca": _STRING, "client_verify": _BOOL},
 }
-"""Field number and kind: a scalar, a list of scalars, or the name of a message."""
+"""Fields by message: a scalar, a list of scalars, or the name of a message."""
 
 _METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
 @dataclass(frozen=True)
 class Batching:
-    """How requests are put together. `timeout` is in seconds; `allowed_sizes` are what a batch is padded to."""
+    """How requests are batched. `timeout` is in seconds; a batch is padded to the next of `allowed_sizes`."""
 
     max_size: int = 1000
     timeout: float = 0.0
@@ -60,7 +54,7 @@ class Batching:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the config files say. None means off."""
+    """What the config files say; None means off."""
 
     batching: Batching | None = None
     metrics_path: str | None = None
@@ -78,10 +72,6 @@ def read_all(flags: Flags) -> Settings:
 
 def _batching(file: str) -> Batching:
     message = _read(file, "BatchingParameters") if file else _new("BatchingParameters")
-    for name in ("pad_variable_length_inputs", "enable_large_batch_splitting", "max_execution_batch_size"):
-        value = getattr(message, name)
-        if getattr(value, "value", value):
-            raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"{file}: {name} is left out of this stand-in")
     default = Batching(threads=os.cpu_count() or 1)
     batching = Batching(
         max_size=message.max_batch_size.value or default.max_size,
@@ -111,7 +101,7 @@ def _metrics_path(file: str) -> str | None:
 def _credentials(file: str) -> grpc.ServerCredentials:
     config = _read(file, "SSLConfig")
     if not config.server_key or not config.server_cert:
-        raise invalid_argument(f"{file}: server_key and server_cert are needed")
+        raise invalid_argument(f"{file}: server_key and server_cert must both be set")
     return grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],
         root_certificates=config.custom_ca.encode() or None,
@@ -131,19 +121,18 @@ def _new(name: str) -> Any:
 
 def _describe() -> Any:
     file = descriptor_pb2.FileDescriptorProto(name="model_server/text_config.proto", package=_PACKAGE, syntax="proto3")
-    file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
     for name, fields in _MESSAGES.items():
         message = file.message_type.add(name=name)
-        for field_name, (number, kind) in fields.items():
+        for number, (field_name, kind) in enumerate(fields.items(), start=1):
             field = message.field.add(name=field_name, number=number, label=_Field.LABEL_OPTIONAL)
             if isinstance(kind, list):
                 field.label, (field.type,) = _Field.LABEL_REPEATED, kind
             elif isinstance(kind, str):
-                field.type, field.type_name = _Field.TYPE_MESSAGE, kind
+                field.type, field.type_name = _Field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
             else:
                 field.type = kind
-    pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
-    pool.Add(file)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)  # type: ignore[no-untyped-call]
     return pool
 
 

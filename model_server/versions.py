@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,15 +48,14 @@ class Version:
 class Versions:
     """Every version that was ever seen, by model and number, and the labels. Threads may use it at the same time.
 
-    `changed` guards all that is in here and is notified of every new state. `on_last_lease` is called when a version
-    that is to be unloaded becomes free.
+    `changed` guards all that is in here. It is notified of every new state, and when a version that is to be unloaded
+    becomes free.
     """
 
-    def __init__(self, on_last_lease: Callable[[], object]) -> None:
+    def __init__(self) -> None:
         self.changed = threading.Condition()
         self.by_model: dict[str, dict[int, Version]] = {}
         self.labels: Labels = {}
-        self._on_last_lease = on_last_lease
 
     @contextmanager
     def lease(self, spec: model_pb2.ModelSpec) -> Iterator[tuple[Version, Servable]]:
@@ -75,7 +74,7 @@ class Versions:
             with self.changed:
                 version.leases -= 1
                 if not version.leases and version.state is State.UNLOADING:
-                    self._on_last_lease()
+                    self.changed.notify_all()
 
     def _find(self, spec: model_pb2.ModelSpec) -> Version:
         if not spec.name:

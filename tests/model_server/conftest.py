@@ -1,8 +1,9 @@
-"""Fixtures of the model_server tests: SavedModels made once, and one server of each kind that many tests only ask."""
+"""Fixtures of the model_server tests: SavedModels made once, and one server of each kind for tests that only ask it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def server(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of `zoo` (version 1) and `half` (versions 1 stable, 2, 3 canary), with everything switched on."""
-    directory = tmp_path_factory.mktemp(f"server-{kind}")
+    with zoo_server(kind, saved, tmp_path_factory.mktemp(f"server-{kind}")) as server:
+        yield server
+
+
+@contextmanager
+def zoo_server(kind: str, saved: Saved, directory: Path) -> Iterator[Server]:
+    """See `server`."""
     publish(saved.zoo, directory / "zoo", 1)
     for number, path in saved.half.items():
         publish(path, directory / "half", number)
@@ -65,7 +72,6 @@ def server(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) ->
         "monitoring_config_file": directory / "monitoring.config",
         "rest_api_enable_cors_support": True,
         "enable_grpc_healthcheck_service": True,
-        "grpc_socket_path": directory / "grpc.sock",
     }
     with running(kind, directory, **flags) as server:
         server.wait_available("zoo")

@@ -1,16 +1,21 @@
-"""Small SavedModels, the servers that this machine has, and how to ask them: what the model_server tests share."""
+"""Small SavedModels, the servers that this machine has, and how to ask them: what the model_server tests share.
+
+The stand-in runs in a thread of the test process, unless a test is about its signals, exit codes or crashes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import json
+import logging
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +31,11 @@ with warnings.catch_warnings():
     import grpc
     import tensorflow as tf
     from tensorflow.core.framework.tensor_pb2 import TensorProto
-    from tensorflow_serving.apis import (
-        model_service_pb2_grpc,
-        predict_pb2,
-        prediction_service_pb2_grpc,
-    )
+    from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
+
+    from model_server import flags as command_line
+    from model_server.errors import StatusError
+    from model_server.server import serve
 
 v1 = tf.compat.v1
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +59,7 @@ def save_half_plus(path: Path, offset: float) -> Path:
 
 
 def save_zoo(path: Path) -> Path:
-    """One graph with many doors: each signature is named after what is special about it."""
+    """One graph with many signatures, each named after what is special about it."""
     with v1.Graph().as_default(), v1.Session() as session:
         x = v1.placeholder(tf.float32, [None], "x")
         scalar = v1.placeholder(tf.float32, [], "scalar")
@@ -130,25 +135,68 @@ def available_servers() -> list[str]:
     return names
 
 
+class InThread:
+    """The stand-in in a thread of this process, with what `Server` needs of a Popen."""
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        self.pid = os.getpid()
+        self._log = log
+        self._code: int | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(command_line.parse(arguments),), name="model_server")
+        self._thread.start()
+
+    def _serve(self, flags: command_line.Flags) -> None:
+        code = 1
+        logger, written = logging.getLogger("model_server"), logging.FileHandler(self._log)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(written)
+        try:
+            serve(flags, self._stop)
+            code = 0
+        except StatusError as error:
+            logger.error("Failed to start server. Error: %s", error)
+            code = 255
+        finally:
+            logger.removeHandler(written)
+            written.close()
+            self._code = code
+
+    def poll(self) -> int | None:
+        return self._code
+
+    def send_signal(self, number: int) -> None:
+        self._stop.set()
+
+    def kill(self) -> None:
+        self._stop.set()
+
+    def wait(self, timeout: float) -> int:
+        self._thread.join(timeout)
+        if self._code is None:
+            raise TimeoutError("the stand-in did not stop")
+        return self._code
+
+
 @dataclass
 class Server:
     """A running server of one of the kinds, its ports and its log."""
 
     kind: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | InThread
     grpc_port: int
     rest_port: int
     log: Path
-    container: str
+    container: str = ""
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code."""
-        if self.kind == "container":
+        """Send SIGTERM, and return the exit code."""
+        if self.container:
             subprocess.run(["docker", "kill", self.container], capture_output=True, timeout=30, check=False)
         else:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(timeout=20)
+            return self.process.wait(timeout=40)
         finally:
             self.process.kill()
 
@@ -170,7 +218,7 @@ class Server:
                 return value
             if self.process.poll() is not None:
                 break
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise AssertionError(f"{self.kind}: not {what}\n{self.log.read_text()[-3000:]}")
 
     def states(self, model: str) -> dict[int, str]:
@@ -258,26 +306,30 @@ def predict_request(
 def running(kind: str, directory: Path, **flags: Any) -> Iterator[Server]:
     """Start a server with these flags, on free ports unless told which, and stop it at the end.
 
-    `directory` holds all files that the flags name; the container sees it under the same path.
+    `directory` holds all files that the flags name; a container sees it under the same path. The kind `process` is the
+    stand-in as a process of its own.
     """
-    ports = {"port": free_port(), "rest_api_port": free_port()}
-    arguments = [f"--{name}={_text(value)}" for name, value in {**ports, **flags}.items()]
-    container = f"model-server-test-{free_port()}"
-    docker_run = ["docker", "run", "--rm", "--network=host", "--init", f"--name={container}"]
-    docker_run += [f"--volume={directory}:{directory}", "--entrypoint=tensorflow_model_server", IMAGE]
-    commands = {
-        "model_server": [sys.executable, "-m", "model_server"],
-        "executable": [os.environ.get("TENSORFLOW_MODEL_SERVER", "")],
-        "container": docker_run,
-    }
-    log = directory / f"server-{ports['port']}.log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen([*commands[kind], *arguments], stdout=sink, stderr=sink, cwd=ROOT)
-    server = Server(kind, process, ports["port"], ports["rest_api_port"], log, container)
+    given = {"port": free_port(), "rest_api_port": free_port(), "grpc_max_threads": 64, **flags}
+    arguments = [f"--{name}={_text(value)}" for name, value in given.items()]
+    log = directory / f"server-{given['port']}.log"
+    container = f"model-server-test-{given['port']}" if kind == "container" else ""
+    if kind == "model_server":
+        runs: subprocess.Popen[bytes] | InThread = InThread(arguments, log)
+    else:
+        docker_run = ["docker", "run", "--rm", "--network=host", "--init", f"--name={container}"]
+        docker_run += [f"--volume={directory}:{directory}", "--entrypoint=tensorflow_model_server", IMAGE]
+        commands = {
+            "process": [sys.executable, "-m", "model_server"],
+            "executable": [os.environ.get("TENSORFLOW_MODEL_SERVER", "")],
+            "container": docker_run,
+        }
+        with log.open("wb") as sink:
+            runs = subprocess.Popen([*commands[kind], *arguments], stdout=sink, stderr=sink, cwd=ROOT)
+    server = Server(kind, runs, given["port"], given["rest_api_port"], log, container)
     try:
         yield server
     finally:
-        if process.poll() is None:
+        if runs.poll() is None:
             server.stop()
 
 

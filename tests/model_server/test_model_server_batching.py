@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.model_server.model_server_support import publish, running
 
 
 class Doubling:
-    """A servable that doubles, writes down the size of every run, and can be held up."""
+    """A servable that doubles, notes the size of every run, and can be held up."""
 
     def __init__(self) -> None:
         self.signatures: Mapping[str, Any] = {}
@@ -29,6 +30,7 @@ class Doubling:
         self.go = threading.Event()
         self.go.set()
         self.started = threading.Event()
+        self.closed = False
 
     def run(
         self, signature: str, inputs: Mapping[str, Any], outputs: Sequence[str], timeout: float | None
@@ -42,121 +44,127 @@ class Doubling:
         return [x.sum() if name == "total" else x[:1] if name == "first" else x * 2 for name in outputs]
 
     def close(self) -> None:
-        self.go.set()
+        self.closed = True
 
 
-def batcher(servable: Doubling, **parameters: Any) -> Batcher:
-    batching = Batching(**{"max_size": 8, "timeout": 0.2, **parameters})
-    return Batcher(servable, batching, threading.BoundedSemaphore(batching.threads))
+@pytest.fixture
+def servable() -> Iterator[Doubling]:
+    servable = Doubling()
+    yield servable
+    servable.go.set()
 
 
-def ask(batches: Batcher, rows: Sequence[float], outputs: Sequence[str] = ("y",), timeout: float | None = 20) -> Any:
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """The one thread that runs batches."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+def ask(batches: Batcher, rows: Sequence[Any], outputs: Sequence[str] = ("y",), timeout: float | None = 20) -> Any:
     return batches.run("s", {"x": np.array(rows, np.float32)}, outputs, timeout)[0].tolist()
 
 
-def test_requests_share_a_run() -> None:
+def test_requests_share_a_run(servable: Doubling, pool: ThreadPoolExecutor) -> None:
     """Requests that wait together are one run, as soon as it is full, and each gets its own rows."""
-    servable = Doubling()
-    batches = batcher(servable, timeout=20.0)
-    with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(ask, batches, [number, -0.0]) for number in range(4)]
+    batches = Batcher(servable, Batching(max_size=8, timeout=20), pool)
+    with ThreadPoolExecutor(4) as callers:
+        asked = [callers.submit(ask, batches, [number, -0.0]) for number in range(4)]
         assert [future.result(timeout=10) for future in asked] == [[2 * number, 0] for number in range(4)]
     assert servable.sizes == [8]
 
 
-def test_a_batch_goes_when_its_time_is_over() -> None:
+def test_a_batch_goes_when_its_time_is_up(servable: Doubling, pool: ThreadPoolExecutor) -> None:
     """A request alone waits for the timeout and no longer, and is padded to an allowed size."""
-    servable = Doubling()
-    batches = batcher(servable, allowed_sizes=(2, 4, 8))
+    batches = Batcher(servable, Batching(max_size=8, timeout=0.2, allowed_sizes=(2, 4, 8)), pool)
     started = time.monotonic()
     assert ask(batches, [1, 2, 3]) == [2, 4, 6]
     assert 0.2 <= time.monotonic() - started < 5
     assert servable.sizes == [4]
 
 
-def test_requests_join_while_all_places_are_taken() -> None:
-    """While the graph is busy a waiting batch goes on filling up."""
-    servable = Doubling()
-    servable.go.clear()
-    batches = batcher(servable, timeout=0.0)
-    with ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(ask, batches, [0])]
-        assert servable.started.wait(10)
-        asked += [pool.submit(ask, batches, [number]) for number in range(1, 6)]
-        deadline = time.monotonic() + 10
-        while sum(batch.rows for batch in batches._open.values()) < 5:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        servable.go.set()
-        assert [future.result(timeout=10) for future in asked] == [[2 * number] for number in range(6)]
-    assert servable.sizes == [1, 5]
-
-
-def test_different_shapes_do_not_meet() -> None:
-    """A request of another shape goes into another batch, so it cannot spoil one."""
-    servable = Doubling()
-    batches = batcher(servable, threads=2)
-    with ThreadPoolExecutor(2) as pool:
-        flat = pool.submit(ask, batches, [1])
-        square = pool.submit(batches.run, "s", {"x": np.ones((1, 3), np.float32)}, ["y"], 20)
-        assert flat.result(timeout=10) == [2]
-        assert square.result(timeout=10)[0].tolist() == [[2, 2, 2]]
-    assert servable.sizes == [1, 1]
-
-
-def test_refusals() -> None:
-    """More rows than a batch may have, no batch dimension, uneven inputs: refused with the official texts."""
-    batches = batcher(Doubling())
-    with pytest.raises(StatusError, match="Task size 9 is larger than maximum input batch size 8"):
-        ask(batches, [0] * 9)
-    one, two = np.ones(1, np.float32), np.ones(2, np.float32)
-    with pytest.raises(StatusError, match="must have at least one dimension"):
-        batches.run("s", {"x": one[0]}, ["y"], 20)
-    with pytest.raises(StatusError, match="must have equal 0th-dimension size"):
-        batches.run("s", {"x": one, "z": two}, ["y"], 20)
-    with pytest.raises(StatusError, match="Batched output tensor has 0 dimensions"):
-        ask(batches, [1], ["total"])
-    with pytest.raises(StatusError, match="does not equal the sum of the 0th dimension sizes"):
-        ask(batches, [1, 2], ["first"])
-
-
-def test_errors_reach_all_of_the_batch() -> None:
-    """When the run fails everybody in the batch is told, and the next batch works."""
-    batches = batcher(Doubling(), max_size=2, timeout=20.0)
-    with ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(ask, batches, [number]) for number in (1, -1)]
+def test_one_of_another_shape_fails_its_batch(servable: Doubling, pool: ThreadPoolExecutor) -> None:
+    """Requests of two shapes that meet in a batch all fail, as on the official server, and the next batch works."""
+    batches = Batcher(servable, Batching(max_size=2, timeout=20), pool)
+    with ThreadPoolExecutor(2) as callers:
+        asked = [callers.submit(ask, batches, rows) for rows in ([1], [[1, 2]])]
         for future in asked:
+            with pytest.raises(StatusError, match="have different shapes and padding is turned off") as refused:
+                future.result(timeout=10)
+            assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert ask(batches, [1, 2]) == [2, 4]
+
+
+def test_errors_reach_all_of_the_batch(servable: Doubling, pool: ThreadPoolExecutor) -> None:
+    """When the run fails everybody in the batch is told, and the next batch works."""
+    batches = Batcher(servable, Batching(max_size=2, timeout=20), pool)
+    with ThreadPoolExecutor(2) as callers:
+        for future in [callers.submit(ask, batches, [number]) for number in (1, -1)]:
             with pytest.raises(StatusError, match="negative"):
                 future.result(timeout=10)
     assert ask(batches, [1, 2]) == [2, 4]
 
 
-def test_a_full_queue_and_a_deadline() -> None:
-    """When too many batches wait a request is UNAVAILABLE; one that waits too long in a batch is DEADLINE_EXCEEDED."""
-    servable = Doubling()
+@pytest.mark.parametrize(
+    ("inputs", "output", "text"),
+    [
+        ({"x": [0] * 9}, "y", "Task size 9 is larger than maximum input batch size 8"),
+        ({"x": 1}, "y", "must have at least one dimension"),
+        ({"x": [1], "z": [1, 2]}, "y", "must have equal 0th-dimension size"),
+        ({"x": [1]}, "total", "Batched output tensor has 0 dimensions"),
+        ({"x": [1, 2]}, "first", "does not equal the sum of the 0th dimension sizes"),
+    ],
+)
+def test_refusals(servable: Doubling, pool: ThreadPoolExecutor, inputs: dict[str, Any], output: str, text: str) -> None:
+    """What cannot be put into a batch, or taken apart again, is refused with the official texts."""
+    batches = Batcher(servable, Batching(max_size=8), pool)
+    with pytest.raises(StatusError, match=text):
+        batches.run("s", {name: np.array(value, np.float32) for name, value in inputs.items()}, [output], 20)
+
+
+def test_a_full_queue_and_a_deadline(servable: Doubling, pool: ThreadPoolExecutor) -> None:
+    """When too many batches wait a request is UNAVAILABLE; one that waits too long for its run DEADLINE_EXCEEDED."""
+    batches = Batcher(servable, Batching(max_size=2, max_enqueued=1), pool)
     servable.go.clear()
-    batches = batcher(servable, max_size=2, timeout=0.0, max_enqueued=1)
-    with ThreadPoolExecutor(3) as pool:
-        running_one = pool.submit(ask, batches, [1, 1])
+    with ThreadPoolExecutor(3) as callers:
+        first = callers.submit(ask, batches, [1, 1])
         assert servable.started.wait(10)
-        waiting = pool.submit(ask, batches, [2])
-        deadline = time.monotonic() + 10
-        while not batches._open:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        with pytest.raises(StatusError) as refused:
-            batches.run("s", {"x": np.ones((1, 3), np.float32)}, ["y"], 20)
-        assert refused.value.code is grpc.StatusCode.UNAVAILABLE
+        others = [callers.submit(ask, batches, [2, 2]) for _ in range(2)]
+        (refused,), (waiting,) = wait(others, timeout=10, return_when=FIRST_COMPLETED)
+        with pytest.raises(StatusError, match="queue to which this task was submitted is full"):
+            refused.result()
+        servable.go.set()
+        assert (first.result(timeout=10), waiting.result(timeout=10)) == ([2, 2], [4, 4])
+        servable.go.clear()
+        servable.started.clear()
+        held = callers.submit(ask, batches, [1, 1])
+        assert servable.started.wait(10)
         with pytest.raises(StatusError) as late:
             ask(batches, [3], timeout=0.05)
         assert late.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
         servable.go.set()
-        assert running_one.result(timeout=10) == [2, 2]
-        assert waiting.result(timeout=10) == [4]
+        assert held.result(timeout=10) == [2, 2]
+    assert ask(batches, [4]) == [8]
+
+
+def test_closing_waits_for_the_run_of_a_caller_who_gave_up(servable: Doubling, pool: ThreadPoolExecutor) -> None:
+    """The servable is closed only after its last run."""
+    batches = Batcher(servable, Batching(), pool)
+    servable.go.clear()
+    with pytest.raises(StatusError):
+        ask(batches, [1], timeout=0.05)
+    with ThreadPoolExecutor(1) as closer:
+        closing = closer.submit(batches.close)
+        with pytest.raises(FutureTimeout):
+            closing.result(timeout=0.2)
+        assert not servable.closed
+        servable.go.set()
+        closing.result(timeout=10)
+    assert servable.closed
 
 
 def test_server_with_batching(saved: Saved, tmp_path: Path) -> None:
-    """Sixteen clients over both fronts get their own answers; what is too large is told the limit of the file."""
+    """Sixteen callers get their own answers over both transports; more rows than the file allows are refused."""
     publish(saved.zoo, tmp_path / "m", 1)
     (tmp_path / "batching.config").write_text(
         """max_batch_size { value: 8 } batch_timeout_micros { value: 20000 } max_enqueued_batches { value: 100 }
@@ -175,5 +183,4 @@ def test_server_with_batching(saved: Saved, tmp_path: Path) -> None:
         with ThreadPoolExecutor(16) as pool:
             for ask_one in (over_grpc, over_rest):
                 assert list(pool.map(ask_one, range(64))) == [number / 2 + 2 for number in range(64)]
-        code, body = server.rest_predict("m", {"instances": [0] * 9})
-        assert (code, body["error"]) == (400, "Task size 9 is larger than maximum input batch size 8")
+        assert server.rest_predict("m", {"instances": [0] * 9})[0] == 400

@@ -1,4 +1,4 @@
-"""Our own export on every server that this machine has: loaded, described and answered alike."""
+"""Our own export on every server that this machine has: loaded, and its golden requests answered alike."""
 
 from __future__ import annotations
 
@@ -7,28 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_metadata_pb2
 
 from pipeline.release.golden import Golden, difference
-from seamline_client.contract import (
-    BYTES,
-    DEFAULT,
-    IMAGE_SIDE,
-    METHOD,
-    MODEL_NAME,
-    OUTPUTS,
-    SIGNATURES,
-    UINT8,
-    TensorSpec,
-)
+from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, OUTPUTS, UINT8
 from tests.local_job import Seamline
 from tests.model_server.model_server_support import Server, publish, running
-
-KINDS = {"float32": "DT_FLOAT", "uint8": "DT_UINT8", "string": "DT_STRING", "int64": "DT_INT64"}
 
 
 @pytest.fixture(scope="module")
@@ -56,36 +42,7 @@ def columns(answer: Any) -> dict[str, np.ndarray[Any, Any]]:
     return {spec.name: np.asarray(answer[spec.name], spec.dtype) for spec in OUTPUTS}
 
 
-def test_signatures_over_both_fronts(exported: Server) -> None:
-    """Names, dtypes and shapes are the contract's; Estimator's own names of the doors are gone."""
-    code, answer = exported.get(f"/v1/models/{MODEL_NAME}/metadata")
-    assert code == 200
-    described = answer["metadata"]["signature_def"]["signature_def"]
-    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-    request.model_spec.name = MODEL_NAME
-    response = exported.call("PredictionService", "GetModelMetadata", request)
-    unpacked = get_model_metadata_pb2.SignatureDefMap()
-    assert response.metadata["signature_def"].Unpack(unpacked)
-    assert set(described) == set(unpacked.signature_def) == set(SIGNATURES)
-
-    def tensor(spec: TensorSpec, rest: Any, proto: Any) -> None:
-        shape = [size["size"] for size in rest["tensor_shape"]["dim"]]
-        assert (rest["dtype"], tuple(map(int, shape))) == (KINDS[spec.dtype], spec.shape)
-        assert tf.dtypes.as_dtype(proto.dtype).name == spec.dtype
-        assert tuple(dim.size for dim in proto.tensor_shape.dim) == spec.shape
-
-    for key, contract in SIGNATURES.items():
-        rest, proto = described[key], unpacked.signature_def[key]
-        assert rest["method_name"] == proto.method_name == METHOD
-        assert set(rest["inputs"]) == set(proto.inputs) == {contract.input.name}
-        assert rest["inputs"][contract.input.name]["name"] == contract.tensor
-        tensor(contract.input, rest["inputs"][contract.input.name], proto.inputs[contract.input.name])
-        assert set(rest["outputs"]) == set(proto.outputs) == {spec.name for spec in OUTPUTS}
-        for spec in OUTPUTS:
-            tensor(spec, rest["outputs"][spec.name], proto.outputs[spec.name])
-
-
-def test_three_doors_over_grpc(exported: Server, golden: Golden) -> None:
+def test_golden_answers_over_grpc(exported: Server, golden: Golden) -> None:
     """Floats, bytes of pixels and files are answered with what the Estimator predicted."""
     for signature, inputs in golden.requests():
         response = exported.predict(MODEL_NAME, inputs, signature.key)
@@ -93,8 +50,8 @@ def test_three_doors_over_grpc(exported: Server, golden: Golden) -> None:
         difference(golden.outputs, answer, f"{exported.kind}, {signature.key}")
 
 
-def test_three_doors_over_rest(exported: Server, golden: Golden) -> None:
-    """By row and by column, the same numbers: of one picture, since as JSON it is 2 MB."""
+def test_golden_answers_over_rest(exported: Server, golden: Golden) -> None:
+    """The same numbers by row and by column, for one picture only, since as JSON it is 2 MB."""
     expected = {name: values[:1] for name, values in golden.outputs.items()}
     file = {"b64": base64.b64encode(golden.files[0]).decode()}
     pixels = golden.pixels[0].tolist()
@@ -109,23 +66,3 @@ def test_three_doors_over_rest(exported: Server, golden: Golden) -> None:
         code, answer = exported.rest_predict(MODEL_NAME, document)
         assert code == 200, answer
         difference(expected, columns(answer["outputs"]), where)
-
-
-@pytest.mark.parametrize("side", [224, IMAGE_SIDE + 1])
-def test_another_size_is_refused_by_the_graph(exported: Server, side: int) -> None:
-    """Servers do not check shapes against a signature; the graph does, in the same words on all of them."""
-    small = np.zeros((1, side, side, 3), np.uint8)
-    with pytest.raises(grpc.RpcError) as caught:
-        exported.predict(MODEL_NAME, {UINT8.input.name: small}, UINT8.key)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert f"is not compatible with expected shape [?,{IMAGE_SIDE},{IMAGE_SIDE},3]" in caught.value.details()
-
-
-def test_what_is_no_picture_is_refused(exported: Server, golden: Golden) -> None:
-    """Nothing, text, and a file cut short: the request fails, and the server goes on."""
-    for data in (b"", b"not a picture", golden.files[0][:200]):
-        document = {"signature_name": BYTES.key, "instances": [{"b64": base64.b64encode(data).decode()}]}
-        code, answer = exported.rest_predict(MODEL_NAME, document)
-        assert code == 400
-        assert answer["error"]
-    assert exported.states(MODEL_NAME) == {1: "AVAILABLE"}

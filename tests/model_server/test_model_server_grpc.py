@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
     predict_pb2,
+    regression_pb2,
 )
 
-from tests.model_server.model_server_support import Server, predict_request, refused
+from tests.model_server.model_server_support import Server, refused
+from tests.model_server.model_server_support import predict_request as ask
 
 CODE = grpc.StatusCode
 FLOATS = np.array([1, 2, 5], np.float32)
@@ -78,7 +85,8 @@ def test_strings_booleans_scalars_and_matrices(server: Server) -> None:
     assert outputs == {"length": [2, 0, 2], "echo_bytes": words, "echo": words}
     assert answers(server, "zoo", {"image_bytes": b"\x00a\xff"}, "strings", ["echo"]) == {"echo": b"\x00a\xff"}
     assert answers(server, "zoo", {"flags": [True, False]}, "booleans") == {"inverse": [False, True]}
-    assert answers(server, "zoo", {"x": np.float32(1)}, "scalar") == {"y": 2}
+    scalar = server.predict("zoo", {"x": np.float32(1)}, "scalar").outputs["y"]
+    assert (list(scalar.float_val), scalar.HasField("tensor_shape")) == ([2], True)
     assert answers(server, "zoo", {"x": np.zeros((1, 2, 1), np.float32)}, "any_shape") == {"y": [[[1], [1]]]}
 
 
@@ -102,59 +110,52 @@ def test_messages_larger_than_grpc_default(server: Server) -> None:
     np.testing.assert_array_equal(answer, sent / 2 + 2)
 
 
+UINT8 = np.zeros(1, np.uint8)
+INVALID, NOT_FOUND = CODE.INVALID_ARGUMENT, CODE.NOT_FOUND
+EMPTY = predict_pb2.PredictRequest()
 REFUSALS: dict[str, tuple[predict_pb2.PredictRequest, grpc.StatusCode, str]] = {
-    "no spec": (predict_pb2.PredictRequest(), CODE.INVALID_ARGUMENT, "Missing ModelSpec"),
-    "no name": (predict_request("", {"x": FLOATS}), CODE.INVALID_ARGUMENT, "ModelSpec has no name specified."),
-    "unknown model": (
-        predict_request("foo", {"x": FLOATS}),
-        CODE.NOT_FOUND,
-        "Servable not found for request: Latest(foo)",
-    ),
+    "no spec": (EMPTY, INVALID, "Missing ModelSpec"),
+    "no name": (ask("", {"x": FLOATS}), INVALID, "ModelSpec has no name specified."),
+    "unknown model": (ask("foo", {"x": FLOATS}), NOT_FOUND, "Servable not found for request: Latest(foo)"),
     "unknown version": (
-        predict_request("half", {"x": FLOATS}, version=9),
-        CODE.NOT_FOUND,
+        ask("half", {"x": FLOATS}, version=9),
+        NOT_FOUND,
         "Servable not found for request: Specific(half, 9)",
     ),
-    "unknown label": (
-        predict_request("half", {"x": FLOATS}, label="x"),
-        CODE.INVALID_ARGUMENT,
-        "Unrecognized servable version label: x",
-    ),
+    "unknown label": (ask("half", {"x": FLOATS}, label="x"), INVALID, "Unrecognized servable version label: x"),
     "label of no version": (
-        predict_request("half", {"x": FLOATS}, label="gone"),
-        CODE.NOT_FOUND,
+        ask("half", {"x": FLOATS}, label="gone"),
+        NOT_FOUND,
         "Servable not found for request: Specific(half, 9)",
     ),
     "unknown signature": (
-        predict_request("zoo", {"x": FLOATS}, "x"),
+        ask("zoo", {"x": FLOATS}, "x"),
         CODE.FAILED_PRECONDITION,
         'Serving signature key "x" not found.',
     ),
     "missing input": (
-        predict_request("zoo", {}),
-        CODE.INVALID_ARGUMENT,
+        ask("zoo", {}),
+        INVALID,
         "input size does not match signature: 0!=1 len({}) != len({x}). Sent extra: {}. Missing but required: {x}.",
     ),
     "extra input": (
-        predict_request("zoo", {"x": FLOATS, "z": FLOATS}),
-        CODE.INVALID_ARGUMENT,
+        ask("zoo", {"x": FLOATS, "z": FLOATS}),
+        INVALID,
         "input size does not match signature: 2!=1 len({x,z}) != len({x}). Sent extra: {z}. Missing but required: {}.",
     ),
-    "wrong dtype": (
-        predict_request("zoo", {"x": np.zeros(1, np.uint8)}),
-        CODE.INVALID_ARGUMENT,
-        "Type mismatch: actual uint8 vs. expect float",
+    "wrong name": (
+        ask("zoo", {"z": FLOATS}),
+        INVALID,
+        "Signature input alias: x(feed name: x:0) not found in request and no default value provided. Inputs expected "
+        "to be in the request {z}, or default input alias set: ",
     ),
-    "unknown output": (
-        predict_request("zoo", {"x": FLOATS}, "", ["nope"]),
-        CODE.INVALID_ARGUMENT,
+    "wrong dtype": (ask("zoo", {"x": UINT8}), INVALID, "Expects arg[0] to be float but uint8 is provided"),
+    "wrong output and wrong dtype": (
+        ask("zoo", {"x": UINT8}, "", ["nope"]),
+        INVALID,
         "output tensor alias not found in signature: nope Outputs expected to be in the set {y}.",
     ),
-    "output named twice": (
-        predict_request("zoo", {"x": FLOATS}, "", ["y", "y"]),
-        CODE.INVALID_ARGUMENT,
-        "duplicate output tensor alias: y",
-    ),
+    "output named twice": (ask("zoo", {"x": FLOATS}, "", ["y", "y"]), INVALID, "duplicate output tensor alias: y"),
 }
 
 
@@ -178,23 +179,37 @@ BROKEN: Mapping[str, TensorProto] = {
     "long content": _tensor(tensor_content=b"123456789"),
     "negative shape": _tensor(shape=(-2,), float_val=[1]),
     "huge shape": _tensor(shape=(1 << 40, 1 << 40), float_val=[1]),
-    "unknown rank": TensorProto(dtype=1, tensor_shape={"unknown_rank": True}, float_val=[1]),
-    "resource": _tensor(20),
+    "neither true nor false": _tensor(10, tensor_content=b"\xe9\x01"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_broken_tensors(server: Server, case: str) -> None:
     """A tensor that contradicts itself is a parsing error that names the input."""
-    request = predict_request("zoo", {"x": BROKEN[case]})
+    request = ask("zoo", {"x": BROKEN[case]})
     code, text = refused(server, "PredictionService", "Predict", request)
-    assert (code, text) == (CODE.INVALID_ARGUMENT, "tensor parsing error: x")
+    assert (code, text) == (INVALID, "tensor parsing error: x")
+
+
+@pytest.mark.parametrize("kind", ["model_server"], indirect=True)
+def test_a_resource_is_a_broken_tensor(server: Server) -> None:
+    """One that ends the official server's process, so nobody else is asked."""
+    request = ask("zoo", {"x": _tensor(20)})
+    code, text = refused(server, "PredictionService", "Predict", request)
+    assert (code, text) == (INVALID, "tensor parsing error: x")
+
+
+def test_odd_tensors_are_read(server: Server) -> None:
+    """An unknown rank counts as a scalar, and content of any length is no matter where there are no elements."""
+    scalar = TensorProto(dtype=1, tensor_shape={"unknown_rank": True}, float_val=[1])
+    assert answers(server, "zoo", {"x": scalar}, "scalar") == {"y": 2}
+    assert answers(server, "zoo", {"x": _tensor(shape=(0,), tensor_content=b"123")}) == {"y": []}
 
 
 def test_only_the_graph_guards_shapes(server: Server) -> None:
     """The server does not check shapes against the signature; ensure_shape in the graph does, with its own text."""
     assert answers(server, "zoo", {"x": np.ones((1, 2), np.float32)}, "guarded") == {"y": [[2, 2]]}
-    request = predict_request("zoo", {"x": np.ones((1, 3), np.float32)}, "guarded")
+    request = ask("zoo", {"x": np.ones((1, 3), np.float32)}, "guarded")
     code, text = refused(server, "PredictionService", "Predict", request)
     assert code is CODE.INVALID_ARGUMENT
     assert "is not compatible with expected shape [?,2]" in text
@@ -202,8 +217,73 @@ def test_only_the_graph_guards_shapes(server: Server) -> None:
 
 def test_deadline_ends_a_long_run(server: Server) -> None:
     """The client's deadline ends the call, and the server answers the next request."""
-    request = predict_request("zoo", {"rounds": np.array([30_000], np.int32)}, "slow")
+    request = ask("zoo", {"rounds": np.array([30_000], np.int32)}, "slow")
     with pytest.raises(grpc.RpcError) as caught:
         server.call("PredictionService", "Predict", request, timeout=0.2)
     assert caught.value.code() is CODE.DEADLINE_EXCEEDED
     assert answers(server, "zoo", {"x": FLOATS}) == {"y": [2.5, 3.0, 4.5]}
+
+
+def metadata_request(name: str, *fields: str) -> get_model_metadata_pb2.GetModelMetadataRequest:
+    return get_model_metadata_pb2.GetModelMetadataRequest(model_spec={"name": name}, metadata_field=fields)
+
+
+def test_metadata(server: Server) -> None:
+    """GetModelMetadata packs the SignatureDefs of the version that would answer."""
+    response = server.call("PredictionService", "GetModelMetadata", metadata_request("half", "signature_def"))
+    assert (response.model_spec.name, response.model_spec.version.value) == ("half", 3)
+    packed = response.metadata["signature_def"]
+    assert packed.type_url == "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+    signature = get_model_metadata_pb2.SignatureDefMap.FromString(packed.value).signature_def["serving_default"]
+    assert (signature.method_name, signature.inputs["x"].name) == ("tensorflow/serving/predict", "x:0")
+
+
+def status_request(**spec: Any) -> get_model_status_pb2.GetModelStatusRequest:
+    return get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "text"),
+    [
+        (metadata_request("half"), INVALID, "GetModelMetadataRequest must specify at least one metadata_field"),
+        (metadata_request("half", "x"), INVALID, "Metadata field x is not supported"),
+        (metadata_request("foo", "signature_def"), NOT_FOUND, "Servable not found for request: Latest(foo)"),
+        (status_request(name="foo"), NOT_FOUND, "Could not find any versions of model foo"),
+        (status_request(name="half", version={"value": 9}), NOT_FOUND, "Could not find version 9 of model half"),
+        (get_model_status_pb2.GetModelStatusRequest(), INVALID, "Missing ModelSpec"),
+    ],
+)
+def test_other_refusals(server: Server, request_: Any, code: grpc.StatusCode, text: str) -> None:
+    """Metadata must be asked for by a field that exists, and states of something that was ever there."""
+    method = type(request_).__name__.removesuffix("Request")
+    service = "ModelService" if method == "GetModelStatus" else "PredictionService"
+    assert refused(server, service, method, request_) == (code, text)
+
+
+def test_status(server: Server) -> None:
+    """GetModelStatus lists all versions, newest first, or the one asked for."""
+    response = server.call("ModelService", "GetModelStatus", status_request(name="half"))
+    assert [(status.version, status.state) for status in response.model_version_status] == [(3, 30), (2, 30), (1, 30)]
+    assert {status.status.error_code for status in response.model_version_status} == {0}
+    response = server.call("ModelService", "GetModelStatus", status_request(name="half", version={"value": 2}))
+    assert [status.version for status in response.model_version_status] == [2]
+
+
+def test_health_service(server: Server) -> None:
+    """With --enable_grpc_healthcheck_service the standard health service says SERVING."""
+    with server.channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "ModelService", "PredictionService"):
+            assert stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10).status == 1
+
+
+def test_examples_are_not_taken(server: Server) -> None:
+    """Classify, Regress and MultiInference fail for a model without such signatures."""
+    spec = {"name": "zoo", "signature_name": "two"}
+    for method, request in (
+        ("Classify", classification_pb2.ClassificationRequest(model_spec=spec)),
+        ("Regress", regression_pb2.RegressionRequest(model_spec=spec)),
+        ("MultiInference", inference_pb2.MultiInferenceRequest(tasks=[{"model_spec": spec}])),
+    ):
+        code, _ = refused(server, "PredictionService", method, request)
+        assert code in (INVALID, CODE.UNIMPLEMENTED)

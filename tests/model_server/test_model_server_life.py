@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +38,14 @@ def truncated(version: Path, directory: Path) -> Path:
     return copy
 
 
+def stays(condition: Callable[[], bool], seconds: float = 1.5) -> None:
+    """Fail when the condition, which is true now, does not stay so for longer than a server polls."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert condition()
+        time.sleep(0.02)
+
+
 @contextmanager
 def asking(server: Server, path: str) -> Iterator[list[tuple[int, Any]]]:
     """Ask without pause in the background and collect the answers."""
@@ -62,17 +70,15 @@ def test_waits_then_serves_and_swaps(kind: str, saved: Saved, tmp_path: Path) ->
     base = tmp_path / "m"
     (base / "not-a-version").mkdir(parents=True)
     with running(kind, tmp_path, model_name="m", model_base_path=base) as server:
-        time.sleep(2)
+        stays(lambda: not server.listens(server.rest_port) and not server.listens(server.grpc_port))
         assert server.process.poll() is None
-        assert not server.listens(server.rest_port)
-        assert not server.listens(server.grpc_port)
         publish(saved.zoo, base, 1)
         server.wait_available("m")
         assert server.listens(server.grpc_port)
         with ThreadPoolExecutor(1) as pool, asking(server, "m") as answers:
             rounds = np.array([20_000], np.int32)
             slow = pool.submit(server.predict, "m", {"rounds": rounds}, "slow")
-            time.sleep(0.2)
+            server.wait_for(lambda: len(answers) > 20, "answering")  # the slow one is under way by then
             publish(saved.half[3], base, 5)
             server.wait_available("m", 5)
             assert slow.result(timeout=30).model_spec.version.value == 1
@@ -120,25 +126,17 @@ def test_start_fails_with_a_broken_first_version(kind: str, saved: Saved, tmp_pa
         assert "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available" in text
 
 
-def test_a_load_is_tried_again(kind: str, saved: Saved, tmp_path: Path) -> None:
-    """A version that is repaired between two tries becomes available."""
-    base = tmp_path / "m"
-    publish(truncated(saved.half[1], tmp_path), base, 1)
-    flags = {"model_name": "m", "model_base_path": base, "load_retry_interval_micros": 300_000}
-    with running(kind, tmp_path, max_num_load_retries=200, **flags) as server:
-        server.wait_for(lambda: "saved_model.pb" in server.log.read_text(), "complaining of the broken version")
-        shutil.copy(saved.half[1] / "saved_model.pb", base / "1" / "saved_model.pb")
-        server.wait_available("m")
-        assert answer(server, "m") == 1
-
-
-def config_text(base: Path, policy: str, **labels: int) -> str:
+def servable(base: Path, policy: str, name: str = "m", **labels: int) -> str:
     lines = "".join(f'version_labels {{ key: "{label}" value: {number} }}\n' for label, number in labels.items())
-    return f"""model_config_list {{ config {{
-      name: "m" base_path: "{base}" model_platform: "tensorflow"
+    return f"""config {{
+      name: "{name}" base_path: "{base}" model_platform: "tensorflow"
       model_version_policy {{ {policy} }}
       {lines}
-    }} }}"""
+    }}"""
+
+
+def config_text(*servables: str) -> str:
+    return f"model_config_list {{ {' '.join(servables)} }}"
 
 
 def replace(file: Path, text: str) -> None:
@@ -149,52 +147,102 @@ def replace(file: Path, text: str) -> None:
 
 
 def test_labels_need_a_flag_at_start(kind: str, saved: Saved, tmp_path: Path) -> None:
-    """Without --allow_version_labels_for_unavailable_models a config with labels does not start: exit 255."""
+    """Without --allow_version_labels_for_unavailable_models a config with labels does not start: exit code 255."""
     publish(saved.half[1], tmp_path / "m", 1)
-    (tmp_path / "models.config").write_text(config_text(tmp_path / "m", "all {}", stable=1))
+    (tmp_path / "models.config").write_text(config_text(servable(tmp_path / "m", "all {}", stable=1)))
     with running(kind, tmp_path, model_config_file=tmp_path / "models.config") as server:
         assert server.exit_code() == 255
         assert "Request to assign label to version 1 of model m" in server.log.read_text()
 
 
-def test_promotion_in_steps(kind: str, saved: Saved, tmp_path: Path) -> None:
+def test_labels_answer_from_the_start(kind: str, saved: Saved, tmp_path: Path) -> None:
+    """`latest { num_versions: 2 }` serves the two highest, and a label of the lower answers once the port is open."""
+    base, file = tmp_path / "m", tmp_path / "models.config"
+    for number, path in saved.half.items():
+        publish(path, base, number)
+    file.write_text(config_text(servable(base, "latest { num_versions: 2 }", stable=2)))
+    flags = {"model_config_file": file, "allow_version_labels_for_unavailable_models": True}
+    with running(kind, tmp_path, **flags) as server:
+        server.wait_for(server.listens, "listening")
+        assert answer(server, "m", "/labels/stable") == 2
+        assert server.states("m") == {2: "AVAILABLE", 3: "AVAILABLE"}
+
+
+@pytest.mark.slow
+def test_promotion_by_label(kind: str, saved: Saved, tmp_path: Path) -> None:
     """Load, move the label, unload: no request on the label fails. What is too early or broken is refused whole."""
     base, file = tmp_path / "m", tmp_path / "models.config"
     for number, path in saved.half.items():
         publish(path, base, number)
-    file.write_text(config_text(base, "specific { versions: 1 }", stable=1))
+    file.write_text(config_text(servable(base, "specific { versions: 1 }", stable=1)))
     flags = {"model_config_file": file, "model_config_file_poll_wait_seconds": 1}
     with running(kind, tmp_path, allow_version_labels_for_unavailable_models=True, **flags) as server:
         server.wait_available("m")
         with asking(server, "m/labels/stable") as answers:
             # Too early: 3 is not loaded, so the label may not move and the policy does not change either.
-            replace(file, config_text(base, "specific { versions: 3 }", stable=3))
-            time.sleep(2.5)
-            assert server.states("m") == {1: "AVAILABLE"}
+            replace(file, config_text(servable(base, "specific { versions: 3 }", stable=3)))
+            stays(lambda: server.states("m") == {1: "AVAILABLE"}, 2.5)
             replace(file, "model_config_list { config { this is no config")
-            time.sleep(1.5)
-            assert server.states("m") == {1: "AVAILABLE"}
-            replace(file, config_text(base, "specific { versions: 1 versions: 3 }", stable=1))
+            stays(lambda: server.states("m") == {1: "AVAILABLE"})
+            both = "specific { versions: 1 versions: 3 }"
+            replace(file, config_text(servable(base, both, stable=1)))
             server.wait_available("m", 3)
             assert answer(server, "m", "/labels/stable") == 1
             assert answer(server, "m") == 3
-            replace(file, config_text(base, "specific { versions: 1 versions: 3 }", stable=3, canary=1))
+            replace(file, config_text(servable(base, both, stable=3, canary=1)))
             server.wait_for(lambda: answer(server, "m", "/labels/stable") == 3, "moving the label")
-            replace(file, config_text(base, "specific { versions: 3 }", stable=3, canary=1))
+            replace(file, config_text(servable(base, "specific { versions: 3 }", stable=3, canary=1)))
             server.wait_for(lambda: server.states("m") == {1: "END", 3: "AVAILABLE"}, "unloading version 1")
         assert [code for code, _ in answers if code != 200] == []
         gone = (404, {"error": "Servable not found for request: Specific(m, 1)"})
         assert server.rest_predict("m", {"instances": [0]}, "/labels/canary") == gone
 
 
-def test_policy_latest_two(kind: str, saved: Saved, tmp_path: Path) -> None:
-    """`latest { num_versions: 2 }` serves the two highest."""
+def test_two_servables_of_one_base_path(kind: str, saved: Saved, tmp_path: Path) -> None:
+    """A canary of the same folder is independent of the plain name: through canary, promotion and rollback no request
+    fails, the plain name answers with the version promoted last, and the canary with its own."""
     base, file = tmp_path / "m", tmp_path / "models.config"
-    for number, path in saved.half.items():
-        publish(path, base, number)
-    file.write_text(config_text(base, "latest { num_versions: 2 }"))
-    with running(kind, tmp_path, model_config_file=file) as server:
-        server.wait_for(lambda: server.states("m") == {2: "AVAILABLE", 3: "AVAILABLE"}, "serving 2 and 3")
+    for number in (1, 2):
+        publish(saved.half[number], base, number)
+    first, second, both = (f"specific {{ {v} }}" for v in ("versions: 1", "versions: 2", "versions: 1 versions: 2"))
+
+    def configure(plain: str, canary: str = "") -> None:
+        replace(file, config_text(servable(base, plain), *([servable(base, canary, "m-canary")] if canary else [])))
+
+    configure(first)
+    flags = {"model_config_file": file, "model_config_file_poll_wait_seconds": 1}
+    with running(kind, tmp_path, **flags) as server:
+
+        def wait(model: str, states: dict[int, str]) -> None:
+            server.wait_for(lambda: server.states(model) == states, f"in states {states}")
+
+        def plain() -> set[float]:
+            count = len(answers)
+            server.wait_for(lambda: len(answers) > count + 20, "answering")
+            return {body["predictions"][0] for _, body in answers[count + 2 :]}
+
+        wait("m", {1: "AVAILABLE"})
+        with asking(server, "m") as answers:
+            configure(first, second)
+            wait("m-canary", {2: "AVAILABLE"})
+            assert plain() == {1.0}
+            with asking(server, "m-canary") as canary_answers:
+                configure(both, second)  # promotion: load, then drop the old one
+                wait("m", {1: "AVAILABLE", 2: "AVAILABLE"})
+                configure(second, second)
+                wait("m", {1: "END", 2: "AVAILABLE"})
+                assert plain() == {2.0}
+                configure(both, second)  # rollback to the lower number: load, then drop the higher one
+                wait("m", {1: "AVAILABLE", 2: "AVAILABLE"})
+                configure(first, second)
+                wait("m", {1: "AVAILABLE", 2: "END"})
+                assert plain() == {1.0}
+            configure(first)
+            wait("m-canary", {2: "END"})
+            assert plain() == {1.0}
+        for asked, allowed in ((answers, {1.0, 2.0}), (canary_answers, {2.0})):
+            assert [body for code, body in asked if code != 200] == []
+            assert {body["predictions"][0] for _, body in asked} == allowed
 
 
 def test_reload_config_request(kind: str, saved: Saved, tmp_path: Path) -> None:

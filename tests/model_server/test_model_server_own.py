@@ -1,21 +1,27 @@
-"""What only the stand-in does, or does better than the official server: command line, ports, end, limits."""
+"""What only the stand-in does, or does better than the official server: command line, ports, shutdown, limits."""
 
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import numpy as np
 import pytest
+from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from model_server import flags
@@ -26,10 +32,6 @@ from tests.model_server.model_server_support import ROOT, Server, predict_reques
 from tests.ports import free_port
 
 SLOW = 20_000
-
-
-of_the_stand_in = pytest.mark.parametrize("kind", ["model_server"], indirect=True)
-"""The others do not promise what is tested here."""
 
 
 def command_line(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,12 +51,12 @@ def test_flags_are_read_as_the_official_ones() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--model_base_path=/m", "--no_such_flag=1"], "unrecognized arguments: --no_such_flag=1"),
-        (["--model_base_path=/m", "--prefer_tflite_model=true"], "that this stand-in leaves out"),
+        (["--model_base_path=/m", "--no_such_flag=1"], "this stand-in does not have --no_such_flag=1; --help lists"),
+        (["--model_base_path=/m", "--grpc_socket_path=/s"], "this stand-in does not have --grpc_socket_path=/s"),
         (["--model_base_path=/m", "--port=x"], "invalid int value"),
         (["--model_base_path=/m", "--enable_batching=maybe"], "is not true or false"),
         (["--model_base_path=/m", "--port=70000"], "not a TCP port"),
-        (["--model_base_path=/m", "--port=0"], "At least one of --port or --grpc_socket_path"),
+        (["--model_base_path=/m", "--port=0"], "not a TCP port"),
         (["--model_base_path=/m", "--rest_api_port=8500"], "cannot be same as --port"),
         (["--model_base_path=/m", "--batching_parameters_file=/x"], "without setting --enable_batching"),
         ([], "Both --model_base_path and --model_config_file are empty!"),
@@ -83,9 +85,10 @@ def test_version() -> None:
             "max_batch_size { value: 8 } allowed_batch_sizes: 4",
             "Last entry in allowed",
         ),
-        ("batching_parameters_file", "pad_variable_length_inputs: true", "pad_variable_length_inputs is left out"),
-        ("ssl_config_file", 'server_key: "x"', "server_key and server_cert are needed"),
+        ("batching_parameters_file", "pad_variable_length_inputs: true", "no field named .pad_variable"),
+        ("ssl_config_file", 'server_key: "x"', "server_key and server_cert must both be set"),
         ("model_config_file", 'model_config_list { config { name: "m" base_path: "m" } }', "absolute path"),
+        ("model_config_file", "nonsense", "Error parsing text-format tensorflow.serving.ModelServerConfig: 1:"),
     ],
 )
 def test_wrong_config_files(tmp_path: Path, flag: str, text: str, complaint: str) -> None:
@@ -113,38 +116,96 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             serve(read, threading.Event())
 
 
-@of_the_stand_in
-def test_listens_on_loopback_only(server: Server, saved: Saved, tmp_path: Path) -> None:
-    """Only --bind_address is listened on, and that is 127.0.0.1 unless told otherwise."""
-    for port in (server.grpc_port, server.rest_port):
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.2", port)) != 0
+@pytest.mark.parametrize(
+    ("flag", "address", "elsewhere"),
+    [("127.0.0.1", "127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.2", "127.0.0.1"), ("[::1]", "::1", "127.0.0.1")],
+)
+def test_listens_on_one_address_only(saved: Saved, tmp_path: Path, flag: str, address: str, elsewhere: str) -> None:
+    """--bind_address is listened on over both transports, and nothing else is. Several servers share one process."""
     publish(saved.half[1], tmp_path / "m", 1)
-    flags = {"model_name": "m", "model_base_path": tmp_path / "m", "bind_address": "127.0.0.2"}
-    with running("model_server", tmp_path, **flags) as other:
+    ports: list[int] = []
+    with one(tmp_path, ports, bind_address=flag):
+        for port in ports:
+            socket.create_connection((address, port), timeout=5).close()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((elsewhere, port), timeout=5)
 
-        def reachable() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.2", other.rest_port)) == 0
 
-        other.wait_for(reachable, "listening on 127.0.0.2")
-        assert not other.listens()
+@contextmanager
+def one(directory: Path, ports: list[int], **options: Any) -> Iterator[None]:
+    """serve() in a thread on any free ports, which are put into `ports`. It must end when told to."""
+    stop, opened = threading.Event(), threading.Event()
+
+    def started(*open_ports: int) -> None:
+        ports[:] = open_ports
+        opened.set()
+
+    given = flags.Flags(port=-1, rest_api_port=-1, model_name="m", model_base_path=str(directory / "m"), **options)
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(serve, given, stop, started)
+        try:
+            assert opened.wait(30), served.exception(timeout=0)
+            yield
+        finally:
+            stop.set()
+        served.result(timeout=30)
+
+
+def test_several_servers_in_one_process(saved: Saved, tmp_path: Path) -> None:
+    """Each answers with its own model on its own ports, and none leaves a thread or an open port behind."""
+    before = threading.active_count()
+    with ExitStack() as stack:
+        servers = []
+        for number, path in saved.half.items():
+            publish(path, tmp_path / str(number) / "m", 1)
+            ports: list[int] = []
+            stack.enter_context(one(tmp_path / str(number), ports))
+            servers.append(Server("model_server", cast(Any, None), ports[0], ports[1], tmp_path))
+        for number, server in enumerate(servers, start=1):
+            assert server.rest_predict("m", {"instances": [2]}) == (200, {"predictions": [1.0 + number]})
+            assert list(server.predict("m", {"x": np.ones(1, np.float32)}).outputs["y"].float_val) == [0.5 + number]
+    assert threading.active_count() == before
+    for server in servers:
+        assert not server.listens(server.rest_port)
+        assert not server.listens(server.grpc_port)
+
+
+def test_calls_beyond_the_threads_are_refused(saved: Saved, tmp_path: Path) -> None:
+    """--grpc_max_threads limits the calls that are under way: the next is RESOURCE_EXHAUSTED at once. REST goes on."""
+    publish(saved.zoo, tmp_path / "m", 1)
+    flags = {"model_name": "m", "model_base_path": tmp_path / "m", "grpc_max_threads": 3}
+    with running("model_server", tmp_path, **flags) as server, ThreadPoolExecutor(8) as pool:
+        server.wait_available("m")
+        rounds = {"rounds": np.array([SLOW], np.int32)}
+        calls = [pool.submit(server.predict, "m", rounds, "slow") for _ in range(8)]
+        assert server.rest_predict("m", {"instances": [2]}) == (200, {"predictions": [3.0]})
+        errors = [cast(Any, error) for call in calls if (error := call.exception(timeout=60))]
+        assert [(error.code(), error.details()) for error in errors] == [
+            (grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
+        ] * 6
+        assert server.predict("m", rounds, "slow").model_spec.version.value == 1
 
 
 def test_sigterm_finishes_what_is_in_flight(saved: Saved, tmp_path: Path) -> None:
-    """SIGTERM closes the ports, answers what is in flight over both fronts, and ends with 0."""
+    """SIGTERM closes the ports, answers what is in flight, turns new requests away, and ends the process with 0."""
     publish(saved.zoo, tmp_path / "m", 1)
-    with running("model_server", tmp_path, model_name="m", model_base_path=tmp_path / "m") as server:
+    flags = {"model_name": "m", "model_base_path": tmp_path / "m"}
+    with running("process", tmp_path, **flags) as server:
         server.wait_available("m")
-        with ThreadPoolExecutor(2) as pool:
+        kept = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=30)
+        kept.request("GET", "/v1/models/m")
+        assert kept.getresponse().read()
+        with ThreadPoolExecutor(3) as pool:
             rounds = np.array([SLOW], np.int32)
             over_grpc = pool.submit(server.predict, "m", {"rounds": rounds}, "slow")
             over_rest = pool.submit(server.rest_predict, "m", {"signature_name": "slow", "instances": [SLOW]})
-            time.sleep(0.3)
-            assert not over_grpc.done()
-            assert not over_rest.done()
+            time.sleep(0.3)  # until both are surely under way
             code = pool.submit(server.stop)
             server.wait_for(lambda: not server.listens(), "closing its port")
+            kept.request("GET", "/v1/models/m")
+            answer = kept.getresponse()
+            assert (answer.status, json.loads(answer.read())) == (503, {"error": "The server is shutting down"})
+            kept.close()
             assert over_rest.result(timeout=30) == (200, {"predictions": [SLOW]})
             assert list(over_grpc.result(timeout=30).outputs["rounds"].int_val) == [SLOW]
         assert code.result() == 0
@@ -152,14 +213,14 @@ def test_sigterm_finishes_what_is_in_flight(saved: Saved, tmp_path: Path) -> Non
 
 def test_sigterm_while_waiting_for_a_model(tmp_path: Path) -> None:
     """SIGTERM ends a server that still waits for its first version, with 0."""
-    with running("model_server", tmp_path, model_name="m", model_base_path=tmp_path) as server:
+    with running("process", tmp_path, model_name="m", model_base_path=tmp_path) as server:
         server.wait_for(lambda: "No versions of servable m" in server.log.read_text(), "looking for a version")
         assert server.stop() == 0
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command to make a certificate")
 def test_tls(saved: Saved, tmp_path: Path) -> None:
-    """With --ssl_config_file gRPC is TLS and nothing else."""
+    """With --ssl_config_file gRPC speaks TLS and nothing else."""
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
@@ -181,32 +242,27 @@ def test_tls(saved: Saved, tmp_path: Path) -> None:
             server.call("PredictionService", "Predict", request, timeout=2)
 
 
-@of_the_stand_in
-def test_a_gzip_bomb_is_refused(server: Server) -> None:
-    """A body that grows beyond the limit is refused before it is unpacked whole."""
+@pytest.mark.parametrize("kind", ["model_server"], indirect=True)
+def test_small_requests_cannot_ask_for_much_memory(server: Server) -> None:
+    """A gzip body that unpacks to more than the limit, and a shape of 4 GB with one value to fill it, are refused."""
     bomb = gzip.compress(b" " * (300 << 20), compresslevel=1)
     code, _, body = server.request("POST", "/v1/models/zoo:predict", bomb, {"Content-Encoding": "gzip"})
     assert code == 400
     assert "larger than" in json.loads(body)["error"]
-
-
-@of_the_stand_in
-def test_a_broken_gzip_body_is_refused(server: Server) -> None:
-    """What is no gzip, or ends too early, is the client's error."""
-    whole = gzip.compress(b'{"instances": [1]}')
-    for body in (b"nonsense", whole[:-9]):
-        code, _, answer = server.request("POST", "/v1/models/zoo:predict", body, {"Content-Encoding": "gzip"})
-        assert code == 400
-        assert "gunzip" in json.loads(answer)["error"]
-
-
-@of_the_stand_in
-def test_a_small_message_cannot_ask_for_a_large_tensor(server: Server) -> None:
-    """A shape of 4 GB with one value to fill it is refused instead of being made."""
     request = predict_request("zoo", {"x": np.ones(1, np.float32)})
-    del request.inputs["x"].tensor_shape.dim[:]
-    request.inputs["x"].tensor_shape.dim.add(size=1 << 30)
-    request.inputs["x"].tensor_content = b""
-    request.inputs["x"].float_val.append(1)
+    request.inputs["x"].CopyFrom(TensorProto(dtype=1, tensor_shape={"dim": [{"size": 1 << 30}]}, float_val=[1]))
     with pytest.raises(grpc.RpcError, match="tensor parsing error: x"):
         server.call("PredictionService", "Predict", request)
+
+
+def test_every_known_difference_is_tested() -> None:
+    """The README's table marks each difference and names its test; what is the same is asked of every server, too."""
+    sources = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    table = re.findall(r"^\| .* \| (.*) \| `(\w+)` \|$", (ROOT / "model_server" / "README.md").read_text(), re.M)
+    assert len(table) > 20
+    for mark, name in table:
+        assert re.match("same|stricter|left out", mark), mark
+        test = re.search(rf"^def {name}\((.*)", sources, re.M)
+        assert test, name
+        if mark == "same":
+            assert re.match(r"server: Server|kind: str", test[1]), f"{name} does not ask every server"

@@ -1,4 +1,4 @@
-"""The parts that need no server: tensors against TensorFlow's own reading, versions with a fake loader."""
+"""The parts that need no server: tensors against TensorFlow's own reading, the life of versions with fake models."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tensorflow_serving.apis import model_pb2
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_management_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+)
 from tensorflow_serving.config import model_server_config_pb2
 
 from model_server import metrics, model_config
 from model_server.errors import StatusError, invalid_argument
+from model_server.flags import Flags
+from model_server.grpc_server import GrpcServer
 from model_server.lifecycle import Lifecycle
 from model_server.tensors import to_numpy, to_proto
 from model_server.versions import State
@@ -28,7 +36,7 @@ any_array = st.sampled_from(DTYPES).flatmap(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(array=any_array)
 def test_tensors_are_read_and_written_as_tensorflow_does(array: np.ndarray[Any, Any]) -> None:
     """TensorFlow reads what is written here and the other way round, bit for bit."""
@@ -42,6 +50,7 @@ def test_tensors_are_read_and_written_as_tensorflow_does(array: np.ndarray[Any, 
 
 
 @given(words=st.lists(st.binary(max_size=5), max_size=4))
+@settings(max_examples=20)
 def test_strings_survive(words: list[bytes]) -> None:
     """Bytes of any content and length come through, also none and empty ones."""
     array = np.array(words, object).reshape(len(words))
@@ -49,7 +58,7 @@ def test_strings_survive(words: list[bytes]) -> None:
 
 
 def test_content_is_viewed_not_copied() -> None:
-    """tensor_content of an image costs no copy in numpy: the array does not own its memory."""
+    """The tensor_content of an image is not copied: the array does not own its memory."""
     proto = tf.make_tensor_proto(np.zeros((1, 384, 384, 3), np.uint8))
     assert not to_numpy(proto, "x").flags.owndata
 
@@ -71,7 +80,7 @@ class Fake:
 
 
 class Loader:
-    """Loads fakes and writes down what was in memory at the time; numbers in `broken` fail."""
+    """Loads fakes and notes how many were in memory at once; numbers in `broken` fail."""
 
     def __init__(self) -> None:
         self.loaded: dict[int, Fake] = {}
@@ -160,7 +169,7 @@ def test_retries_then_end_then_again_when_it_comes_back(life: Lifecycle, loader:
     assert "is broken" in error.message
     loader.broken.clear()
     (tmp_path / "2").rmdir()
-    time.sleep(0.1)
+    until(lambda: not life.versions.by_model["m"][2].aspired)
     (tmp_path / "2").mkdir()
     until(lambda: states(life).get(2) is State.AVAILABLE)
 
@@ -182,8 +191,8 @@ def test_a_vanished_base_path_unloads_nothing(life: Lifecycle, tmp_path: Path) -
     (base / "1").mkdir(parents=True)
     life.reload(config(base))
     base.rename(tmp_path / "away")
-    time.sleep(0.1)
-    assert states(life) == {1: State.AVAILABLE}
+    with life.versions.changed:
+        assert not life.versions.changed.wait_for(lambda: states(life) != {1: State.AVAILABLE}, timeout=0.3)
     base.mkdir()
     until(lambda: states(life) == {1: State.END})
 
@@ -208,3 +217,34 @@ def test_metrics_do_not_grow_without_limit() -> None:
     for number in range(2000):
         counter.increment(f"name{number}")
     assert len(counter.lines()) == 1001
+
+
+def test_without_polling_nothing_is_looked_for(loader: Loader, tmp_path: Path) -> None:
+    """`--file_system_poll_wait_seconds=-1` loads nothing, as on the official server."""
+    (tmp_path / "1").mkdir()
+    with Lifecycle(loader, poll_seconds=-1) as life:
+        life.reload(config(tmp_path), wait=False)
+        with life.versions.changed:
+            assert not life.versions.changed.wait_for(life.versions.each, timeout=0.3)
+
+
+def test_a_caller_who_hangs_up_frees_the_thread_of_a_reload(loader: Loader, tmp_path: Path) -> None:
+    """A reload waits for its models as long as its caller does, and no longer."""
+    with Lifecycle(loader) as life:
+        server = GrpcServer(Flags(port=-1, grpc_max_threads=2), None, life)  # one call at a time
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            stub = model_service_pb2_grpc.ModelServiceStub(channel)
+            waiting = stub.HandleReloadConfigRequest.future(
+                model_management_pb2.ReloadConfigRequest(config=config(tmp_path))
+            )
+
+            def status() -> grpc.StatusCode:
+                with pytest.raises(grpc.RpcError) as answered:
+                    stub.GetModelStatus(get_model_status_pb2.GetModelStatusRequest(model_spec=spec()), timeout=20)
+                code: grpc.StatusCode = answered.value.code()
+                return code
+
+            until(lambda: status() is grpc.StatusCode.RESOURCE_EXHAUSTED)
+            waiting.cancel()
+            until(lambda: status() is grpc.StatusCode.NOT_FOUND)
+        server.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
+import http.client
 import json
 import math
 from typing import Any
@@ -20,6 +22,8 @@ def b64(data: bytes) -> dict[str, str]:
 
 TWO_ROWS = [{"a": [1, 1], "b": 3}, {"a": [1, 1], "b": 4}]
 JPEG = b"\xff\xd8\xff"
+PREDICT = "/v1/models/zoo:predict"
+ROW_1 = "Failed to process element: 1 of 'instances' list. Error:"
 ZOO_ANSWERS: dict[str, tuple[Any, Any]] = {
     "rows": ({"instances": [1, 2, 5]}, {"predictions": [2.5, 3.0, 4.5]}),
     "named rows": ({"instances": [{"x": 1}, {"x": 2}]}, {"predictions": [2.5, 3.0]}),
@@ -41,6 +45,7 @@ ZOO_ANSWERS: dict[str, tuple[Any, Any]] = {
     ),
     "any rank": ({"signature_name": "any_shape", "instances": [[[1], [2]]]}, {"predictions": [[[2.0], [3.0]]]}),
     "empty column": ({"inputs": []}, {"outputs": []}),
+    "of a name given twice the first": (b'{"inputs": [1], "inputs": [5]}', {"outputs": [2.5]}),
     "booleans": ({"signature_name": "booleans", "instances": [True, False]}, {"predictions": [False, True]}),
     "double": ({"signature_name": "float64", "instances": [0.1, 1e300]}, {"predictions": [0.1, 1e300]}),
     "int8": ({"signature_name": "int8", "instances": [-128, 127]}, {"predictions": [-128, 127]}),
@@ -53,7 +58,7 @@ ZOO_ANSWERS: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize("case", ZOO_ANSWERS)
 def test_predict(server: Server, case: str) -> None:
-    """Rows are answered with predictions, columns with outputs, of every dtype that JSON can carry."""
+    """Rows are answered with predictions, columns with outputs, in every dtype that JSON can carry."""
     document, expected = ZOO_ANSWERS[case]
     assert server.rest_predict("zoo", document) == (200, expected)
 
@@ -68,15 +73,11 @@ def test_predict(server: Server, case: str) -> None:
     ],
 )
 def test_bytes_in_all_four_forms(server: Server, document: dict[str, Any]) -> None:
-    """Bytes are taken as b64 in the four forms; outputs named *_bytes come back as b64, other strings as they are."""
-    _, _, body = server.request("POST", "/v1/models/zoo:predict", _body({"signature_name": "strings", **document}))
+    """Bytes are taken as b64 in four forms; outputs named *_bytes come back as b64, other strings as they are."""
+    _, _, body = server.request("POST", PREDICT, json.dumps({"signature_name": "strings", **document}).encode())
     answer = json.loads(body.decode("utf-8", "surrogateescape"))
-    if "outputs" in answer:
-        assert answer["outputs"]["length"] == [3]
-        assert answer["outputs"]["echo_bytes"] == [b64(JPEG)]
-    else:
-        assert answer["predictions"][0]["length"] == 3
-        assert answer["predictions"][0]["echo_bytes"] == b64(JPEG)
+    row = answer["predictions"][0] if "predictions" in answer else {k: v[0] for k, v in answer["outputs"].items()}
+    assert (row["length"], row["echo_bytes"]) == (3, b64(JPEG))
 
 
 def test_text_is_its_utf8(server: Server) -> None:
@@ -85,23 +86,25 @@ def test_text_is_its_utf8(server: Server) -> None:
     assert (code, answer["outputs"]["length"], answer["outputs"]["echo"]) == (200, [4], ["é\u0000x"])
 
 
-def test_floats_are_short_and_exact(server: Server) -> None:
-    """A float is written so that it reads back as the same float32, with a point, not as the double nearest to it."""
-    sent = np.random.default_rng(0).normal(size=500).astype(np.float32)
-    document = {"signature_name": "any_shape", "inputs": (sent - 1).tolist()}
-    _, _, body = server.request("POST", "/v1/models/zoo:predict", _body(document))
-    expected = (sent - np.float32(1)) + np.float32(1)
-    assert np.array_equal(np.array(json.loads(body)["outputs"], np.float32), expected)
-    assert max(len(text) for text in body.decode().replace("]", ",").split(",")) < 30
-    _, _, body = server.request("POST", "/v1/models/zoo:predict", b'{"instances": [0]}')
-    assert b"2.0" in body
+def test_large_bodies_and_exact_floats(server: Server) -> None:
+    """Ten megabytes of long digits are taken, and a float is written so that it reads back as the same float32."""
+    sent = np.random.default_rng(1).uniform(0, 255, 500_000).astype(np.float32)
+    document = {"signature_name": "any_shape", "inputs": sent.tolist()}
+    code, answer = server.rest_predict("zoo", document)
+    assert code == 200
+    assert np.array_equal(np.array(answer["outputs"], np.float32), sent + np.float32(1))
+    _, _, body = server.request("POST", PREDICT, b'{"signature_name": "any_shape", "inputs": [-0.8, 1]}')
+    assert all(
+        len(number.strip()) < 12 and "." in number for number in body.decode().strip("}]\n ").split("[")[1].split(",")
+    )
 
 
 def test_not_a_number_and_infinity(server: Server) -> None:
-    """NaN and Infinity are taken and given, as names without quotes."""
-    _, _, body = server.request("POST", "/v1/models/zoo:predict", b'{"instances": [NaN, Infinity, -Infinity]}')
-    first, second, third = json.loads(body)["predictions"]
-    assert (math.isnan(first), second, third) == (True, math.inf, -math.inf)
+    """NaN and infinity are taken in their short and long forms, and given as names without quotes."""
+    _, _, body = server.request("POST", PREDICT, b'{"instances": [NaN, -NaN, Inf, Infinity, -Inf, -Infinity]}')
+    numbers = json.loads(body)["predictions"]
+    assert all(map(math.isnan, numbers[:2]))
+    assert numbers[2:] == [math.inf, math.inf, -math.inf, -math.inf]
 
 
 @pytest.mark.parametrize(
@@ -112,24 +115,15 @@ def test_versions_and_labels_in_the_path(server: Server, path: str, offset: int)
     assert server.rest_predict("half", {"instances": [2]}, path) == (200, {"predictions": [1.0 + offset]})
 
 
-def test_gzip_request_body(server: Server) -> None:
-    """A gzip body is taken; the answer is not compressed, and is JSON of a known length."""
-    body = gzip.compress(b'{"instances": [2]}')
-    code, headers, answer = server.request("POST", "/v1/models/zoo:predict", body, {"Content-Encoding": "gzip"})
+def test_gzip_request_bodies(server: Server) -> None:
+    """A gzip body is taken, and the answer is plain JSON of a known length. A broken body is 400."""
+    whole = gzip.compress(b'{"instances": [2]}')
+    code, headers, answer = server.request("POST", PREDICT, whole, {"Content-Encoding": "gzip"})
     assert (code, json.loads(answer)) == (200, {"predictions": [3.0]})
-    assert headers["Content-Type"] == "application/json"
-    assert headers["Content-Length"] == str(len(answer))
+    assert (headers["Content-Type"], headers["Content-Length"]) == ("application/json", str(len(answer)))
     assert "Content-Encoding" not in headers
-
-
-def test_ten_megabytes_of_json(server: Server) -> None:
-    """A body of 10 MB works: a float image with long digits."""
-    sent = np.random.default_rng(1).uniform(0, 255, 500_000).astype(np.float32)
-    body = _body({"signature_name": "any_shape", "inputs": sent.tolist()})
-    assert len(body) > 9e6
-    code, _, answer = server.request("POST", "/v1/models/zoo:predict", body)
-    assert code == 200
-    assert np.array_equal(np.array(json.loads(answer)["outputs"], np.float32), sent + np.float32(1))
+    for broken, encoding in ((b"nonsense", "gzip"), (whole[:-9], "gzip"), (whole + b"junk", "gzip"), (whole, "GZIP")):
+        assert server.request("POST", PREDICT, broken, {"Content-Encoding": encoding})[0] == 400
 
 
 def test_status(server: Server) -> None:
@@ -138,9 +132,10 @@ def test_status(server: Server) -> None:
     statuses = [{"version": str(number), "state": "AVAILABLE", "status": ok} for number in (3, 2, 1)]
     assert server.get("/v1/models/half") == (200, {"model_version_status": statuses})
     assert server.get("/v1/models/half/versions/2") == (200, {"model_version_status": [statuses[1]]})
-    assert server.get("/V1/MODELS/half")[0] == 200
     assert server.get("/v1/models/foo") == (404, {"error": "Could not find any versions of model foo"})
+    assert server.get("/v1/models/half?x=1") == (404, {"error": "Could not find any versions of model half?x=1"})
     assert server.get("/v1/models/half/versions/9") == (404, {"error": "Could not find version 9 of model half"})
+    assert server.get("/v1/models") == (400, {"error": "Missing model name in request."})
 
 
 def test_metadata(server: Server) -> None:
@@ -156,34 +151,143 @@ def test_metadata(server: Server) -> None:
 def test_cors(server: Server) -> None:
     """With --rest_api_enable_cors_support answers carry the headers, and a preflight with an origin is allowed."""
     _, headers, _ = server.request("GET", "/v1/models/half")
-    assert headers["Access-Control-Allow-Origin"] == "*"
-    assert headers["Access-Control-Allow-Methods"] == "POST, GET"
-    assert headers["Access-Control-Allow-Headers"] == "Content-Type"
-    code, headers, body = server.request("OPTIONS", "/v1/models/zoo:predict", headers={"Origin": "http://page.test"})
+    allowed = [headers[f"Access-Control-Allow-{name}"] for name in ("Origin", "Methods", "Headers")]
+    assert allowed == ["*", "POST, GET", "Content-Type"]
+    code, headers, body = server.request("OPTIONS", PREDICT, headers={"Origin": "http://page.test"})
     assert (code, headers["Access-Control-Allow-Origin"], body) == (200, "*", b"")
-    assert server.request("OPTIONS", "/v1/models/zoo:predict")[0] == 400
+    assert server.request("OPTIONS", PREDICT)[0] == 400
 
 
 def test_metrics(server: Server) -> None:
-    """The monitoring path tells counts and latencies by model, in Prometheus' format, under the official names."""
-    before = _metric(server, ':tensorflow:serving:request_count{model_name="half",status="OK"}')
+    """The monitoring path shows counts and latencies by model, in Prometheus' format, under the official names."""
+
+    def metric(name: str) -> float:
+        _, headers, body = server.request("GET", "/metrics")
+        assert headers["Content-Type"].startswith("text/plain")
+        values = [line.rsplit(" ", 1)[1] for line in body.decode().splitlines() if line.startswith(f"{name} ")]
+        return float(values[0]) if values else 0.0
+
+    answered = ':tensorflow:serving:request_count{model_name="half",status="OK"}'
+    before = metric(answered)
     assert server.rest_predict("half", {"instances": [1]})[0] == 200
     server.predict("half", {"x": np.ones(1, np.float32)})
-    assert _metric(server, ':tensorflow:serving:request_count{model_name="half",status="OK"}') == before + 2
+    assert metric(answered) == before + 2
     for api, entrypoint in (("predict", "REST"), ("Predict", "GRPC")):
         labels = f'{{model_name="half",API="{api}",entrypoint="{entrypoint}"}}'
-        assert _metric(server, f":tensorflow:serving:request_latency_count{labels}") >= 1
-        assert _metric(server, f":tensorflow:serving:request_latency_sum{labels}") > 0
+        assert metric(f":tensorflow:serving:request_latency_count{labels}") >= 1
+        assert metric(f":tensorflow:serving:request_latency_sum{labels}") > 0
     labels = '{model_name="half",API="Predict",runtime="TF1",le="+Inf"}'
-    assert _metric(server, f":tensorflow:serving:runtime_latency_bucket{labels}") >= 2
+    assert metric(f":tensorflow:serving:runtime_latency_bucket{labels}") >= 2
 
 
-def _metric(server: Server, name: str) -> float:
-    _, headers, body = server.request("GET", "/metrics")
-    assert headers["Content-Type"].startswith("text/plain")
-    values = [line.rsplit(" ", 1)[1] for line in body.decode().splitlines() if line.startswith(f"{name} ")]
-    return float(values[0]) if values else 0.0
+def of(signature_name: str, **document: Any) -> dict[str, Any]:
+    return {"signature_name": signature_name, **document}
 
 
-def _body(document: Any) -> bytes:
-    return json.dumps(document).encode()
+REFUSALS: dict[str, tuple[Any, str]] = {
+    "unknown signature": (of("x", instances=[1]), 'Serving signature name: "x" not found in signature def'),
+    "missing input": ({"inputs": {"z": [1]}}, "Missing named input: x in 'inputs' object."),
+    "empty body": (b"", "JSON Parse error: The document is empty"),
+    "bad JSON": (b"x", "JSON Parse error: Invalid value. at offset: 0"),
+    "bad JSON later on": (b'{"instances": [1, x]}', "JSON Parse error: Invalid value. at offset: 18"),
+    "text after the document": (b'{"instances": [1]} x', "JSON Parse error: The document root must not be followed by"),
+    "too large a double": (b'{"instances": [1e400]}', "JSON Parse error: Number too big to be stored in double."),
+    "half of a surrogate pair": (rb'{"instances": ["\ud800"]}', "JSON Parse error: "),
+    "neither key": ({"x": 1}, "Missing 'inputs' or 'instances' key"),
+    "both keys": ({"instances": [1], "inputs": [1]}, "JSON Value: "),
+    "no rows": ({"instances": []}, "JSON Value: "),
+    "text for a number": ({"inputs": ["a"]}, 'JSON Value: "a" Type: String is not of expected type: float'),
+    "true for a number": ({"inputs": [True]}, "JSON Value: true Type: True is not of expected type: float"),
+    "a point in an integer": (of("int64", inputs=[1.0]), "JSON Value: 1.0 Type: Number is not of expected type: int64"),
+    "too large an integer": (
+        of("int32", inputs=[2**31]),
+        "JSON Value: 2147483648 Type: Number is not of expected type",
+    ),
+    "ragged": (
+        of("any_shape", inputs=[[1, 2], [3]]),
+        "Encountered list at unexpected size: 1 at level: 1 expected size: 2",
+    ),
+    "too deep in one place": (
+        of("any_shape", inputs=[1, [2]]),
+        "Encountered list at unexpected level: 1 expected < 1",
+    ),
+    "rows of two sizes": (
+        of("any_shape", instances=[[1, 2], [3]]),
+        f"{ROW_1} INVALID_ARGUMENT: Expecting tensor size: 2 but got: 1",
+    ),
+    "a list after a number": (
+        {"instances": [1.0, [1.0]]},
+        f"{ROW_1} INVALID_ARGUMENT: Expecting shape [] but got: [1]",
+    ),
+    "a plain list for two inputs": (
+        of("two", instances=[1]),
+        "instances is a plain list, but expecting list of",
+    ),
+    "base64 that is not ASCII": (of("strings", inputs=[{"b64": "é"}]), "Unable to base64 decode"),
+    "bad base64": (of("strings", inputs=[{"b64": "*"}]), "Unable to base64 decode"),
+    "outputs of two batch sizes": (of("uneven", instances=[1, 2]), "Tensor name: "),
+    "a shape that the graph refuses": (of("guarded", inputs=[[1, 2, 3]]), "Shape of tensor"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refusals(server: Server, case: str) -> None:
+    """A body that does not fit is refused with 400 and the text of the official server."""
+    document, text = REFUSALS[case]
+    code, answer = server.post(PREDICT, document)
+    assert list(answer) == ["error"]
+    assert (code, answer["error"][: len(text)]) == (400, text)
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "text"),
+    [
+        ("/v1/models/foo:predict", 404, "Servable not found for request: Latest(foo)"),
+        ("/v1/models/half/versions/9:predict", 404, "Servable not found for request: Specific(half, 9)"),
+        ("/v1/models/half/labels/x:predict", 400, "Unrecognized servable version label: x"),
+        ("/v1/models/zoo", 400, "Malformed request: POST /v1/models/zoo"),
+        ("/v1/models/zoo:explain", 400, "Malformed request: POST /v1/models/zoo:explain"),
+        (f"{PREDICT}?x=1", 400, f"Malformed request: POST {PREDICT}?x=1"),
+    ],
+)
+def test_refused_paths(server: Server, path: str, code: int, text: str) -> None:
+    """A path that names nothing that is there is refused with the code and the text of the official server."""
+    assert server.post(path, {"instances": [1]}) == (code, {"error": text})
+
+
+def test_half_cannot_be_sent(server: Server) -> None:
+    """A dtype that JSON cannot carry is 501."""
+    code, answer = server.post(PREDICT, of("float16", inputs=[1.5]))
+    assert (code, answer["error"][:29]) == (501, "Conversion of JSON Value: 1.5")
+
+
+@pytest.mark.parametrize("path", ["/nothing/here", "/V1/models/zoo"])
+def test_paths_outside_v1(server: Server, path: str) -> None:
+    """A path outside /v1, whose case matters, is 404 with a short HTML body, and the connection is closed."""
+    for method in ("GET", "POST", "DELETE"):
+        code, headers, body = server.request(method, path)
+        assert (code, headers["Connection"]) == (404, "close")
+        assert b"<html" in body.lower()
+
+
+def test_malformed_paths(server: Server) -> None:
+    """Under /v1 a method or a path that means nothing is 400."""
+    for method, path in (
+        ("GET", "/v1/nothing"),
+        ("GET", "/v1/Models/zoo"),
+        ("DELETE", "/v1/models/zoo"),
+        ("GET", PREDICT),
+        ("GET", "/v1/models/zoo/metadata?x=1"),
+    ):
+        code, _, body = server.request(method, path)
+        assert (code, json.loads(body)) == (400, {"error": f"Malformed request: {method} {path}"})
+
+
+@pytest.mark.parametrize("path", ["/v1/models/zoo", "/v1/models/none", "/elsewhere"])
+def test_head_leaves_the_connection_in_step(server: Server, path: str) -> None:
+    """The answer to HEAD has no body, so that the next answer on the connection is read as what it is."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=30)) as connection:
+        connection.request("HEAD", path)
+        assert connection.getresponse().read() == b""
+        connection.request("GET", "/v1/models/zoo")
+        assert connection.getresponse().status == 200
