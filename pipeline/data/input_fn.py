@@ -31,22 +31,13 @@ def train_input_fn(
     batch_size: int,
     augmentation: Augmentation,
     seed: int,
-    start_step: int,
-    *,
-    drawn: Dataset | None = None,
-    drawn_share: float = 0.0,
+    start: int,
 ) -> InputFn:
-    """Endless augmented batches, `drawn_share` of their pictures from `drawn`.
-
-    `start_step` is where the run goes on from: it does not see the same draws again.
-    """
+    """Endless augmented batches. `start` is the step that the run goes on from, so that no draws are repeated."""
 
     def input_fn() -> tf.data.Dataset:
-        examples = _endless(dataset, seed + start_step)
-        if drawn is not None:
-            both = [examples, _endless(drawn, seed + start_step)]
-            examples = tf.data.Dataset.sample_from_datasets(both, [1 - drawn_share, drawn_share], seed + start_step)
-        batches = examples.batch(batch_size, drop_remainder=True).enumerate(start_step)
+        examples = _endless(dataset, seed + start)
+        batches = examples.batch(batch_size, drop_remainder=True).enumerate(start)
         return batches.map(
             lambda number, batch: _split(augment(batch, number, augmentation, seed)),
             num_parallel_calls=tf.data.AUTOTUNE,

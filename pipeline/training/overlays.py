@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.evaluation.samples import Sample, pair, predicted
+from pipeline.evaluation.samples import Sample, pair
 from seamline_client.answers import Prediction
 from seamline_client.contract import OUTPUTS, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
 
@@ -22,7 +22,7 @@ BOX = (300, 400)
 class Overlays(tf.compat.v1.train.SessionRunHook):
     """A hook of an evaluation. It takes the answers as they come by, so that nothing is computed twice.
 
-    Writes image summaries beside the evaluation's scalars; `events` is their folder.
+    Writes image summaries beside the evaluation's scalars, into the folder `events`.
     """
 
     def __init__(self, events: Path, samples: Sequence[Sample]) -> None:
@@ -42,7 +42,7 @@ class Overlays(tf.compat.v1.train.SessionRunHook):
         for sample in self._samples:
             row = sample.index - self._seen
             if 0 <= row < len(v):
-                self._drawn.append((sample, predicted(sample, x[row], y[row], v[row])))
+                self._drawn.append((sample, sample.predicted(x[row], y[row], v[row])))
         self._seen += len(v)
 
     def end(self, session: Any) -> None:

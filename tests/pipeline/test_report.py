@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from PIL import Image
+from pipeline.training.hooks import BestCheckpoint
 
 from pipeline import report
 from pipeline.errors import DataError
 from pipeline.evaluation import samples
 from pipeline.report import curves, sheet
-from pipeline.training.hooks import BestCheckpoint
 from seamline_client.keypoints import CATEGORIES
 from tests.pipeline.conftest import TinyRun
 

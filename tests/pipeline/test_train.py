@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from pipeline.training.hooks import BestCheckpoint
 
 from pipeline.data.prepare import prepare
 from pipeline.data.records import load
 from pipeline.errors import DataError, ExportError, TrainingError
 from pipeline.release.export import export
-from pipeline.training.hooks import BestCheckpoint
 from pipeline.training.presets import Preset, tiny
 from pipeline.training.train import step_of, train
 from tests.pipeline.conftest import TinyRun

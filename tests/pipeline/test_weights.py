@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from model.backbone import MOBILENET_V2, MobileNetV2
+from pipeline.training.hooks import Checkpoint
+
 from model.network import BACKBONE_SCOPE, NetworkConfig
 from pipeline.data.prepare import prepare
 from pipeline.data.records import Dataset
 from pipeline.errors import PipelineError, TrainingError
-from pipeline.training.hooks import Checkpoint
 from pipeline.training.presets import Preset, tiny
 from pipeline.training.runs import latest_run, open_run
 from pipeline.training.train import train
