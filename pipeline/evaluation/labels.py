@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ NAMES = ("xy", "v", "size", "category")
 CHUNK = 256
 
 
-def read(dataset: Dataset, split: str) -> dict[str, NDArray[np.generic]]:
+def read(dataset: Dataset, split: str) -> dict[str, NDArray[Any]]:
     """`model.metrics.Labels` of all photos of a split, in the order of the shards. Raises DataError for damage."""
 
     def labels(record: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -25,20 +25,20 @@ def limits(dataset: Dataset) -> list[str]:
             f"{dataset.folder}: NE cannot be measured on any of the {len(scored)} evaluation photos. It needs a "
             f"visible point and the two points that errors are measured against, {ends}: annotate these."
         )
-    name = dataset.folder.name
     found = []
     if dataset.missing:
-        found.append(f"{name} has no photo of {', '.join(dataset.missing)}, so a model does not learn these from it.")
+        missing = ", ".join(dataset.missing)
+        found.append(f"{dataset.folder.name} has no photo of {missing}, so a model does not learn these from it.")
     if not scored.all():
         found.append(
-            f"NE leaves out {np.sum(~scored)} of the {len(scored)} evaluation photos: they lack a visible point, or the "
-            f"points that errors are measured against."
+            f"NE leaves out {np.sum(~scored)} of the {len(scored)} evaluation photos: they lack a visible point, or "
+            f"the points that errors are measured against."
         )
-    unmeasured = [
+    unmeasured = ", ".join(
         category
         for index, category in enumerate(CATEGORIES)
         if category not in dataset.missing and not scored[truth["category"] == index].any()
-    ]
+    )
     if unmeasured:
-        found.append(f"NE will not tell how good {', '.join(unmeasured)} are: no evaluation photo of them can be measured.")
+        found.append(f"NE will not tell how good {unmeasured} are: no evaluation photo of them can be measured.")
     return found

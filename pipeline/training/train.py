@@ -35,6 +35,8 @@ from pipeline.training.runs import Run
 
 v1 = tf.compat.v1
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupted(TrainingError):
     """Training was asked to stop, by SIGINT or SIGTERM. A checkpoint was saved first."""
@@ -86,12 +88,12 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
 
     # A process that was killed may have left its last checkpoint unevaluated.
     unevaluated = start > max(best.evaluated, 0)
-    if start and (unevaluated or not evaluation.over):
+    if start and (unevaluated or not evaluation.over()):
         _check_checkpoint(run)
     if unevaluated:
         evaluation.after_save(None, start)
 
-    if evaluation.over:
+    if evaluation.over():
         how = f"is at step {start} of {preset.steps}" if start >= preset.steps else f"ended early, {evaluation.early}"
         console.print(f"Nothing left to do: {folder} {how}")
     elif not stop.requested:
@@ -108,10 +110,10 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
                 hooks=[stop, ProgressLine(run, best, on_progress)],
                 saving_listeners=[evaluation],
             )
-        if evaluation.over and best.evaluated < preset.steps:
+        if evaluation.over() and best.evaluated < preset.steps:
             console.print(f"Ended early, {evaluation.early}")
 
-    if not evaluation.over:
+    if not evaluation.over():
         raise Interrupted(
             f"Stopped at step {step_of(folder)} of {preset.steps}. "
             f"A checkpoint was saved; the same command goes on from it."
@@ -133,7 +135,6 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
         self._run, self._estimator, self._best, self._stop, self._first = run, estimator, best, stop, first
         self._hooks = [Overlays(run.folder / "eval", one_of_each(run.dataset))]
 
-    @property
     def over(self) -> bool:
         """Whether the run needs no more training: its last step, or the end of its patience, has been evaluated."""
         patience = self._run.preset.patience
@@ -161,7 +162,7 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
             kept = self._best.consider(prefix, step, metrics)
             ne = f"NE {metrics[NE]:.1f} %" if NE in metrics else "no NE"
             console.print(f"Step {step}: {ne}{', the best so far' if kept else ''}")
-        return self.over
+        return self.over()
 
 
 class Stop(tf.compat.v1.train.SessionRunHook):
@@ -172,7 +173,8 @@ class Stop(tf.compat.v1.train.SessionRunHook):
     def request(self, number: int, frame: FrameType | None) -> None:
         """A signal handler. Whoever asks twice is in a hurry: the second signal ends the process at once."""
         self.requested = True
-        signal.signal(number, signal.SIG_DFL)
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
         if self.requested:
@@ -206,7 +208,7 @@ class ProgressLine(tf.compat.v1.train.SessionRunHook):
 def _stop_on_signal() -> Iterator[Stop]:
     """Within it, SIGINT and SIGTERM ask for a stop instead of ending the process."""
     stop = Stop()
-    before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop.request) for number in SIGNALS}
     try:
         yield stop
     finally:
