@@ -9,19 +9,16 @@ from __future__ import annotations
 import fcntl
 import math
 import random
-import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import tensorflow as tf
 
 from model.metrics import NE
 from model.model_fn import WeightsMismatch
-from pipeline.console import OnProgress, console, progress
+from pipeline.console import console, progress
 from pipeline.data.input_fn import eval_input_fn, train_input_fn
 from pipeline.data.records import reading
 from pipeline.errors import TrainingError
@@ -30,12 +27,10 @@ from pipeline.evaluation.samples import one_of_each
 from pipeline.training import estimator as estimators
 from pipeline.training import weights
 from pipeline.training.checkpoints import BestSoFar, Checkpoint, problem, step_of
-from pipeline.training.overlays import Overlays
+from pipeline.training.hooks import Overlays, ProgressLine, Stop, stop_on_signal
 from pipeline.training.runs import Run
 
 v1 = tf.compat.v1
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(TrainingError):
@@ -53,7 +48,7 @@ def train(run: Run) -> Checkpoint:
     """
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(run.folder), _stop_on_signal() as stop, reading(run.dataset):
+        with _alone(run.folder), stop_on_signal() as stop, reading(run.dataset):
             return _train(run, stop)
     except OSError as error:
         raise TrainingError(f"{run.folder}: cannot be written: {error}") from error
@@ -107,7 +102,7 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
             estimator.train(
                 train_input_fn(run.dataset, preset.batch_size, preset.augmentation, preset.seed, start),
                 max_steps=preset.steps,
-                hooks=[stop, ProgressLine(run, best, on_progress)],
+                hooks=[stop, ProgressLine(preset, best, on_progress)],
                 saving_listeners=[evaluation],
             )
         if evaluation.over() and best.evaluated < preset.steps:
@@ -163,57 +158,6 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
             ne = f"NE {metrics[NE]:.1f} %" if NE in metrics else "no NE"
             console.print(f"Step {step}: {ne}{', the best so far' if kept else ''}")
         return self.over()
-
-
-class Stop(tf.compat.v1.train.SessionRunHook):
-    """Ends training after the step in which `request` was called. Estimator then saves a checkpoint."""
-
-    requested = False
-
-    def request(self, number: int, frame: FrameType | None) -> None:
-        """A signal handler. Whoever asks twice is in a hurry: the second signal ends the process at once."""
-        self.requested = True
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
-
-    def after_run(self, run_context: Any, run_values: Any) -> None:
-        if self.requested:
-            run_context.request_stop()
-
-
-class ProgressLine(tf.compat.v1.train.SessionRunHook):
-    """Feeds the progress line: step, loss, best NE, images per second."""
-
-    def __init__(self, run: Run, best: BestSoFar, on_progress: OnProgress) -> None:
-        self._preset, self._best, self._on_progress = run.preset, best, on_progress
-        self._images = run.preset.batch_size * max(1, len(estimators.devices(run.preset.gpus)))
-        self._seconds_per_step: float | None = None
-
-    def before_run(self, run_context: Any) -> Any:
-        self._started = time.monotonic()
-        graph = run_context.session.graph
-        return v1.train.SessionRunArgs([v1.train.get_global_step(graph), graph.get_collection(v1.GraphKeys.LOSSES)[-1]])
-
-    def after_run(self, run_context: Any, run_values: Any) -> None:
-        step, loss = run_values.results
-        took, before = time.monotonic() - self._started, self._seconds_per_step
-        self._seconds_per_step = took if before is None else 0.9 * before + 0.1 * took
-        best = self._best.checkpoint
-        ne = f", NE {best.ne:.1f} %" if best else ""
-        rate = self._images / self._seconds_per_step
-        self._on_progress(int(step), self._preset.steps, f"loss {loss:.2f}{ne}, {rate:.0f} images/s")
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[Stop]:
-    """Within it, SIGINT and SIGTERM ask for a stop instead of ending the process."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop.request) for number in SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def starters_ne(folder: Path, split: str) -> float:
 
 
 def test_the_starter_fits_the_default_network_and_knows_garments(tiny_run: TinyRun) -> None:
-    """Presets that start from it have the default network; the file is below 4 MB, its NE a fraction of the baseline's."""
+    """Presets that start from it have the default network; the file is below 4 MB, NE a fraction of the baseline's."""
     for preset in (demo(), photos()):
         assert preset.init == STARTER
         assert preset.model.network == NetworkConfig()
