@@ -1,4 +1,1 @@
-"""What is learned, and the promise made to clients.
-
-`signature` and `keypoints` are the promise: standard library only, imported by the client too. The rest is the graph.
-"""
+"""What is learned: the network, its losses and metrics, and the graph that Estimator trains and exports."""

@@ -19,9 +19,9 @@ class LossConfig:
 
     sigma: float = 1.0
     occluded: float = 0.5
-    """An occluded point's position is annotated less surely than a visible one's, so it counts less."""
+    """An occluded point's position is less certain in the annotations than a visible one's, so it counts less."""
     absent: float = 0.1
-    """The map of an absent point is pushed towards saying nothing, so that how sure it is tells what is there."""
+    """The map of an absent point is pushed towards an even spread, so that a sure map means a point that is there."""
     distance: float = 10.0
     visibility: float = 1.0
 

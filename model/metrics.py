@@ -1,18 +1,21 @@
-"""How good the points are. Each metric is a weighted mean, so that it can be summed up over batches.
+"""How good the points are. Each metric is a weighted mean, so sums can be added up over batches.
 
-The same definition serves `Estimator.evaluate` (`metric_ops`) and the evaluation of a SavedModel (`evaluate`).
+`tally` defines them all, for `Estimator.evaluate` (`metric_ops`) and for evaluation outside of it (`means`).
 
-NE, the normalised error (FashionAI, Tianchi 2018), in percent: over all visible points, the mean of the distance to
-the truth in the original picture's pixels, divided by the garment's own true distance between two of its points
-(`keypoints.NORMALISER`). Garments where these are absent, or coincide, do not count.
+NE, the normalised error (FashionAI, Tianchi 2018), in percent: the distance to the truth in the original picture's
+pixels, divided by the garment's own true distance between two of its points (`keypoints.NORMALISER`), averaged over
+all visible points. Garments that lack one of the two points, or have both in one place, do not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from seamline_client.contract import ABSENT, KEYPOINT_COUNT, VISIBILITY_NAMES, VISIBLE
 from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, INDEX, KEYPOINTS, NORMALISER
@@ -21,13 +24,25 @@ Labels = Mapping[str, Any]
 """`xy` (N, 24, 2) float32 fractions, `v` (N, 24) int64 classes, `size` (N, 2) float32 width and height of the original
 in pixels, `category` (N,) int64 index into `CATEGORIES`."""
 
-Batches = Iterator[tuple[tf.Tensor, tf.Tensor, Labels]]
+Batches = Iterable[tuple[Any, Any, Labels]]
 """Predicted xy (N, 24, 2), predicted v (N, 24) and the labels."""
 
 NE = "ne"
+PCK = {"pck@0.05": 0.05, "pck@0.1": 0.1}
+"""The share of visible points whose error is at most this fraction of the normaliser."""
+OF_POINTS = (NE, *PCK)
+"""Means over visible points: over all of them, and by `<metric>/<name>` over those of a category or keypoint."""
+RECALLS = tuple(f"recall/{name}" for name in VISIBILITY_NAMES)
+"""Of each visibility class, over the points that a garment of the picture's category can have."""
 BALANCED_RECALL = "visibility_recall"
+"""The mean of the recalls of those classes that occur."""
+IMAGES_SCORED = "images_scored"
+"""The share of images that have an NE."""
 
-_mean = tf.compat.v1.metrics.mean_tensor
+_GROUPS = ("", *(f"/{name}" for name in (*CATEGORIES, *KEYPOINTS)))
+TALLIED = (*(f"{metric}{group}" for metric in OF_POINTS for group in _GROUPS), *RECALLS, IMAGES_SCORED)
+OVERALL = (*(f"{NE}{group}" for group in _GROUPS), *PCK, *RECALLS, IMAGES_SCORED)
+"""What training writes down at each evaluation, besides BALANCED_RECALL."""
 
 _NORMALISER_INDEX = [[INDEX[name] for name in NORMALISER[category]] for category in CATEGORIES]
 _IN_CATEGORY = [[float(k in CATEGORY_KEYPOINTS[category]) for k in range(KEYPOINT_COUNT)] for category in CATEGORIES]
@@ -46,64 +61,59 @@ def normalised_errors(xy: tf.Tensor, labels: Labels) -> tuple[tf.Tensor, tf.Tens
     return errors, tf.cast(tf.equal(v, VISIBLE) & (normaliser[:, None] > 0), tf.float32)
 
 
-def terms(xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-    """Name -> values and their weights, both (N, 24). `xy` (N, 24, 2) and `v` (N, 24) are the predictions.
+def photo_ne(xy: tf.Tensor, labels: Labels) -> tf.Tensor:
+    """(N, 24, 2) predicted fractions -> (N,) NE of each photo in percent, NaN where it has none."""
+    errors, counted = normalised_errors(xy, labels)
+    return 100 * tf.reduce_sum(errors * counted, axis=1) / tf.reduce_sum(counted, axis=1)
 
-    ne, ne/<category>, ne/<keypoint> in percent; pck@0.05 and pck@0.1, the share of visible points whose error is at
-    most that fraction of the normaliser; recall/<class> of the visibility classes, over the points that a garment of
-    the picture's category can have; images_scored, the share of images that NE could be computed for.
+
+def tally(xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> tf.Tensor:
+    """(2, M) float32: for each name in TALLIED, the sum of its weighted values over a batch, and that of the weights.
+
+    `xy` (N, 24, 2) and `v` (N, 24) are the predictions.
     """
     errors, counted = normalised_errors(xy, labels)
-    percent = 100 * errors
-    result = {NE: (percent, counted)}
-    for threshold in (0.05, 0.1):
-        result[f"pck@{threshold}"] = (tf.cast(errors <= threshold, tf.float32), counted)
-    for index, category in enumerate(CATEGORIES):
-        here = tf.cast(tf.equal(labels["category"], index), tf.float32)[:, None]
-        result[f"ne/{category}"] = (percent, counted * here)
-    for index, keypoint in enumerate(KEYPOINTS):
-        result[f"ne/{keypoint}"] = (percent[:, index], counted[:, index])
-    right = tf.cast(tf.equal(v, labels["v"]), tf.float32)
+    close = [tf.cast(errors <= threshold, tf.float32) for threshold in PCK.values()]
+    points = tf.stack([counted, 100 * errors * counted, *(each * counted for each in close)])
+    in_category = tf.one_hot(labels["category"], len(CATEGORIES))
+    weight, *sums = tf.unstack(
+        tf.concat(
+            [
+                tf.reduce_sum(points, [1, 2])[:, None],
+                tf.einsum("mnk,nc->mc", points, in_category),
+                tf.reduce_sum(points, 1),
+            ],
+            axis=1,
+        )
+    )
     possible = tf.gather(tf.constant(_IN_CATEGORY), labels["category"])
-    for index, name in enumerate(VISIBILITY_NAMES):
-        result[f"recall/{name}"] = (right, possible * tf.cast(tf.equal(labels["v"], index), tf.float32))
+    classes = tf.one_hot(labels["v"], len(VISIBILITY_NAMES)) * possible[:, :, None]
+    right = tf.einsum("nk,nkc->c", tf.cast(tf.equal(v, labels["v"]), tf.float32), classes)
     scored = tf.reduce_max(counted, axis=1)
-    result["images_scored"] = (scored, tf.ones_like(scored))
-    return result
+    values = [*sums, right, [tf.reduce_sum(scored)]]
+    weights = [*[weight] * len(sums), tf.reduce_sum(classes, [0, 1]), [tf.reduce_sum(tf.ones_like(scored))]]
+    return tf.stack([tf.concat(values, 0), tf.concat(weights, 0)])
 
 
 def metric_ops(xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> dict[str, Any]:
-    """`eval_metric_ops` of an EstimatorSpec."""
-    found = terms(xy, v, labels)
-    sums = tf.stack([tf.reduce_sum(value * weight) for value, weight in found.values()])
-    weights = tf.stack([tf.reduce_sum(weight) for _, weight in found.values()])
-    # One streaming mean of them all: one for each would take longer to build than the network.
-    means, update = _mean(tf.math.divide_no_nan(sums, weights), weights)
-    ops = {name: (means[index], update) for index, name in enumerate(found)}
-    recalls = [f"recall/{name}" for name in VISIBILITY_NAMES]
-    # Classes that occur: the mean of nothing is 0 here, and none of the classes' recalls.
-    shares, count_update = _mean(tf.stack([tf.reduce_sum(found[recall][1]) for recall in recalls]))
-    count = tf.reduce_sum(tf.cast(shares > 0, tf.float32))
-    ops[BALANCED_RECALL] = (
-        tf.math.divide_no_nan(tf.add_n([ops[recall][0] for recall in recalls]), count),
-        tf.group(update, count_update),
-    )
-    return ops
+    """`eval_metric_ops` of an EstimatorSpec. A metric that nothing counts for is NaN."""
+    # Both rows are averaged over the batches, whose number cancels out below. One streaming mean for all of them: one
+    # for each would take longer to build than the network.
+    totals, update = tf.compat.v1.metrics.mean_tensor(tally(xy, v, labels))
+    found = dict(zip(TALLIED, tf.unstack(totals[0] / totals[1])))
+    recalls = tf.stack([found[name] for name in RECALLS])
+    ops = {name: (found[name], update) for name in OVERALL}
+    occurring = tf.boolean_mask(recalls, tf.math.is_finite(recalls))
+    return {**ops, BALANCED_RECALL: (tf.reduce_mean(occurring), update)}
 
 
-def evaluate(batches: Batches) -> dict[str, float]:
-    """The same metrics, eagerly, over batches of predicted xy, predicted v and labels.
+def means(total: NDArray[np.float64]) -> dict[str, float]:
+    """(2, M) tallies, added up over batches -> metrics by name, BALANCED_RECALL and the names in TALLIED.
 
-    A metric that no point counts for is left out.
+    A metric that nothing counts for, or that is not a number, is left out.
     """
-    sums: dict[str, float] = {}
-    weights: dict[str, float] = {}
-    for xy, v, labels in batches:
-        for name, (value, weight) in terms(xy, v, labels).items():
-            sums[name] = sums.get(name, 0.0) + float(tf.reduce_sum(value * weight))
-            weights[name] = weights.get(name, 0.0) + float(tf.reduce_sum(weight))
-    result = {name: total / weights[name] for name, total in sums.items() if weights[name]}
-    recalls = [result[f"recall/{name}"] for name in VISIBILITY_NAMES if f"recall/{name}" in result]
+    found = {name: value / weight for name, value, weight in zip(TALLIED, *total.tolist()) if weight}
+    recalls = [found[name] for name in RECALLS if name in found]
     if recalls:
-        result[BALANCED_RECALL] = sum(recalls) / len(recalls)
-    return result
+        found[BALANCED_RECALL] = sum(recalls) / len(recalls)
+    return {name: value for name, value in found.items() if math.isfinite(value)}

@@ -19,7 +19,7 @@ v1 = tf.compat.v1
 
 
 class WeightsMismatch(ValueError):
-    """Initial weights that are of another network."""
+    """Initial weights that belong to another network."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class OptimiserConfig:
     warmup_steps: int = 50
     clip_norm: float = 5.0
     average_decay: float = 0.999
-    """Served are the exponential moving averages of the weights, which are better than the last ones."""
+    """Exponential moving averages of the weights are what is evaluated and served: they beat the last weights."""
     mixed_precision: bool = False
     """Compute in float16 where a GPU can (compute capability 7.0 and newer), with a loss scale that adapts itself."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that `model_fn` needs to know. It is passed as `params={"config": ModelConfig(...)}`.
+    """All that `model_fn` needs to know, passed as `params={"config": ModelConfig(...)}`.
 
-    Beside it `params["initial"]` may hold the weights that a new run starts from, by the names of variables.
+    `params["initial"]` may hold the weights that a new run starts from, by variable name.
     """
 
     optimiser: OptimiserConfig
@@ -58,7 +58,7 @@ def model_fn(
     config: ModelConfig = params["config"]
     training = mode == v1.estimator.ModeKeys.TRAIN
     network = KeypointNetwork(config.network)
-    # Nothing in it branches on a tensor, and AutoGraph would take seconds to find that out.
+    # Nothing in it branches on a tensor; AutoGraph would take seconds to find that out.
     as_written = tf.autograph.experimental.do_not_convert(network)
     heads = as_written(tf.cast(features["images"], tf.float32), training=training)
     predictions = predict(heads)
@@ -90,7 +90,7 @@ def model_fn(
         mode,
         loss=loss,
         train_op=_train_op(loss, network, average, config.optimiser),
-        scaffold=_starting_from(params.get("initial"), network, partly=config.network.backbone is not None),
+        scaffold=_starting_from(params.get("initial"), network, average),
     )
 
 
@@ -139,26 +139,28 @@ def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwo
 
 
 def _starting_from(
-    initial: Mapping[str, NDArray[np.float32]] | None, network: KeypointNetwork, *, partly: bool
+    initial: Mapping[str, NDArray[np.float32]] | None,
+    network: KeypointNetwork,
+    average: tf.train.ExponentialMovingAverage,
 ) -> tf.compat.v1.train.Scaffold | None:
-    """Initialises each weight from an array; `partly` allows for weights without one, as round a backbone.
-
-    Only a run without a checkpoint is initialised at all.
-    """
+    """Gives each weight and its average an array to start from, unless a checkpoint is restored."""
     if initial is None:
         return None
-    # Under MirroredStrategy a variable is one on each GPU, called by the name of the first.
-    copies = [getattr(variable, "values", (variable,)) for variable in network.variables]
-    variables = {each[0].op.name: each for each in copies}
+    variables = {_copies(variable)[0].op.name: variable for variable in network.variables}
     for name in sorted({*variables, *initial}):
-        expected = variables[name][0].shape.as_list() if name in variables else "no such variable"
+        expected = _copies(variables[name])[0].shape.as_list() if name in variables else "no such variable"
         found = list(initial[name].shape) if name in initial else "absent"
-        if found != expected and not (partly and name not in initial):
-            raise WeightsMismatch(f"these weights are of another network: {name} is {found}, expected {expected}")
+        if found != expected:
+            raise WeightsMismatch(f"these weights belong to another network: {name} is {found}, expected {expected}")
 
     def load(_: tf.compat.v1.train.Scaffold, session: tf.compat.v1.Session) -> None:
-        for name, array in initial.items():
-            for variable in variables[name]:
-                variable.load(array, session)
+        for name, variable in variables.items():
+            for each in (*_copies(variable), *_copies(average.average(variable))):
+                each.load(initial[name], session)
 
     return v1.train.Scaffold(init_fn=load)
+
+
+def _copies(variable: tf.Variable) -> tuple[tf.Variable, ...]:
+    """Under MirroredStrategy a variable has a copy on each GPU, and goes by the name of the first."""
+    return getattr(variable, "values", (variable,))

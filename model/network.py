@@ -13,11 +13,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from model.backbone import MOBILENET_V2, MobileNetV2
 from seamline_client.contract import KEYPOINT_COUNT, VISIBILITY_NAMES
 
-BACKBONE_SCOPE = f"keypoint_network/{MOBILENET_V2}"
-"""How the names of the backbone's variables begin in Estimator's graphs."""
 WINDOW = 3
 """At inference a point is the centre of mass of its map within this many cells of the peak."""
 
@@ -34,19 +31,15 @@ class NetworkConfig:
     blocks: int = 2
     neck: int = 64
     batch_norm_momentum: float = 0.97
-    backbone: str | None = None
-    """`mobilenet_v2` in place of the network's own stages: slower on a CPU, but there are ImageNet weights for it."""
 
     def __post_init__(self) -> None:
         for width in (*self.widths, self.neck):
             if width % 16:
                 raise ValueError(f"channels must be multiples of 16, found {width} in {self}")
-        if self.backbone not in (None, MOBILENET_V2):
-            raise ValueError(f"backbone {self.backbone!r} is not known; there is {MOBILENET_V2}")
 
 
 class Heads(NamedTuple):
-    """What the network says. N images, K keypoints, a grid of G x G cells."""
+    """What the network answers. N images, K keypoints, a grid of G x G cells."""
 
     xy: tf.Tensor
     """(N, K, 2) float32, x and y as fractions of the picture's sides: the centre of mass round the peak."""
@@ -57,11 +50,11 @@ class Heads(NamedTuple):
     y_logits: tf.Tensor
     """(N, K, G) float32, unnormalised log-probability of each row."""
     visibility_logits: tf.Tensor
-    """(N, K, 3) float32, in the order of `signature.VISIBILITY_NAMES`."""
+    """(N, K, 3) float32, in the order of `contract.VISIBILITY_NAMES`."""
 
 
 class ConvNorm(tf.keras.layers.Layer):
-    """3x3 (or 1x1) convolution and batch normalisation, then ReLU if asked."""
+    """3x3 (or 1x1) convolution and batch normalisation, then ReLU unless told otherwise."""
 
     def __init__(
         self,
@@ -128,7 +121,7 @@ class KeypointNetwork(tf.keras.Model):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.backbone = MobileNetV2() if config.backbone else Stages(config)
+        self.backbone = Stages(config)
         self.context = tf.keras.layers.Dense(config.neck, activation="relu")
         self.laterals = [tf.keras.layers.Conv2D(config.neck, 1) for _ in config.widths]
         self.smooth = [ConvNorm(config.neck, config) for _ in config.widths]
@@ -136,7 +129,7 @@ class KeypointNetwork(tf.keras.Model):
         self.kind_hidden = tf.keras.layers.Dense(2 * config.neck, activation="relu")
         self.kind = tf.keras.layers.Dense(KEYPOINT_COUNT * len(VISIBILITY_NAMES))
         self.visibility_hidden = tf.keras.layers.Dense(config.neck, activation="relu")
-        # One linear classifier a keypoint: being hidden means another thing for an armpit than for a hem.
+        # A linear classifier for each keypoint: an occluded armpit looks different from an occluded hem.
         self.visibility = tf.keras.layers.EinsumDense(
             "nkc,kcv->nkv", output_shape=(KEYPOINT_COUNT, len(VISIBILITY_NAMES)), bias_axes="kv"
         )
@@ -158,8 +151,8 @@ class KeypointNetwork(tf.keras.Model):
         attention = tf.nn.softmax(flat)
         mean_xy = tf.stack([_mean(tf.nn.softmax(x_logits)), _mean(tf.nn.softmax(y_logits))], 2)
         cells = tf.cast(tf.reshape(features, [-1, grid * grid, features.shape[-1]]), tf.float32)
-        # Which points are there is told by what is seen at each (pooled), by the whole picture (context), and by the
-        # maps themselves: how sure each is of its point, and what shape all points make together.
+        # Whether a point is there shows in what is seen at it (pooled), in the whole picture (context), and in the maps
+        # themselves: how sure each one is, and what shape all points make together.
         pooled = tf.matmul(tf.stop_gradient(attention), cells)
         sureness = tf.math.log(tf.reduce_max(attention, axis=2)) + math.log(48 * 48) / 2
         shape = tf.stop_gradient(tf.concat([sureness, tf.reshape(mean_xy - 0.5, [-1, KEYPOINT_COUNT * 2])], 1))

@@ -1,6 +1,6 @@
-"""The doors into the graph: what a request may carry, and how it becomes the images that the network sees.
+"""What a request may carry, and how it becomes the images that the network sees.
 
-One graph has three doors, each the default of the next:
+Three signatures lead into one graph, each the default of the next:
 
     image_bytes --decode, stretch, round--> images_uint8 --cast--> images --> features
 """
@@ -17,7 +17,7 @@ _SHAPE = DEFAULT.input.shape[1:]
 
 
 def raw_serving_input_fn() -> tf.estimator.export.ServingInputReceiver:
-    """The `serving_input_receiver_fn` of `Estimator.export_savedmodel`.
+    """The `serving_input_receiver_fn` for `Estimator.export_savedmodel`.
 
     The default signature takes pixels; the others are `receiver_tensors_alternatives` of the same graph.
     """
@@ -54,7 +54,7 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
     """
     is_jpeg = tf.equal(tf.strings.substr(image_bytes, 0, len(_JPEG)), _JPEG)
     is_png = tf.equal(tf.strings.substr(image_bytes, 0, len(_PNG)), _PNG)
-    # Long enough for its header: otherwise an op below would complain with the picture's own bytes in its message.
+    # Too short for a header, an op below would put the picture's own bytes into its error message.
     is_png &= tf.strings.length(image_bytes) >= _PNG_HEADER
     known = tf.debugging.Assert(is_jpeg | is_png, ["Unknown image file format. One of JPEG, PNG required."])
     with tf.control_dependencies([known] if known is not None else []):
@@ -68,7 +68,7 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
     with tf.control_dependencies([small] if small is not None else []):
         pixels = tf.cond(
             is_jpeg,
-            # The decoder and settings that agree with Pillow's to the last bit or nearly so.
+            # With this setting the decoder agrees with Pillow's to the last bit, or nearly so.
             lambda: tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE"),
             lambda: tf.io.decode_png(image_bytes, channels=3),
         )

@@ -26,6 +26,10 @@ def train(source: Path | None, preset: Preset, settings: Settings) -> tuple[Run,
     Raises DataError for photos that cannot be used, TrainingError for a run that cannot go on.
     """
     dataset = prepare(source, settings.data, drawn=preset.drawn)
+    refused = f", {len(dataset.refusals)} refused (`python -m pipeline data` lists them)" if dataset.refusals else ""
+    console.print(
+        f"Training on {dataset.folder}: {dataset.count('train')} photos, evaluating on {dataset.count('eval')}{refused}"
+    )
     run = open_run(settings.runs, dataset, preset)
     return run, train_run(run)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 import typer
 
 from pipeline.cli.shared import DATA, PRESET, app, preset_name
 from pipeline.console import console
 from pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from pipeline.data.records import Dataset
 
 COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
 IMAGES = typer.Option(..., "--images", help="Folder that the file's photos are in.")
@@ -27,18 +25,22 @@ GARMENTS = typer.Option("garments", help="The folder to make.")
 def data(
     source: Optional[Path] = DATA,
     preset: Optional[str] = PRESET,
-    strict: bool = typer.Option(False, help="Refused rows or photos are an error, and categories without photos."),
+    strict: bool = typer.Option(False, help="A refused row or photo is an error, and so is a category without photos."),
 ) -> None:
     """Check photos and annotations and write them as TFRecord."""
     from pipeline.data.prepare import prepare
+    from pipeline.evaluation.limits import limits
+    from pipeline.training.presets import PRESETS
 
-    dataset = prepare(source, preset_name(preset, source), Settings.from_environment().data, strict=strict)
+    drawn = PRESETS[preset_name(preset, source)]().drawn
+    dataset = prepare(source, Settings.from_environment().data, drawn=drawn, strict=strict)
     console.print(f"Data set {dataset.folder}")
     for split, counts in dataset.categories.items():
-        console.print(f"  {split}: {sum(counts.values())} photos ({', '.join(f'{n} {c}' for c, n in counts.items())})")
+        console.print(f"  {split}: {sum(counts.values())} photos ({by_name(counts)})")
     for refusal in dataset.refusals:
         console.print(f"  refused: {refusal}")
-    note_missing(dataset)
+    for sentence in limits(dataset):
+        console.print(f"Note: {sentence}")
 
 
 @app.command()
@@ -48,9 +50,9 @@ def convert(
     to: Path = TO,
     names: Optional[list[str]] = NAMES,
     crop_all: bool = typer.Option(
-        False, "--crop-all", help="Cut each garment out. Default: where a photo has several."
+        False, "--crop-all", help="Cut out each garment. Default: only where a photo has several."
     ),
-    margin: float = typer.Option(0.1, min=0.0, max=10.0, help="Room left round a garment, as a share of its sides."),
+    margin: float = typer.Option(0.1, min=0.0, max=10.0, help="Room left around a garment, as a share of its sides."),
     strict: bool = typer.Option(False, help="A refused annotation is an error, and nothing is written."),
 ) -> None:
     """Write COCO keypoints and their photos as a folder that `data` and `train` read."""
@@ -67,21 +69,19 @@ def convert(
     if converted.cropped:
         console.print(f"  cut out of their photos: {converted.cropped}")
     if converted.guessed:
-        console.print(f"  category told by their points: {converted.guessed} (--map <theirs>=<ours> names it)")
+        console.print(f"  category guessed from their points: {converted.guessed} (--map <theirs>=<ours> states it)")
     for refusal in converted.refusals:
         console.print(f"  refused: {refusal}")
 
 
 @app.command()
 def garments(photos: Path, to: Path = GARMENTS) -> None:
-    """Make a data set of the public Clothing Dataset's photos and the annotations that come with Seamline."""
+    """Make a data set from the photos of the public Clothing Dataset and the annotations that come with Seamline."""
     from pipeline.data.clothing import arrange
 
     counts = arrange(photos, to)
     console.print(f"Made {to}: {' and '.join(f'{count} photos in {split}/' for split, count in counts.items())}")
 
 
-def note_missing(dataset: Dataset) -> None:
-    if dataset.missing:
-        missing = ", ".join(dataset.missing)
-        console.print(f"Note: {dataset.folder.name} has no photo of {missing}, so it does not teach a model these.")
+def by_name(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

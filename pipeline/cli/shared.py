@@ -14,7 +14,7 @@ from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from pipeline.release.releases import Releases
-    from pipeline.training.hooks import Checkpoint
+    from pipeline.training.checkpoints import Checkpoint
     from pipeline.training.runs import Run
 
 app = typer.Typer(
@@ -41,13 +41,13 @@ def preset_name(name: str | None, source: Path | None) -> str:
 
 def latest_checkpoint() -> tuple[Run, Checkpoint]:
     """The latest run and its best checkpoint. Raises PipelineError where there is none."""
-    from pipeline.training.hooks import BestCheckpoint
+    from pipeline.training.checkpoints import best
     from pipeline.training.runs import latest_run
 
     run = latest_run(Settings.from_environment().runs)
-    checkpoint = BestCheckpoint(run.folder).current
+    checkpoint = best(run.folder)
     if checkpoint is None:
-        raise PipelineError(f"{run.folder}: no checkpoint was evaluated yet. `make train` goes on training.")
+        raise PipelineError(f"{run.folder}: no checkpoint has been evaluated yet. `make train` goes on training.")
     return run, checkpoint
 
 

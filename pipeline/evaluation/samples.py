@@ -1,4 +1,4 @@
-"""Evaluation photos to be looked at, each drawn twice: with its true points, and with those that were predicted."""
+"""Evaluation photos to look at, each drawn twice: with its true points, and with those that were predicted."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ SEAM = 4
 
 @dataclass(frozen=True)
 class Sample:
-    """An evaluation photo as its file's bytes, and the truth. `index` is its place in the order of `eval_input_fn`."""
+    """An evaluation photo, as the bytes of its file, and the truth. `index` is its place in `eval_input_fn`."""
 
     index: int
     image_id: str
     encoded: bytes
     category: str
     truth: Prediction
+
+    def predicted(self, x: NDArray[np.float32], y: NDArray[np.float32], v: NDArray[np.int64]) -> Prediction:
+        """The outputs of the contract for this photo, each (24,), as the client has them."""
+        return Prediction(x, y, v, self.truth.size)
 
 
 def read(dataset: Dataset) -> Iterator[Sample]:
@@ -60,16 +64,11 @@ def one_of_each(dataset: Dataset) -> list[Sample]:
     return [found[category] for category in CATEGORIES if category in found]
 
 
-def predicted(sample: Sample, x: NDArray[np.float32], y: NDArray[np.float32], v: NDArray[np.int64]) -> Prediction:
-    """The outputs of the contract for one photo, each (24,), as the client has them."""
-    return Prediction(x, y, v, sample.truth.size)
-
-
 def pair(sample: Sample, prediction: Prediction, box: tuple[int, int]) -> Image.Image:
     """Truth on the left, prediction on the right, each inside a box of this width and height in pixels.
 
-    On the right a line leads from each visible point's place to a dot where it was predicted, even where it was taken
-    for absent and has no mark.
+    On the right a line leads from each visible point's true place to a dot where it was predicted, even where the model
+    took the point for absent and it has no mark.
     """
     tiles = [_tile(sample.encoded, each, box) for each in (sample.truth, prediction)]
     pen = ImageDraw.Draw(tiles[1])

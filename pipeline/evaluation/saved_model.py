@@ -1,31 +1,32 @@
-"""Evaluation of a SavedModel: how good its own answers are on the evaluation photos of a data set, or on any others."""
+"""Evaluation of a SavedModel: how good its own answers are, on a data set's evaluation photos or on any others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from model import metrics
+from model.metrics import Labels
 from pipeline.data.input_fn import eval_input_fn
 from pipeline.data.records import Dataset, reading
 from pipeline.errors import ExportError
+from pipeline.evaluation.scores import score
 from seamline_client.contract import PRED_V, PRED_X_RATIO, PRED_Y_RATIO, TAG, UINT8
 
 
 def evaluate(version: Path, dataset: Dataset) -> dict[str, float]:
-    """The metrics of `model.metrics` by name.
+    """The metrics of `model.metrics` by name; those that nothing counts for, or that are no numbers, are left out.
 
     Raises ExportError when the SavedModel cannot be loaded, DataError for a damaged data set.
     """
     batches = ((features["images"], labels) for features, labels in eval_input_fn(dataset)())
     with reading(dataset):
-        return metrics.evaluate(answers(version, batches))
+        return score(answers(version, batches)).metrics
 
 
-def answers(version: Path, batches: Iterable[tuple[Any, metrics.Labels]]) -> metrics.Batches:
+def answers(version: Path, batches: Iterable[tuple[Any, Labels]]) -> Iterator[tuple[Any, Any, Labels]]:
     """Batches of pictures (N, 384, 384, 3) uint8 and their labels -> predicted xy, predicted v and the labels.
 
     Raises ExportError when the SavedModel in `version` cannot be loaded.

@@ -12,7 +12,7 @@ from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from pipeline.data.records import Dataset
-    from pipeline.training.hooks import Checkpoint
+    from pipeline.training.checkpoints import Checkpoint
     from pipeline.training.presets import Preset
 
 CARD = "assets.extra/model_card.json"

@@ -22,7 +22,7 @@ from pipeline.release.golden import Golden
 from pipeline.release.store import write_checksums
 from pipeline.training import checkpoints
 from pipeline.training import estimator as estimators
-from pipeline.training.hooks import Checkpoint
+from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
 from seamline_client.contract import MODEL_NAME, OUTPUTS, SIGNATURES
 

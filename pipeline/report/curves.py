@@ -15,7 +15,7 @@ from model.metrics import NE
 DPI = 110
 BLUE, RED, GREY = "#2f6690", "#d1495b", "#5c6770"
 SMOOTH = 0.9
-"""Weight of what was before in the running mean of the loss."""
+"""Weight of the past in the running mean of the loss."""
 
 
 @dataclass
@@ -24,11 +24,11 @@ class Events:
 
     scalars: dict[str, dict[int, float]] = field(default_factory=dict)
     seconds: float = 0.0
-    """Summed up over the files, of which each process writes one: pauses between them do not count."""
+    """Summed over the files, one for each process: pauses between them do not count."""
 
 
 def read(folder: Path) -> Events:
-    """A step that was trained twice, since a run was killed, has the value of the last time."""
+    """A step that was trained twice because a run was killed has the value of the last time."""
     events = Events()
     for path in sorted(folder.glob("events.out.tfevents.*")):
         times = []
@@ -100,5 +100,5 @@ def _ordered(scalar: dict[int, float]) -> tuple[list[int], list[float]]:
 
 
 def _marker(steps: list[int]) -> str:
-    """A line of few points is seen by its points."""
+    """Points, where there are too few for a line to be seen."""
     return "o" if len(steps) < 10 else ""

@@ -1,4 +1,4 @@
-"""The report as one HTML file that can be sent to somebody: pictures are inside."""
+"""The report as one HTML file, pictures included, that can be sent to somebody."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ dl { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; } dt { color: #5c6770; fo
 dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
 """
 NOTE = (
-    "NE, the normalised error, is the distance from the truth over the garment's own width (armpit to armpit, or "
-    "waistband), in percent, mean over the visible points. PCK@0.1 is the share of visible points whose error is at "
-    "most 0.1 of that width. Visibility recall is the mean of the recalls of absent, occluded and visible points."
+    "NE, the normalised error, is the distance from the truth divided by the garment's own width (armpit to armpit, or "
+    "waistband), in percent, averaged over the visible points. PCK@0.1 is the share of visible points whose error is "
+    "at most 0.1 of that width. Visibility recall is the mean of the recalls of absent, occluded and visible points."
 )
 
 
 def write(folder: Path, title: str, facts: Mapping[str, str]) -> Path:
-    """Writes `report.html` beside the pictures, which it holds too; returns its path."""
+    """Writes `report.html` beside the pictures, which it also contains, and returns its path."""
     shown = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items()
     )

@@ -1,4 +1,4 @@
-"""A sheet of evaluation photos, truth beside prediction: of each category a good one, one in the middle, the worst."""
+"""A sheet of evaluation photos, truth beside prediction: a good one, a middling one and the worst of each category."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from seamline_client.keypoints import CATEGORIES
 
 BOX = (225, 300)
 GAP, HEADER, CAPTION = 14, 40, 26
-LEGEND = "Left: the truth. Right: predicted; yellow leads from each visible point to where it was predicted (dot)."
+LEGEND = "Left: the truth. Right: the prediction; yellow lines lead from where a point is to where it was predicted."
 INK, PAPER = "#20262b", "white"
 PLACES = {"a good one": 0.25, "in the middle": 0.5, "the worst": 1.0}
-"""Where photos are taken from, in the order of NE within their category."""
+"""The photos to show, by their rank in NE within their category: 0 is the best, 1 the worst."""
 
 
 def choose(categories: Sequence[str], photo_ne: Sequence[float]) -> dict[int, str]:
-    """Places of the photos to show, by category, and why each was taken. Photos without NE are never chosen."""
+    """Index of each photo to show -> why it was chosen. Photos without an NE are never chosen."""
     chosen: dict[int, str] = {}
     for category in CATEGORIES:
         order = sorted(
@@ -29,14 +29,14 @@ def choose(categories: Sequence[str], photo_ne: Sequence[float]) -> dict[int, st
             for index, (name, ne) in enumerate(zip(categories, photo_ne))
             if name == category and math.isfinite(ne)
         )
-        # The worst comes first, so that of a single photo that is said.
+        # The worst comes first, so that a single photo is called that.
         for why, place in reversed(PLACES.items() if order else ()):
             chosen.setdefault(order[round(place * (len(order) - 1))][1], why)
     return chosen
 
 
 def draw(shown: Sequence[tuple[Sample, Prediction, str]], photo_ne: Sequence[float], path: Path) -> None:
-    """Writes the picture, a row for each category; `shown` has the photos with their predictions and captions."""
+    """Writes the picture, a row for each category, of photos with their predictions and why they were chosen."""
     rows: Mapping[str, list[tuple[Sample, Prediction, str]]] = {
         category: sorted(
             (each for each in shown if each[0].category == category), key=lambda each: photo_ne[each[0].index]

@@ -1,25 +1,122 @@
-"""Whether a checkpoint holds the weights of a network.
-
-A run's folder is named by its preset, so that the two belong together; files may be copied, or cut short.
-"""
+"""A run's checkpoints: the best one, which outlives a restart, and whether a checkpoint fits a network."""
 
 from __future__ import annotations
 
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
 import tensorflow as tf
 
+from model.metrics import NE
 from model.model_fn import ModelConfig, model_fn
+from pipeline.atomic import sync, write_atomically
+from pipeline.errors import TrainingError
 from seamline_client.contract import DEFAULT
 
 v1 = tf.compat.v1
 
 AVERAGE = "/ExponentialMovingAverage"
-"""Of each weight of the network the checkpoint has a moving average, by this name behind the weight's own."""
+"""A checkpoint has a moving average of each weight of the network, named by the weight's own name and this."""
 UNREADABLE = (tf.errors.OpError, LookupError, OSError, RuntimeError, ValueError)
 """What TensorFlow's reader raises for files that are missing or damaged, each kind of damage in its own way."""
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """Evaluated weights of a run. `prefix` is what TensorFlow calls a checkpoint's path."""
+
+    run: Path
+    prefix: str
+    step: int
+    metrics: dict[str, float]
+    """By the names of `model.metrics`; those that nothing counted for are left out."""
+
+    @property
+    def ne(self) -> float:
+        return self.metrics[NE]
+
+
+class BestSoFar:
+    """The checkpoint with the lowest NE, kept in `<run>/best`, where a restart finds it.
+
+    `best.json` is replaced in one rename once the weights are on disk, so it never names weights that are not there.
+    """
+
+    def __init__(self, run: Path) -> None:
+        """Raises TrainingError when the record cannot be read."""
+        self.checkpoint: Checkpoint | None = None
+        self.evaluated = -1
+        """The step of the last checkpoint that was evaluated; -1 when none was."""
+        self.waited = 0
+        """Evaluations since NE was last lowered."""
+        self._run = run
+        self._file = run / "best" / "best.json"
+        if self._file.is_file():
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            record = json.loads(self._file.read_text())
+            self.evaluated, self.waited = record["evaluated"], record["waited"]
+            if best := record["best"]:
+                prefix = str(self._file.parent / best["prefix"])
+                self.checkpoint = Checkpoint(self._run, prefix, best["step"], best["metrics"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise TrainingError(
+                f"{self._file}: damaged ({error}). Delete {self._run} to train anew, or put the file back."
+            ) from error
+
+    def consider(self, prefix: str, step: int, metrics: dict[str, float]) -> bool:
+        """Takes note of an evaluation, and keeps the checkpoint if none was better. Returns whether it was kept."""
+        least = self.checkpoint.ne if self.checkpoint else math.inf
+        ne = metrics.get(NE, math.inf)
+        kept = math.isfinite(ne) and ne <= least
+        self.waited = 0 if ne < least else self.waited + 1
+        self.evaluated = step
+        self._file.parent.mkdir(exist_ok=True)
+        if kept:
+            self.checkpoint = Checkpoint(self._run, self._copy(Path(prefix)), step, metrics)
+        self._write()
+        return kept
+
+    def _copy(self, source: Path) -> str:
+        for path in source.parent.glob(f"{source.name}.*"):
+            sync(Path(shutil.copy2(path, self._file.parent)))
+        return str(self._file.parent / source.name)
+
+    def _write(self) -> None:
+        best = self.checkpoint
+        name = Path(best.prefix).name if best else ""
+        kept = {"prefix": name, "step": best.step, "metrics": best.metrics} if best else None
+        record = {"best": kept, "evaluated": self.evaluated, "waited": self.waited}
+        write_atomically(self._file, json.dumps(record, indent=1))
+        for path in self._file.parent.glob("*.ckpt-*"):
+            if path.stem != name:
+                path.unlink()
+
+
+def best(run: Path) -> Checkpoint | None:
+    """The best checkpoint in a run's folder; None where none was evaluated yet. Raises TrainingError for damage."""
+    return BestSoFar(run).checkpoint
+
+
+def step_of(folder: Path) -> int:
+    """The step of the last checkpoint in a run's folder, 0 where there is none.
+
+    Raises TrainingError when it cannot be read.
+    """
+    latest = tf.train.latest_checkpoint(str(folder))
+    try:
+        return int(tf.train.load_variable(latest, v1.GraphKeys.GLOBAL_STEP)) if latest else 0
+    except UNREADABLE as error:
+        raise TrainingError(f"{_damaged(latest, error)}. Delete {folder} to train anew.") from error
+
+
 def problem(prefix: str, config: ModelConfig) -> str | None:
-    """Why the network of `config` cannot go on from a checkpoint: damage, or the first variable that differs.
+    """Why the network of `config` cannot use a checkpoint: damage, or the first variable that differs.
 
     None when it can. Reads the whole checkpoint and builds the network once, in about a second.
     """
@@ -29,24 +126,23 @@ def problem(prefix: str, config: ModelConfig) -> str | None:
         for name in shapes:
             reader.get_tensor(name)
     except UNREADABLE as error:
-        return damaged(prefix, error)
+        return _damaged(prefix, error)
     found = {name[: -len(AVERAGE)]: shape for name, shape in shapes.items() if name.endswith(AVERAGE)}
     expected = _variables(config)
     for name in sorted({*expected, *found}):
         if expected.get(name) != found.get(name):
             there, wanted = (_words(variables.get(name)) for variables in (found, expected))
-            return f"{prefix}: the checkpoint is of another network: {name} is {there} there, the preset's is {wanted}"
+            return f"{prefix}: the checkpoint belongs to another network: {name} is {there}, the preset's is {wanted}"
     return None
 
 
-def damaged(prefix: str, error: Exception) -> str:
-    """In words, of what TensorFlow or Python said when it was read."""
+def _damaged(prefix: str, error: Exception) -> str:
     first, _, _ = str(error).partition("\n")
     return f"{prefix}: the checkpoint is damaged or incomplete ({first})"
 
 
 def _variables(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the network's weights, as the Estimator makes them."""
+    """Names and shapes of the network's weights, as Estimator makes them."""
     with tf.Graph().as_default():
         images = v1.placeholder(tf.float32, (None, *DEFAULT.input.shape[1:]))
         step = v1.train.get_or_create_global_step()

@@ -13,7 +13,7 @@ from pipeline.training.weights import Weights
 
 v1 = tf.compat.v1
 
-# Estimator warns of its own deprecation, at length. That we use it all the same is our decision: see ARCHITECTURE.md.
+# Estimator warns of its own deprecation, at length. Using it all the same is a decision: see docs/decisions/.
 tf.get_logger().setLevel(logging.ERROR)
 
 
@@ -28,12 +28,13 @@ def build(
 ) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
-    A run without a checkpoint starts from the weights in `initial`. With `gpus` XLA compiles what runs on them, and
-    where there are several each trains on batches of its own (MirroredStrategy).
+    A run without a checkpoint starts from the weights in `initial`. With `gpus`, XLA compiles what runs on them; where
+    there are several, each trains on batches of its own (MirroredStrategy).
     """
     session = v1.ConfigProto()
     if gpus:
         session.graph_options.optimizer_options.global_jit_level = v1.OptimizerOptions.ON_1
+    mirrors = devices(gpus)
     return v1.estimator.Estimator(
         model_fn=model_fn,
         model_dir=str(folder),
@@ -47,11 +48,11 @@ def build(
             # Nobody reads it, and writing it as text takes seconds. TensorBoard has the graph all the same.
             checkpoint_save_graph_def=False,
             session_config=session,
-            train_distribute=tf.distribute.MirroredStrategy() if replicas(gpus) > 1 else None,
+            train_distribute=tf.distribute.MirroredStrategy(mirrors) if len(mirrors) > 1 else None,
         ),
     )
 
 
-def replicas(gpus: bool) -> int:
-    """How many batches a step takes: one for each GPU, if there are several and they are asked for."""
-    return max(1, len(tf.config.list_physical_devices("GPU"))) if gpus else 1
+def devices(gpus: bool) -> list[str]:
+    """The devices that each take a batch of a step: all GPUs where they are asked for, otherwise none in particular."""
+    return [f"gpu:{index}" for index in range(len(tf.config.list_physical_devices("GPU")))] if gpus else []

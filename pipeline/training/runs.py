@@ -1,15 +1,17 @@
-"""The folder of a training run: what it was made from, and which one is the latest."""
+"""The folder of a training run: what it is made from, and which run is the latest."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.atomic import write_atomically
 from pipeline.data.records import Dataset, load
 from pipeline.errors import PipelineError
-from pipeline.training.presets import PRESETS, Preset
+from pipeline.training import weights
+from pipeline.training.presets import PRESETS, Preset, choose
 
 _RECORD = "run.json"
 _LATEST = "latest"
@@ -17,49 +19,72 @@ _LATEST = "latest"
 
 @dataclass(frozen=True)
 class Run:
-    """A data set and a preset, and the folder where training on them happens. `drawn` is mixed into training."""
+    """A data set and a preset, and the folder where training on them happens."""
 
     folder: Path
     dataset: Dataset
     preset: Preset
-    drawn: Dataset | None = None
 
 
-def open_run(runs: Path, dataset: Dataset, preset: Preset, drawn: Dataset | None = None) -> Run:
-    """The run of this data set and preset. Other data or other settings are another run, in a folder of its own."""
-    identity = f"{dataset.fingerprint[:6]}{preset.fingerprint[:6]}"
-    folder = runs / f"{dataset.folder.name}-{preset.name}-{identity}"
+def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:
+    """The run of this data set and preset, which becomes the latest.
+
+    Other photos, other settings or other weights to start from are another run, in a folder of its own.
+    Raises TrainingError when the weights to start from cannot be read.
+    """
+    settings = preset.fingerprint
+    if preset.init:
+        settings = hashlib.sha256(f"{settings} {weights.fingerprint(preset.init)}".encode()).hexdigest()
+    folder = runs / f"{dataset.folder.name}-{preset.name}-{dataset.fingerprint[:6]}{settings[:6]}"
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "dataset": str(dataset.folder.resolve()),
         "data": dataset.fingerprint,
         "preset": preset.name,
-        "init": preset.init,
-        "backbone": preset.model.network.backbone,
+        "steps": preset.steps,
+        "batch": preset.batch_size,
+        "init": preset.init or "none",
         "settings": preset.fingerprint,
     }
     write_atomically(folder / _RECORD, json.dumps(record, indent=1))
     write_atomically(runs / _LATEST, folder.name)
-    return Run(folder, dataset, preset, drawn)
+    return Run(folder, dataset, preset)
 
 
 def latest_run(runs: Path) -> Run:
-    """The run that was opened last. Raises PipelineError when there is none or it cannot be continued."""
-    try:
-        folder = runs / (runs / _LATEST).read_text().strip()
-        record = json.loads((folder / _RECORD).read_text())
-        fingerprint = record["data"]
-        preset = replace(PRESETS[record["preset"]](), init=record["init"]).with_backbone(record["backbone"])
-    except (OSError, ValueError, KeyError) as error:
-        raise PipelineError(f"{runs}: no training run found. `make train` makes one.") from error
-    if preset.fingerprint != record["settings"]:
+    """The run that was opened last.
+
+    Raises PipelineError when there is none, when its record, its data set or its preset is not what it was, and
+    DataError when its data set is damaged.
+    """
+    latest = runs / _LATEST
+    if not latest.is_file():
+        raise PipelineError(f"{runs}: no training run found. `make train` makes one.")
+    folder = runs / latest.read_text(errors="replace").strip()
+    if folder == runs or not folder.is_dir():
         raise PipelineError(
-            f"{folder}: preset {preset.name} was changed since this run; `make train` starts a new one."
+            f"{latest}: it names the run {folder.name!r}, which is gone. `make train` starts a new one."
         )
-    dataset = load(Path(record["dataset"]))
+    try:
+        record = json.loads((folder / _RECORD).read_text())
+        data, fingerprint = Path(record["dataset"]), record["data"]
+        name, options = record["preset"], {key: record[key] for key in ("steps", "batch", "init")}
+        settings = record["settings"]
+        preset = choose(name, **options) if name in PRESETS else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PipelineError(
+            f"{folder / _RECORD}: damaged ({error}). `make train` with the same photos and options writes it again."
+        ) from error
+    if preset is None:
+        raise PipelineError(f"{folder}: trained with the preset {name}, which is gone; there are {', '.join(PRESETS)}.")
+    if preset.fingerprint != settings:
+        raise PipelineError(f"{folder}: the preset {name} has changed since this run. `make train` starts a new one.")
+    if not data.is_dir():
+        raise PipelineError(f"{folder}: its data set {data} is gone. `make train` with the same photos makes it again.")
+    dataset = load(data)
     if dataset.fingerprint != fingerprint:
         raise PipelineError(
-            f"{dataset.folder}: holds other photos than {folder} was trained on; `make train` with the photos of then "
-            f"makes it again, with others it starts a new run."
+            f"{data}: now holds other photos than those {folder} was trained on. `make train` with the same photos as "
+            f"then goes on with that run; with others it starts a new one."
         )
     return Run(folder, dataset, preset)

@@ -1,10 +1,14 @@
-"""Training: a data set and a preset to the best checkpoint of a run. Goes on where an earlier run was stopped."""
+"""Training, from top to bottom: a run to its best checkpoint. Goes on where an earlier process stopped.
+
+Estimator saves a checkpoint every `preset.evaluate_every` steps, and at the end. `Evaluation` listens: it evaluates
+each one, keeps the best, and ends training when patience has run out. Only a signal steers the loop besides.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import math
 import random
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,76 +16,61 @@ from typing import Any
 
 import tensorflow as tf
 
+from model.metrics import NE
 from model.model_fn import WeightsMismatch
 from pipeline.console import console, progress
 from pipeline.data.input_fn import eval_input_fn, train_input_fn
-from pipeline.data.records import Dataset, reading
+from pipeline.data.records import reading
 from pipeline.errors import TrainingError
-from pipeline.evaluation import samples
-from pipeline.training import checkpoints
+from pipeline.evaluation.limits import limits
+from pipeline.evaluation.samples import one_of_each
 from pipeline.training import estimator as estimators
-from pipeline.training.hooks import (
-    BestCheckpoint,
-    Checkpoint,
-    EndedEarly,
-    Interrupted,
-    Stop,
-    StopBeforeEvaluation,
-    TrainingLine,
-    stop_on_signal,
-)
-from pipeline.training.overlays import Overlays
-from pipeline.training.presets import Preset
-from pipeline.training.weights import Weights, as_checkpoint, load
+from pipeline.training import weights
+from pipeline.training.checkpoints import BestSoFar, Checkpoint, problem, step_of
+from pipeline.training.hooks import Overlays, ProgressLine, Stop, stop_on_signal
+from pipeline.training.runs import Run
 
 v1 = tf.compat.v1
 
 
-def train(dataset: Dataset, preset: Preset, folder: Path, *, drawn: Dataset | None = None) -> Checkpoint:
-    """Trains up to the preset's last step and returns the checkpoint with the lowest NE on the evaluation split.
+class Interrupted(TrainingError):
+    """Training was asked to stop, by SIGINT or SIGTERM. A checkpoint was saved first."""
 
-    `drawn` is mixed in at the preset's `drawn_share`.
-    Ends before that where the preset's patience does. Raises Interrupted on SIGINT or SIGTERM, after a checkpoint was
-    saved, and TrainingError when the folder is in use, cannot be written, holds a checkpoint that training cannot go
-    on from, or the loss is no longer a number.
+    exit_code = 130
+
+
+def train(run: Run) -> Checkpoint:
+    """Trains up to the preset's last step, or until its patience ends, and returns the checkpoint with the lowest NE.
+
+    Raises Interrupted after SIGINT or SIGTERM, once a checkpoint is saved; DataError for a damaged data set or one that
+    nothing can be measured on; TrainingError when the folder is in use, cannot be written, or holds a checkpoint that
+    training cannot go on from, when the weights to start from do not fit, or when the loss is no longer a number.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder), stop_on_signal() as stop, reading(dataset, drawn):
-            return _train(dataset, drawn, preset, folder, stop)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        with _alone(run.folder), stop_on_signal() as stop, reading(run.dataset):
+            return _train(run, stop)
     except OSError as error:
-        raise TrainingError(f"{folder}: cannot be written: {error}") from error
+        raise TrainingError(f"{run.folder}: cannot be written: {error}") from error
     except tf.errors.ResourceExhaustedError as error:
-        raise TrainingError(f"{folder}: out of memory or disk: {error.message.splitlines()[0]}") from error
+        raise TrainingError(f"{run.folder}: out of memory or disk: {error.message.splitlines()[0]}") from error
     except WeightsMismatch as error:
         raise TrainingError(
-            f"{preset.init}: {error}. --init none starts from nothing, or choose a preset with the same network."
+            f"{run.preset.init}: {error}. --init none starts from nothing, or choose a preset with the same network."
         ) from error
     except v1.train.NanLossDuringTrainingError as error:
         raise TrainingError(
-            f"{folder}: the loss is no longer a number. Lower the learning rate of preset {preset.name} "
-            f"or look for broken annotations; the checkpoints before this are kept."
+            f"{run.folder}: the loss is no longer a number. Lower the learning rate of preset {run.preset.name} "
+            f"or look for broken annotations; the checkpoints up to here are kept."
         ) from error
 
 
-def step_of(folder: Path) -> int:
-    """The step of the last checkpoint in a run's folder, 0 where there is none.
-
-    Raises TrainingError where it cannot be read.
-    """
-    latest = tf.train.latest_checkpoint(str(folder))
-    try:
-        return int(tf.train.load_variable(latest, v1.GraphKeys.GLOBAL_STEP)) if latest else 0
-    except checkpoints.UNREADABLE as error:
-        raise TrainingError(f"{checkpoints.damaged(latest, error)}. Delete {folder} to train anew.") from error
-
-
-def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path, stop: Stop) -> Checkpoint:
-    start = step_of(folder)
-    best = BestCheckpoint(folder, preset.patience)
+def _train(run: Run, stop: Stop) -> Checkpoint:
+    folder, preset = run.folder, run.preset
+    start, best = step_of(folder), BestSoFar(folder)
+    initial = weights.load(preset.init) if preset.init and not start else None
     # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
     random.seed(preset.seed)
-    initial = load(preset.init) if preset.init and not start else None
     estimator = estimators.build(
         folder,
         preset.model,
@@ -90,105 +79,99 @@ def _train(dataset: Dataset, drawn: Dataset | None, preset: Preset, folder: Path
         initial=initial,
         gpus=preset.gpus,
     )
-    if start > best.evaluated:
-        _check(folder, preset)
-        _evaluate(estimator, estimator.latest_checkpoint(), dataset, best, stop)
-    if start >= preset.steps:
-        console.print(f"Nothing left to do: {folder} is at step {start} of {preset.steps}")
-    elif best.out_of_patience:
-        console.print(f"Nothing left to do: {folder} ended early, {_early(best, start, preset)}")
-    else:
-        pictures = preset.batch_size * estimators.replicas(preset.gpus)
+    evaluation = Evaluation(run, estimator, best, stop, first=0 if initial else 1)
+
+    # A process that was killed may have left its last checkpoint unevaluated.
+    unevaluated = start > max(best.evaluated, 0)
+    if start and (unevaluated or not evaluation.over()):
+        _check_checkpoint(run)
+    if unevaluated:
+        evaluation.after_save(None, start)
+
+    if evaluation.over():
+        how = f"is at step {start} of {preset.steps}" if start >= preset.steps else f"ended early, {evaluation.early}"
+        console.print(f"Nothing left to do: {folder} {how}")
+    elif not stop.requested:
+        for sentence in limits(run.dataset):
+            console.print(f"Note: {sentence}")
         if start:
-            _check(folder, preset)
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
-        elif initial is not None:
+        elif initial:
             console.print(f"Starting from the weights {preset.init}")
-            _evaluate_first(estimator, initial, preset, dataset, best, stop)
-        with progress("Training") as on_progress, _ending_early(best, preset):
-            v1.estimator.train_and_evaluate(
-                estimator,
-                v1.estimator.TrainSpec(
-                    train_input_fn(
-                        dataset,
-                        preset.batch_size,
-                        preset.augmentation,
-                        preset.seed,
-                        start,
-                        drawn=drawn,
-                        drawn_share=preset.drawn_share,
-                    ),
-                    max_steps=preset.steps,
-                    hooks=[stop, TrainingLine(preset.steps, pictures, best, on_progress)],
-                ),
-                v1.estimator.EvalSpec(
-                    eval_input_fn(dataset),
-                    steps=None,
-                    hooks=[StopBeforeEvaluation(stop), Overlays(folder / "eval", samples.one_of_each(dataset))],
-                    exporters=[best],
-                    start_delay_secs=0,
-                    throttle_secs=0,
-                ),
+        with progress("Training") as on_progress:
+            estimator.train(
+                train_input_fn(run.dataset, preset.batch_size, preset.augmentation, preset.seed, start),
+                max_steps=preset.steps,
+                hooks=[stop, ProgressLine(preset, best, on_progress)],
+                saving_listeners=[evaluation],
             )
-    if stop.requested and step_of(folder) < preset.steps:
-        # Asked for after an evaluation and before the next step: Estimator ends as if it was done.
-        raise Interrupted
-    if best.current is None:
-        raise TrainingError(f"{folder}: no checkpoint has an NE. Is any point of the evaluation split visible?")
-    return best.current
+        if evaluation.over() and best.evaluated < preset.steps:
+            console.print(f"Ended early, {evaluation.early}")
+
+    if not evaluation.over():
+        raise Interrupted(
+            f"Stopped at step {step_of(folder)} of {preset.steps}. "
+            f"A checkpoint was saved; the same command goes on from it."
+        )
+    if best.checkpoint is None:
+        raise TrainingError(f"{folder}: no checkpoint has an NE: the network's answers are no longer numbers.")
+    return best.checkpoint
 
 
-def _evaluate_first(
-    estimator: Any, initial: Weights, preset: Preset, dataset: Dataset, best: BestCheckpoint, stop: Stop
-) -> None:
-    """On few photos a run may make nothing better of the weights that it begins with: then they are its best.
+class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
+    """Evaluates each checkpoint when it is saved, keeps the best one, and ends training when patience has run out.
 
-    Weights of a backbone alone answer nothing yet, and those of another network are refused when training begins.
+    On a cluster only the chief saves, so only the chief would evaluate; an evaluator of its own would call `after_save`
+    for the checkpoints that appear in the run's folder.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        prefix = as_checkpoint(initial, Path(scratch))
-        if not checkpoints.problem(prefix, preset.model):
-            _evaluate(estimator, prefix, dataset, best, stop)
 
+    def __init__(self, run: Run, estimator: Any, best: BestSoFar, stop: Stop, *, first: int) -> None:
+        """Checkpoints before step `first` are passed over: the one at step 0, where nothing is known yet."""
+        self._run, self._estimator, self._best, self._stop, self._first = run, estimator, best, stop, first
+        self._hooks = [Overlays(run.folder / "eval", one_of_each(run.dataset))]
 
-def _evaluate(estimator: Any, prefix: str, dataset: Dataset, best: BestCheckpoint, stop: Stop) -> None:
-    """Of a checkpoint that Estimator itself passes over: the first, or the last of a run that was ended before this."""
-    result = estimator.evaluate(eval_input_fn(dataset), hooks=[StopBeforeEvaluation(stop)], checkpoint_path=prefix)
-    best.export(estimator, "", prefix, result, is_the_final_export=True)
+    def over(self) -> bool:
+        """Whether the run needs no more training: its last step, or the end of its patience, has been evaluated."""
+        patience = self._run.preset.patience
+        return self._best.evaluated >= self._run.preset.steps or self._best.waited >= (patience or math.inf)
 
+    @property
+    def early(self) -> str:
+        preset, best = self._run.preset, self._best
+        return (
+            f"at step {best.evaluated} of {preset.steps}: NE was not lowered in the last {best.waited} evaluation(s) "
+            f"(patience of preset {preset.name}: {preset.patience})"
+        )
 
-def _check(folder: Path, preset: Preset) -> None:
-    latest = tf.train.latest_checkpoint(str(folder))
-    problem = checkpoints.problem(latest, preset.model)
-    if problem:
-        raise TrainingError(f"{problem}. Delete {folder} to train preset {preset.name} anew.")
+    def after_save(self, session: Any, global_step_value: int) -> bool:
+        """Returns whether to stop. Estimator also calls it for the checkpoint that it has just restored."""
+        if self._stop.requested:
+            return True  # who asked to stop does not want to wait; the next process evaluates this checkpoint
+        if global_step_value >= self._first and global_step_value > self._best.evaluated:
+            prefix = tf.train.latest_checkpoint(str(self._run.folder))
+            found = self._estimator.evaluate(
+                eval_input_fn(self._run.dataset), hooks=self._hooks, checkpoint_path=prefix
+            )
+            step = int(found.pop(v1.GraphKeys.GLOBAL_STEP))
+            metrics = {name: float(value) for name, value in found.items() if math.isfinite(value)}
+            kept = self._best.consider(prefix, step, metrics)
+            ne = f"NE {metrics[NE]:.1f} %" if NE in metrics else "no NE"
+            console.print(f"Step {step}: {ne}{', the best so far' if kept else ''}")
+        return self.over()
 
 
 @contextmanager
-def _ending_early(best: BestCheckpoint, preset: Preset) -> Iterator[None]:
-    try:
-        yield
-    except (EndedEarly, Interrupted) as ended:
-        # Left by an exception, TensorFlow keeps the last events to itself.
-        v1.summary.FileWriterCache.get(str(best.run)).flush()
-        if isinstance(ended, Interrupted):
-            raise
-        console.print(f"Ended early, {_early(best, step_of(best.run), preset)}")
-
-
-def _early(best: BestCheckpoint, step: int, preset: Preset) -> str:
-    return (
-        f"at step {step} of {preset.steps}: NE was not lowered in the last {best.waited} evaluation(s) "
-        f"(patience of preset {preset.name}: {preset.patience})"
-    )
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Two trainers in one folder would overwrite each other's checkpoints. The lock is gone with its process."""
+def _alone(folder: Path) -> Iterator[None]:
+    """Two trainers in one folder would overwrite each other's checkpoints. The lock ends with its process."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise TrainingError(f"{folder}: another process is training here; wait for it or stop it") from error
         yield
+
+
+def _check_checkpoint(run: Run) -> None:
+    found = problem(tf.train.latest_checkpoint(str(run.folder)), run.preset.model)
+    if found:
+        raise TrainingError(f"{found}. Delete {run.folder} to train preset {run.preset.name} anew.")

@@ -30,5 +30,6 @@ def test_normalisers_and_outlines_name_real_points() -> None:
 
 def test_the_contract_needs_only_the_standard_library() -> None:
     """Importing it loads neither TensorFlow nor numpy."""
-    code = "import sys, seamline_client.contract, seamline_client.keypoints; assert not {'tensorflow', 'numpy'} & set(sys.modules)"
+    code = "import sys, seamline_client.contract, seamline_client.keypoints"
+    code += "; assert not {'tensorflow', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""The doors into the graph, on real encoded pictures."""
+"""What the graph does with encoded pictures."""
 
 from __future__ import annotations
 

@@ -9,18 +9,25 @@ import pytest
 
 from pipeline.data.prepare import prepare
 from pipeline.data.records import Dataset
-from pipeline.training.hooks import Checkpoint
+from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset, tiny
-from pipeline.training.runs import open_run
+from pipeline.training.runs import Run, open_run
 from pipeline.training.train import train
 
 
 @dataclass(frozen=True)
 class TinyRun:
     home: Path
-    dataset: Dataset
-    preset: Preset
+    run: Run
     best: Checkpoint
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.run.dataset
+
+    @property
+    def preset(self) -> Preset:
+        return self.run.preset
 
     @property
     def photos(self) -> Path:
@@ -31,6 +38,5 @@ class TinyRun:
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     home = tmp_path_factory.mktemp("tiny")
-    dataset = prepare(None, "tiny", home / "data")
-    run = open_run(home / "runs", dataset, tiny())
-    return TinyRun(home, dataset, run.preset, train(dataset, run.preset, run.folder))
+    run = open_run(home / "runs", prepare(None, home / "data", drawn=tiny().drawn), tiny())
+    return TinyRun(home, run, train(run))

@@ -34,7 +34,7 @@ def home(tiny_run: TinyRun, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(*arguments: str) -> str:
-    """What `python -m pipeline evaluate` says. Raises what it would end with."""
+    """What `python -m pipeline evaluate` prints. Raises what it would end with."""
     done = CliRunner().invoke(app, ["evaluate", *arguments])
     if done.exception:
         raise done.exception

@@ -19,7 +19,7 @@ from pipeline.release import gate as validate
 from pipeline.release import golden
 from pipeline.release.export import Candidate, export
 from pipeline.release.store import ModelStore, Version, write_checksums
-from pipeline.training.hooks import Checkpoint
+from pipeline.training.checkpoints import Checkpoint
 from seamline_client.contract import DEFAULT, MODEL_NAME, UINT8
 from tests.pipeline.conftest import TinyRun
 

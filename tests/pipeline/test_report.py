@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,17 @@ from PIL import Image
 
 from pipeline import report
 from pipeline.errors import DataError
-from pipeline.evaluation import samples
-from pipeline.report import curves, sheet
-from pipeline.training.hooks import BestCheckpoint
+from pipeline.evaluation import samples, scoreboard
+from pipeline.evaluation.scores import Score
+from pipeline.report import bars, curves, sheet
 from seamline_client.keypoints import CATEGORIES
 from tests.pipeline.conftest import TinyRun
+from tests.pipeline.test_train import damaged
 
 
 @pytest.fixture(scope="module")
 def page(tiny_run: TinyRun) -> Path:
-    return report.write(tiny_run.best, tiny_run.preset, tiny_run.dataset)
+    return report.write(tiny_run.run, tiny_run.best)
 
 
 def test_the_report_is_four_pictures_and_a_page_that_holds_them(tiny_run: TinyRun, page: Path) -> None:
@@ -63,7 +64,7 @@ def test_it_is_written_again_only_for_another_checkpoint(tiny_run: TinyRun, page
 
 
 def test_each_evaluation_leaves_pictures_for_tensorboard(tiny_run: TinyRun) -> None:
-    """A photo of each category in the evaluation split, at every step that was evaluated."""
+    """A photo of each category in the evaluation split, at every step that was evaluated, in `<run>/eval`."""
     found: dict[str, list[int]] = {}
     for path in (tiny_run.best.run / "eval").glob("events.*"):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
@@ -76,7 +77,7 @@ def test_each_evaluation_leaves_pictures_for_tensorboard(tiny_run: TinyRun) -> N
 
 
 def test_a_sample_has_the_truth_of_its_photo(tiny_run: TinyRun) -> None:
-    """Its place is that in the evaluation, whose answers are told apart by nothing else."""
+    """Its index is its place in the evaluation: nothing else tells the answers apart."""
     chosen = samples.one_of_each(tiny_run.dataset)
     assert [sample.category for sample in chosen] == sorted(tiny_run.dataset.categories["eval"], key=CATEGORIES.index)
     every = list(samples.read(tiny_run.dataset))
@@ -98,7 +99,7 @@ def test_the_worst_photos_are_among_those_shown() -> None:
 
 
 def test_curves_are_read_from_a_file_that_was_cut_short(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """As that of a run which goes on, or was killed: what is whole is shown."""
+    """As that of a run that goes on, or was killed: what is whole is shown."""
     whole = curves.read(tiny_run.best.run / "eval")
     assert sorted(whole.scalars["ne"]) == [3, 6]
     for path in (tiny_run.best.run / "eval").glob("events.*"):
@@ -107,25 +108,17 @@ def test_curves_are_read_from_a_file_that_was_cut_short(tiny_run: TinyRun, tmp_p
     assert curves.read(tmp_path / "nothing").scalars == {}
 
 
+def test_a_name_without_visible_points_has_no_bar(tmp_path: Path) -> None:
+    """Nor does anything else: a report is drawn even when nothing at all could be measured, and never says 0."""
+    nothing = Score(0, None, None, None)
+    bars.draw({"skirt": nothing, "dress": Score(3, 5.0, 0.5, 1.0)}, 5.0, "Some", tmp_path / "some.png")
+    bars.draw({"skirt": nothing}, None, "None", tmp_path / "none.png")
+    assert all((tmp_path / name).stat().st_size > 5000 for name in ("some.png", "none.png"))
+    assert scoreboard.number(None, 1) == "-"
+
+
 def test_a_damaged_evaluation_record_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
     """Written over after training: the report says which data set to make again."""
-    folder = Path(shutil.copytree(tiny_run.dataset.folder, tmp_path / "set"))
-    shard = max(folder.glob("eval-*"), key=lambda path: path.stat().st_size)
-    shard.write_bytes(shard.read_bytes()[:-100] + bytes(100))
-    from pipeline.data.records import load
-
-    with pytest.raises(DataError, match=rf"{folder}: a record is damaged.*Delete the folder"):
-        report.write(tiny_run.best, tiny_run.preset, load(folder))
-    shard.unlink()
-    with pytest.raises(DataError, match="4 shards of eval are expected, 3 are there"):
-        load(folder)
-
-
-def test_a_damaged_record_of_the_best_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """`best.json` cut short is a message, not a traceback."""
-    from pipeline.errors import TrainingError
-
-    (tmp_path / "best").mkdir()
-    (tmp_path / "best" / "best.json").write_text('{"prefix": "model')
-    with pytest.raises(TrainingError, match=r"best.json: damaged"):
-        BestCheckpoint(tmp_path)
+    dataset = damaged(tiny_run.dataset, tmp_path / "set", "eval")
+    with pytest.raises(DataError, match=rf"{dataset.folder}: a record is damaged.*Delete the folder"):
+        report.write(replace(tiny_run.run, dataset=dataset), tiny_run.best)

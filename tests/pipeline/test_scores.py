@@ -1,19 +1,31 @@
-"""Scores are the metrics, told apart by what they are of."""
+"""Scores are told apart by what they are of, and held against what is known before training and without a model."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from model import metrics
+from pipeline.data.prepare import prepare
+from pipeline.data.records import Dataset
+from pipeline.errors import DataError
+from pipeline.evaluation import labels
+from pipeline.evaluation.baseline import mean_position_ne
+from pipeline.evaluation.limits import limits
 from pipeline.evaluation.scores import score
-from seamline_client.contract import ABSENT
-from seamline_client.keypoints import CATEGORIES, KEYPOINTS
+from pipeline.training.presets import tiny
+from pipeline.training.runs import Run
+from pipeline.training.train import train
+from seamline_client.contract import ABSENT, VISIBLE
+from seamline_client.keypoints import CATEGORIES, INDEX, KEYPOINTS, NORMALISER
+from tests.pipeline.conftest import TinyRun
 
 
 def batches(count: int) -> list[tuple[Any, Any, dict[str, Any]]]:
@@ -22,38 +34,110 @@ def batches(count: int) -> list[tuple[Any, Any, dict[str, Any]]]:
     made = []
     for _ in range(2):
         xy = rng.uniform(0.1, 0.9, (count, 24, 2)).astype(np.float32)
-        labels = {
+        truth = {
             "xy": xy,
             "v": rng.integers(0, 3, (count, 24)),
             "size": np.full((count, 2), (400, 533), np.float32),
             "category": rng.integers(0, 4, count),
         }
         guess = xy + rng.normal(0, 0.03, xy.shape).astype(np.float32)
-        made.append((tf.constant(guess), tf.constant(rng.integers(0, 3, (count, 24))), labels))
+        made.append((guess, rng.integers(0, 3, (count, 24)), truth))
     return made
 
 
-def test_every_score_agrees_with_the_metric_of_its_name() -> None:
-    """Overall, by category and by keypoint; what no photo is of has no points and no NE."""
+def by_hand(xy: Any, truth: dict[str, Any]) -> list[tuple[str, str, int, float]]:
+    """Category, keypoint, photo and error in percent of every point that counts, one after the other."""
+    found = []
+    for photo in range(len(xy)):
+        category = CATEGORIES[truth["category"][photo]]
+        first, second = (INDEX[name] for name in NORMALISER[category])
+        size, places, v = truth["size"][photo], truth["xy"][photo], truth["v"][photo]
+        if ABSENT in (v[first], v[second]):
+            continue
+        width = np.hypot(*((places[first] - places[second]) * size))
+        for k in np.flatnonzero(v == VISIBLE):
+            error = 100 * np.hypot(*((xy[photo, k] - places[k]) * size)) / width
+            found.append((category, KEYPOINTS[k], photo, float(error)))
+    return found
+
+
+def test_every_score_is_the_mean_of_its_own_points() -> None:
+    """Overall, by category, by keypoint and by photo; what no photo is of has no points, and no score rather than 0."""
     made = batches(60)
-    found, expected = score(iter(made)), metrics.evaluate(iter(made))
-    assert found.overall.ne == pytest.approx(expected["ne"], rel=1e-5)
-    assert found.overall.pck_005 == pytest.approx(expected["pck@0.05"])
-    assert found.overall.pck_01 == pytest.approx(expected["pck@0.1"])
-    assert found.visibility_recall == pytest.approx(expected["visibility_recall"])
-    for name in (*CATEGORIES[:4], *KEYPOINTS):
-        assert {**found.categories, **found.keypoints}[name].ne == pytest.approx(expected[f"ne/{name}"], rel=1e-5)
+    found = score(made)
+    points = [
+        (category, keypoint, photo + 60 * batch, error)
+        for batch, (xy, _, truth) in enumerate(made)
+        for category, keypoint, photo, error in by_hand(xy, truth)
+    ]
+    for name, got in {"": found.overall, **found.categories, **found.keypoints}.items():
+        errors = [error for category, keypoint, _, error in points if name in ("", category, keypoint)]
+        assert got.points == len(errors), name
+        if errors:
+            assert got.ne == pytest.approx(np.mean(errors), rel=1e-4), name
+            assert got.pck_01 == pytest.approx(np.mean(np.array(errors) <= 10)), name
+            assert got.pck_005 == pytest.approx(np.mean(np.array(errors) <= 5)), name
+            assert found.metrics[f"ne/{name}" if name else "ne"] == got.ne
+        else:
+            assert (got.ne, got.pck_005, got.pck_01) == (None, None, None)
+            assert f"ne/{name}" not in found.metrics
     assert found.categories[CATEGORIES[4]].points == 0
-    assert math.isnan(found.categories[CATEGORIES[4]].ne)
-    assert (found.photos, found.scored) == (120, round(120 * expected["images_scored"]))
-    assert len(found.photo_ne) == 120
+    scored = {photo for _, _, photo, _ in points}
+    assert (found.photos, found.scored) == (120, len(scored))
+    for photo, ne in enumerate(found.photo_ne):
+        assert math.isnan(ne) == (photo not in scored)
     assert json.loads(json.dumps(found.as_json()))["categories"][CATEGORIES[4]]["ne"] is None
 
 
-def test_photos_without_a_normaliser_are_counted_and_have_no_ne() -> None:
-    """They are no part of any mean."""
-    ((xy, v, labels), _) = batches(3)
-    labels["v"][1] = ABSENT
-    found = score(iter([(xy, v, labels)]))
-    assert found.scored <= 2
-    assert math.isnan(found.photo_ne[1])
+def test_the_baseline_is_the_error_of_the_mean_positions(tiny_run: TinyRun) -> None:
+    """Each point where it is on average over the training photos that have it, computed point by point."""
+    train, held_out = (labels.read(tiny_run.dataset, split) for split in ("train", "eval"))
+    mean = np.array(
+        [
+            np.mean([xy[k] for xy, v in zip(train["xy"], train["v"]) if v[k] != ABSENT], axis=0)
+            for k in range(len(KEYPOINTS))
+        ]
+    )
+    errors = [error for *_, error in by_hand(np.stack([mean] * len(held_out["v"])), held_out)]
+    assert mean_position_ne(tiny_run.dataset) == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def annotated(tiny_run: TinyRun, folder: Path, change: Callable[[dict[str, str]], object]) -> Dataset:
+    """The data set of the drawn garments with each row of their annotations changed."""
+    shutil.copytree(tiny_run.photos, folder / "photos")
+    (path,) = (folder / "photos" / "Annotations").glob("*.csv")
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        change(row)
+    with path.open("w") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return prepare(folder / "photos", folder / "data", drawn=0)
+
+
+def without(*keypoints: str) -> Callable[[dict[str, str]], object]:
+    return lambda row: row.update(dict.fromkeys(keypoints, "-1_-1_-1"))
+
+
+def test_a_data_set_that_nothing_can_be_measured_on_is_refused_before_training(
+    tiny_run: TinyRun, tmp_path: Path
+) -> None:
+    """No photo has the two points that errors are measured against: the message names them; nothing was trained."""
+    dataset = annotated(tiny_run, tmp_path, without("armpit_left", "waistband_right"))
+    with pytest.raises(DataError, match=r"NE cannot be measured .*armpit_left and armpit_right or waistband_left and"):
+        train(Run(tmp_path / "run", dataset, tiny()))
+    assert not list((tmp_path / "run").glob("model.ckpt*"))
+
+
+def test_what_cannot_be_measured_is_said_before_training(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """How many photos NE leaves out, and which categories it says nothing about."""
+    dataset = annotated(tiny_run, tmp_path, without("waistband_right"))
+    counts = dataset.categories["eval"]
+    left_out = counts.get("skirt", 0) + counts.get("trousers", 0)
+    assert left_out
+    leaves_out, says_nothing = limits(dataset)
+    assert f"NE leaves out {left_out} of the {dataset.count('eval')} evaluation photos" in leaves_out
+    assert "skirt, trousers" in says_nothing
+    assert not any("leaves out" in sentence for sentence in limits(tiny_run.dataset))

@@ -1,4 +1,4 @@
-"""Training loses no work: it stops on request, goes on after being killed, and is alone in its folder."""
+"""Training loses no work: it stops on request, goes on after being killed, and keeps the best of what it saw."""
 
 from __future__ import annotations
 
@@ -7,217 +7,272 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
-from pipeline.data.prepare import prepare
-from pipeline.data.records import load
+from pipeline.data.records import Dataset, load
 from pipeline.errors import DataError, ExportError, TrainingError
 from pipeline.release.export import export
-from pipeline.training.hooks import BestCheckpoint
-from pipeline.training.presets import Preset, tiny
-from pipeline.training.train import step_of, train
+from pipeline.training.checkpoints import BestSoFar, best, step_of
+from pipeline.training.presets import Preset, choose, tiny
+from pipeline.training.runs import Run, latest_run
+from pipeline.training.train import Interrupted, train
 from tests.pipeline.conftest import TinyRun
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = 60
+STEPS = 12
+SECONDS = 120.0
 
 
-def preset(steps: int = STEPS) -> Preset:
-    """The tiny network, with a checkpoint every 10 steps."""
-    small = tiny()
-    model = replace(small.model, optimiser=replace(small.model.optimiser, steps=steps))
-    return replace(small, model=model, evaluate_every=10)
+def wait_for(path: Path, process: subprocess.Popen[str] | None = None) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        assert process is None or process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
 
 
-TRAIN = f"""
-import sys
-from pathlib import Path
-from pipeline.errors import PipelineError
-from pipeline.data.prepare import prepare
-from pipeline.training.train import train
-from tests.pipeline.test_train import preset
-home = Path(sys.argv[1])
-try:
-    train(prepare(None, "tiny", home / "data"), preset({STEPS}), home / "run")
-except PipelineError as error:
-    print(error)
-    sys.exit(error.exit_code)
-"""
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a drawn data set."""
-    folder = tmp_path_factory.mktemp("home")
-    prepare(None, "tiny", folder / "data")
-    return folder
-
-
-def started(home: Path, run: Path) -> subprocess.Popen[str]:
-    """A training process that has saved its first checkpoint."""
-    run.mkdir()
-    (run / "data").symlink_to(home / "data")
+def started(tiny_run: TinyRun, home: Path) -> tuple[subprocess.Popen[str], Path]:
+    """`python -m pipeline train` in a process of its own, once it has evaluated its first checkpoint; and its run."""
+    home.mkdir(parents=True)
+    (home / "data").symlink_to(tiny_run.home / "data")
     process = subprocess.Popen(
-        [sys.executable, "-c", TRAIN, str(run)],
+        [sys.executable, "-m", "pipeline", "train", "--preset", "tiny", "--steps", str(STEPS)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "SEAMLINE_HOME": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    deadline = time.monotonic() + 120
-    while not (run / "run" / "best" / "best.json").exists():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return process
+    wait_for(home / "runs" / "latest", process)
+    folder = home / "runs" / (home / "runs" / "latest").read_text()
+    wait_for(folder / "best" / "best.json", process)
+    return process, folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_a_checkpoint_and_ends(home: Path, tmp_path: Path, number: signal.Signals) -> None:
-    """Exit code 130, and the step it stopped at is on disk."""
-    process = started(home, tmp_path / "home")
-    process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Stopped, as asked" in said
-    assert 10 <= step_of(tmp_path / "home" / "run") <= STEPS
+@dataclass(frozen=True)
+class Stopped:
+    """A training process that was sent SIGTERM, and what a second trainer in its folder was told before that."""
+
+    home: Path
+    code: int
+    said: str
+    second: str
 
 
-def test_a_killed_run_goes_on_to_the_end(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """SIGKILL loses at most the steps since the last checkpoint; the best one is remembered by the next process."""
-    process = started(home, tmp_path / "home")
-    process.kill()
-    process.communicate()
-    run = tmp_path / "home" / "run"
-    reached = step_of(run)
-    assert reached >= 10
-    dataset = prepare(None, "tiny", home / "data")
-    best = train(dataset, preset(), run)
-    assert f"Going on from step {reached} of {STEPS}" in capsys.readouterr().out
-    assert step_of(run) == STEPS
-    assert Path(f"{best.prefix}.index").is_file()
-    assert train(dataset, preset(), run) == best
-    assert "Nothing left to do" in capsys.readouterr().out
-
-
-def test_two_trainers_in_one_folder_are_refused(home: Path, tmp_path: Path) -> None:
-    """The second one is told, and the first goes on."""
-    process = started(home, tmp_path / "home")
+@pytest.fixture(scope="module")
+def stopped(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
+    home = tmp_path_factory.mktemp("stopped") / "home"
+    process, _ = started(tiny_run, home)
     try:
-        with pytest.raises(TrainingError, match="another process is training here"):
-            train(prepare(None, "tiny", home / "data"), preset(), tmp_path / "home" / "run")
-        assert process.poll() is None
+        with pytest.raises(TrainingError) as second:
+            train(latest_run(home / "runs"))
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+        yield Stopped(home, process.returncode, said, str(second.value))
     finally:
         process.kill()
         process.communicate()
 
 
-def test_a_loss_that_is_not_a_number_says_what_to_do(home: Path, tmp_path: Path) -> None:
-    """A learning rate beyond reason: the preset is named, and what to look at."""
-    small = preset()
+def test_sigterm_saves_a_checkpoint_and_ends_with_130(stopped: Stopped) -> None:
+    """The step that it stopped at is on disk; the message says which it is, and how to go on."""
+    assert stopped.code == 130, stopped.said
+    reached = step_of(latest_run(stopped.home / "runs").folder)
+    assert 3 <= reached < STEPS
+    assert f"Stopped at step {reached} of {STEPS}. A checkpoint was saved" in stopped.said
+    assert "Traceback" not in stopped.said
+
+
+def test_two_trainers_in_one_folder_are_refused(stopped: Stopped) -> None:
+    """The second one is told, and the first goes on."""
+    assert "another process is training here" in stopped.second
+
+
+def test_a_stopped_run_goes_on_to_where_it_would_have_ended(
+    stopped: Stopped, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the step that it stopped at to the last one; the best of both processes is kept, and survives a third."""
+    run = latest_run(stopped.home / "runs")
+    reached, before = step_of(run.folder), best(run.folder)
+    assert before
+    after = train(run)
+    assert f"Going on from step {reached} of {STEPS}" in capsys.readouterr().out
+    assert step_of(run.folder) == STEPS
+    assert after.ne <= before.ne
+    assert Path(f"{after.prefix}.index").is_file()
+    assert train(run) == after == best(run.folder)
+    assert f"Nothing left to do: {run.folder} is at step {STEPS} of {STEPS}" in capsys.readouterr().out
+
+
+def test_sigint_does_the_same(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """Ctrl-C during an evaluation: that evaluation is finished, and training is not."""
+    run = Run(tmp_path / "run", tiny_run.dataset, choose("tiny", steps=STEPS))
+
+    def interrupt() -> None:
+        wait_for(run.folder / "model.ckpt-3.index")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(Interrupted) as stop:
+        train(run)
+    thread.join()
+    assert stop.value.exit_code == 130
+    assert 3 <= step_of(run.folder) < STEPS
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_was_killed_goes_on_to_the_end(tiny_run: TinyRun, tmp_path: Path, number: signal.Signals) -> None:
+    """SIGKILL loses at most the steps since the last checkpoint. So does a second SIGTERM, which ends it at once."""
+    process, folder = started(tiny_run, tmp_path / "home")
+    deadline = time.monotonic() + SECONDS
+    while process.poll() is None:
+        assert time.monotonic() < deadline
+        process.send_signal(number)
+        time.sleep(0.01)
+    process.communicate()
+    assert process.returncode == -number
+    assert 3 <= step_of(folder) < STEPS
+    found = train(latest_run(tmp_path / "home" / "runs"))
+    assert step_of(folder) == STEPS
+    assert found == best(folder)
+
+
+def copy_of(tiny_run: TinyRun, folder: Path, preset: Preset | None = None) -> Run:
+    """The tiny run as if it was killed before anything of it was evaluated."""
+    shutil.copytree(tiny_run.run.folder, folder)
+    shutil.rmtree(folder / "best")
+    return Run(folder, tiny_run.dataset, preset or tiny_run.preset)
+
+
+def test_an_evaluation_that_was_missed_is_made_up_for(
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process killed between its last checkpoint and the evaluation of it: the next one evaluates it, and only it."""
+    run = copy_of(tiny_run, tmp_path / "run")
+    found = train(run)
+    assert found.step == step_of(run.folder) == tiny_run.preset.steps
+    said = capsys.readouterr().out
+    assert said.count(": NE ") == 1
+    assert "Nothing left to do" in said
+    if tiny_run.best.step == found.step:
+        assert found.ne == pytest.approx(tiny_run.best.ne)
+
+
+def test_a_loss_that_is_not_a_number_says_what_to_do(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """A learning rate that is none: the preset is named, and what to look at."""
+    small = tiny()
     wild = replace(small.model, optimiser=replace(small.model.optimiser, learning_rate=float("nan")))
     with pytest.raises(TrainingError, match=r"no longer a number.*learning rate of preset tiny"):
-        train(prepare(None, "tiny", home / "data"), replace(small, model=wild), tmp_path / "run")
+        train(Run(tmp_path / "run", tiny_run.dataset, replace(small, model=wild)))
 
 
-def test_a_damaged_record_says_what_to_delete(home: Path, tmp_path: Path) -> None:
-    """A shard that was cut short: its data set is named, and that it can be made again."""
-    dataset = prepare(None, "tiny", tmp_path / "data")
-    shard = Path(dataset.shards("train")[0])
-    shard.write_bytes(shard.read_bytes()[:-1000])
-    with pytest.raises(DataError, match=rf"{dataset.folder}: a record is damaged.*Delete the folder"):
-        train(dataset, preset(10), tmp_path / "run")
+def damaged(dataset: Dataset, folder: Path, split: str) -> Dataset:
+    """A copy of a data set with a shard that was written over after it was made."""
+    shutil.copytree(dataset.folder, folder)
+    shard = max(folder.glob(f"{split}-*"), key=lambda path: path.stat().st_size)
+    shard.write_bytes(shard.read_bytes()[:-100] + bytes(100))
+    return load(folder)
 
 
-def test_served_are_the_averaged_weights(home: Path, tmp_path: Path) -> None:
-    """The checkpoint has a moving average beside each weight, and they differ from the last weights."""
-    dataset = prepare(None, "tiny", home / "data")
-    best = train(dataset, preset(10), tmp_path / "run")
-    names = {name for name, _ in tf.train.list_variables(best.prefix)}
-    averages = {name for name in names if name.endswith("/ExponentialMovingAverage")}
-    assert {name.rsplit("/", 1)[0] for name in averages} <= names
-    kernel = next(name for name in sorted(averages) if "kernel" in name)
-    reader = tf.train.load_checkpoint(best.prefix)
-    assert (reader.get_tensor(kernel) != reader.get_tensor(kernel.rsplit("/", 1)[0])).any()
+def test_a_damaged_record_says_what_to_delete(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """Its data set is named, when training reads it and when export takes golden requests from it."""
+    message = rf"{tmp_path}/\w+: a record is damaged.*Delete the folder"
+    with pytest.raises(DataError, match=message):
+        train(Run(tmp_path / "run", damaged(tiny_run.dataset, tmp_path / "a", "train"), choose("tiny", steps=20)))
+    with pytest.raises(DataError, match=message):
+        export(tiny_run.best, tiny_run.preset, damaged(tiny_run.dataset, tmp_path / "b", "eval"), tmp_path / "staging")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """A file is in its place."""
+    (tmp_path / "run").write_text("")
+    with pytest.raises(TrainingError, match=rf"{tmp_path}/run: cannot be written"):
+        train(Run(tmp_path / "run", tiny_run.dataset, tiny()))
+
+
+def test_the_averaged_weights_are_not_the_last_ones(tiny_run: TinyRun) -> None:
+    """The checkpoint has a moving average beside each weight, which is what gets evaluated and served."""
+    reader = tf.train.load_checkpoint(tiny_run.best.prefix)
+    names = set(reader.get_variable_to_shape_map())
+    averaged = {name.rsplit("/", 1)[0] for name in names if name.endswith("/ExponentialMovingAverage")}
+    assert averaged <= names
+    kernel = next(name for name in sorted(averaged) if "kernel" in name)
+    assert (reader.get_tensor(kernel) != reader.get_tensor(f"{kernel}/ExponentialMovingAverage")).any()
 
 
 def test_patience_ends_a_run_and_more_of_it_goes_on(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A network that never changes: NE stays as it was, the run ends at the checkpoint evaluated last and stays so."""
-    dataset = prepare(None, "tiny", home / "data")
-    small = tiny()
+    """A network that never changes: the run ends at its second evaluation and stays ended, until patience is longer."""
+    small = choose("tiny", steps=9)
     still = replace(
         small.model,
-        optimiser=replace(small.model.optimiser, steps=12, learning_rate=0.0),
+        optimiser=replace(small.model.optimiser, learning_rate=0.0),
         network=replace(small.model.network, batch_norm_momentum=1.0),
     )
-    impatient = replace(small, model=still, patience=1)
-    best = train(dataset, impatient, tmp_path / "run")
-    said = capsys.readouterr().out
-    assert "Ended early, at step 6 of 12: NE was not lowered in the last 1 evaluation(s)" in said
-    assert step_of(tmp_path / "run") == 6
-    assert train(dataset, impatient, tmp_path / "run") == best
-    said = capsys.readouterr().out
-    assert "Nothing left to do" in said
-    assert "ended early, at step 6 of 12" in said
-    assert replace(impatient, patience=2).fingerprint == impatient.fingerprint
-    assert BestCheckpoint(tmp_path / "run", 1).out_of_patience
-    assert not BestCheckpoint(tmp_path / "run", 2).out_of_patience
+    run = Run(tmp_path / "run", tiny_run.dataset, replace(small, model=still, patience=1))
+    first = train(run)
+    assert "Ended early, at step 6 of 9: NE was not lowered in the last 1 evaluation(s)" in capsys.readouterr().out
+    assert step_of(run.folder) == 6
+    assert train(run) == first
+    assert "ended early, at step 6 of 9" in capsys.readouterr().out
+    patient = replace(run.preset, patience=3)
+    assert patient.fingerprint == run.preset.fingerprint
+    train(replace(run, preset=patient))
+    assert step_of(run.folder) == 9
 
 
 def test_a_checkpoint_of_another_network_is_named_with_the_first_difference(tiny_run: TinyRun, tmp_path: Path) -> None:
     """When training would go on from it, and when it would be exported."""
     wider = replace(tiny_run.preset.model.network, neck=32)
     other = replace(tiny_run.preset, model=replace(tiny_run.preset.model, network=wider))
-    run = Path(shutil.copytree(tiny_run.best.run, tmp_path / "run"))
-    (run / "best" / "best.json").unlink()
-    different = r"model.ckpt-\d: the checkpoint is of another network: \S+ is of shape \S+ there, the preset's is \S+"
-    with pytest.raises(TrainingError, match=rf"{run}.*{different}.*Delete {run}"):
-        train(tiny_run.dataset, other, run)
+    run = copy_of(tiny_run, tmp_path / "run", other)
+    different = r"model.ckpt-\d: the checkpoint belongs to another network: \S+ is of shape \S+, the preset's is \S+"
+    with pytest.raises(TrainingError, match=rf"{run.folder}.*{different}.*Delete {run.folder}"):
+        train(run)
     with pytest.raises(ExportError, match=different):
         export(tiny_run.best, other, tiny_run.dataset, tmp_path / "staging")
 
 
-def test_a_checkpoint_that_was_cut_short_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """Its weights, or its index: training says which checkpoint, and what to delete."""
-    for suffix in ("data-00000-of-00001", "index"):
-        run = Path(shutil.copytree(tiny_run.best.run, tmp_path / suffix))
-        (run / "best" / "best.json").unlink()
-        for path in run.glob(f"model.ckpt-*.{suffix}"):
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(TrainingError, match=rf"{run}/model.ckpt-\d+: the checkpoint is damaged.*Delete {run}"):
-            train(tiny_run.dataset, tiny_run.preset, run)
+@pytest.mark.parametrize("suffix", ["data-00000-of-00001", "index"])
+def test_a_checkpoint_that_was_cut_short_is_named(tiny_run: TinyRun, tmp_path: Path, suffix: str) -> None:
+    """Its weights, or its index: training says which checkpoint it is, and what to delete."""
+    run = copy_of(tiny_run, tmp_path / "run")
+    for path in run.folder.glob(f"model.ckpt-*.{suffix}"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(TrainingError, match=rf"run/model.ckpt-\d+: the checkpoint is damaged.*Delete {run.folder}"):
+        train(run)
 
 
-def test_a_damaged_data_set_stops_an_export(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """Golden requests are taken from evaluation photos: one that cannot be read is a message."""
-    folder = Path(shutil.copytree(tiny_run.dataset.folder, tmp_path / "set"))
-    shard = max(folder.glob("eval-*"), key=lambda path: path.stat().st_size)
-    shard.write_bytes(shard.read_bytes()[:-100] + bytes(100))
-    with pytest.raises(DataError, match="a record is damaged"):
-        export(tiny_run.best, tiny_run.preset, load(folder), tmp_path / "staging")
+def test_a_damaged_record_of_the_best_is_named(tmp_path: Path) -> None:
+    """`best.json` cut short is a message, not a traceback."""
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "best.json").write_text('{"prefix": "model')
+    with pytest.raises(TrainingError, match=r"best.json: damaged"):
+        best(tmp_path)
 
 
-def test_drawing_says_what_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """For lack of photos, or to mix in beside them."""
-
-    def nothing(photos: Path, *_: object, **__: object) -> None:
-        photos.mkdir(parents=True)
-
-    monkeypatch.setattr("pipeline.prepare.write_dataset", nothing)
-    for mixed_in, said in (
-        (False, "No photos given: drawing 40 garments into"),
-        (True, "Drawing 40 garments to mix in:"),
-    ):
-        with pytest.raises(DataError, match="no annotations found"):
-            prepare(None, "tiny", tmp_path / str(mixed_in), mixed_in=mixed_in)
-        assert said in capsys.readouterr().out
+def test_the_best_is_the_lowest_ne_and_survives_a_restart(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """A worse checkpoint, or one without an NE, changes nothing but how long was waited; only one is kept on disk."""
+    run = tmp_path / "run"
+    for step, ne in ((3, 9.0), (6, 5.0), (9, 7.0), (12, None)):
+        for path in tiny_run.run.folder.glob("model.ckpt-6.*"):
+            (run / path.name.replace("-6", f"-{step}", 1)).parent.mkdir(exist_ok=True)
+            shutil.copy2(path, run / path.name.replace("-6", f"-{step}", 1))
+        kept = BestSoFar(run).consider(str(run / f"model.ckpt-{step}"), step, {} if ne is None else {"ne": ne})
+        assert kept == (step < 9)
+    record = BestSoFar(run)
+    assert (record.evaluated, record.waited) == (12, 2)
+    assert record.checkpoint
+    assert (record.checkpoint.step, record.checkpoint.ne) == (6, 5.0)
+    assert {path.stem for path in (run / "best").glob("*ckpt*")} == {"model.ckpt-6"}
