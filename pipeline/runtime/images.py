@@ -48,7 +48,7 @@ def prepare(stage: str, compose: Compose) -> None:
                 # An image that was loaded from a tar, on a machine that has not what it was built from.
                 if not there:
                     raise
-                print(f"Using {image} as it is, whatever the code here is ({error})", flush=True)
+                print(f"Using {image} as it is: a newer one cannot be built ({error})", flush=True)
                 continue
         if not there:
             print(f"Building {image}", flush=True)

@@ -6,6 +6,7 @@ says which and why in one line, makes what is missing, and hands over.
 
 import argparse
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -22,6 +23,8 @@ EXIT_USAGE, EXIT_NO_DOCKER = 2, 9
 
 
 def main() -> None:
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)  # Ctrl-C and a closed pipe end it without a traceback
     parser = argparse.ArgumentParser(prog="python3 -m pipeline.runtime.launch", description=__doc__.splitlines()[0])
     parser.add_argument("--runtime", choices=RUNTIMES, default="auto")
     parser.add_argument("stage")

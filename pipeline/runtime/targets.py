@@ -35,7 +35,7 @@ ALSO = {
 """By target, variables that are no single option. ARGS holds options as one would type them."""
 EVERYWHERE = (
     *("RUNTIME", "PYTHON", "SEAMLINE_HOME", "SEAMLINE_GRPC_PORT", "SEAMLINE_REST_PORT", "SEAMLINE_GRPC_THREADS"),
-    *("SEAMLINE_TRAIN_MEMORY", "SEAMLINE_SERVE_MEMORY", "SEAMLINE_TEST_PHOTOS", "SEAMLINE_TEST_GPU"),
+    *("SEAMLINE_TRAIN_MEMORY", "SEAMLINE_SERVE_MEMORY", "SEAMLINE_KEEP", "SEAMLINE_TEST_PHOTOS", "SEAMLINE_TEST_GPU"),
     *("PYTHON_IMAGE", "SERVING_IMAGE", "COMPOSE_PROJECT_NAME", "DOCKER_SOCKET", "DOCKER_GID"),
     *("TENSORFLOW_MODEL_SERVER", "TENSORFLOW_SERVING_IMAGE"),
 )
@@ -70,7 +70,7 @@ def complaint(targets: list[str], variables: list[str]) -> str:
     known = {*EVERYWHERE, *(name for names in taken.values() for name in names)}
     for name in variables:
         if name not in known:
-            close = get_close_matches(name, known, 1)
+            close = get_close_matches(name, known, 1, cutoff=0.7)
             hint = f"Did you mean {close[0]}? " if close else ""
             short = sorted(known - {*EVERYWHERE[2:]})
             return f"{name} is not a variable of Seamline. {hint}It knows {', '.join(short)}"

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -67,7 +68,7 @@ def ensure() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     try:
-        if not PYTHON.is_file():
+        if not PYTHON.is_file() or not (VENV / "bin" / "pip").is_file():
             subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         packages = _install(environment)
         for site in VENV.glob("lib/python3*/site-packages"):
@@ -142,4 +143,5 @@ def _fail(code: int, message: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     ensure()

@@ -1,4 +1,4 @@
-"""The virtual environment: which Python may make it, and what is said when it cannot be made."""
+"""The virtual environment: which Python may make it, what it holds, and what is said when it cannot be made."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime import venv
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -38,31 +40,13 @@ def test_another_python_is_refused(
     assert list(empty.iterdir()) == []
 
 
-def test_an_installation_that_fails_is_tried_again(
-    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A lock that cannot be installed: an exit code of its own, and no stamp that would hide it the next time."""
-    lock = empty / "broken.lock"
-    lock.write_text("no-such-package==1 --hash=sha256:" + 64 * "0" + "\n--no-index\n")
-    monkeypatch.setattr(venv, "LOCK", lock)
-    with pytest.raises(SystemExit) as ended:
-        venv.ensure()
-    assert ended.value.code == venv.EXIT_CANNOT_INSTALL
-    assert "The same command goes on from here" in capsys.readouterr().err
-    assert not venv.STAMP.exists()
-
-
-def test_a_lock_without_packages_installs_and_is_not_installed_again(
-    empty: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The stamp is the lock's digest: the second call starts no process."""
-    lock = empty / "empty.lock"
-    lock.write_text("")
-    monkeypatch.setattr(venv, "LOCK", lock)
-    venv.ensure()
-    assert venv.PYTHON.is_file()
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
-    venv.ensure()
+def test_an_old_python_is_told_so() -> None:
+    """`make status PYTHON=python3.8`: exit code 7, before a module is imported that such a Python cannot read."""
+    script = "import sys; sys.version_info = (3, 8, 0); import pipeline.runtime.launch"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == venv.EXIT_WRONG_PYTHON
+    assert done.stderr.startswith("Error: found Python 3.8")
+    assert done.stderr.count("\n") == 1
 
 
 def wheel(folder: Path, name: str, version: str, *needs: str) -> str:
@@ -77,18 +61,71 @@ def wheel(folder: Path, name: str, version: str, *needs: str) -> str:
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def test_a_newer_version_than_the_locks_does_not_get_in_the_way(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking for `part[more]`, pip would find the newest part and end, since the lock has no hash of it."""
+@pytest.fixture
+def lock(empty: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two packages, the newer version of one of them beside it, and one for another Python."""
     locked = [wheel(empty, "whole", "1.0", "part[more]>=1"), wheel(empty, "part", "1.0")]
+    other = wheel(empty, "other", "1.0").replace(" --hash", " ; python_version < '3' --hash")
     wheel(empty, "part", "1.1")
     lock = empty / "small.lock"
-    lock.write_text("\n".join(["--no-index", f"--find-links {empty}", *locked, ""]))
+    lock.write_text("\n".join(["--no-index", f"--find-links {empty}", *locked, other, ""]))
     monkeypatch.setattr(venv, "LOCK", lock)
+    return lock
+
+
+def test_it_holds_what_the_lock_says(
+    lock: Path, empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In these versions, looked for nowhere else: pip would find the newest part, of which the lock has no hash.
+
+    What fails has an exit code of its own, and the same command continues. Settings of pip that install somewhere else
+    do not count, nor do packages in PYTHONPATH. The client of the checkout can be imported.
+    """
+    good = lock.read_text()
+    lock.write_text(good + "no-such-package==1 --hash=sha256:" + 64 * "0")
+    with pytest.raises(SystemExit) as ended:
+        venv.ensure()
+    assert ended.value.code == venv.EXIT_CANNOT_INSTALL
+    said = capsys.readouterr().err
+    assert "No matching distribution found for no-such-package" in said
+    assert "The same command continues from here" in said
+
+    lock.write_text(good)
+    monkeypatch.setenv("PIP_USER", "1")
+    (empty / "pip.conf").write_text(f"[install]\ntarget = {empty / 'elsewhere'}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(empty / "pip.conf"))
+    monkeypatch.setenv("PYTHONPATH", str(empty / "elsewhere"))
     venv.ensure()
-    listed = subprocess.run(
-        [venv.PYTHON, "-m", "pip", "list", "--format", "freeze"], capture_output=True, text=True, check=True
+    script = (
+        "import importlib.metadata as found, seamline_client\n"
+        "print(*(each.metadata['Name'] + each.version for each in found.distributions()), seamline_client.__file__)"
     )
-    assert {"whole==1.0", "part==1.0"} <= {*listed.stdout.split()}
+    done = subprocess.run([venv.PYTHON, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert {"whole1.0", "part1.0", str(ROOT / "client/seamline_client/__init__.py")} <= {*done.stdout.split()}
+    assert not (empty / "elsewhere").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr("subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
+        venv.ensure()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", ["another lock", "a folder that was moved", "a link", "an interruption"])
+def test_it_is_made_anew(lock: Path, empty: Path, before: str) -> None:
+    """So that nothing older stays, and no program names a folder that is gone. Another checkout's is left alone."""
+    lock.write_text("")
+    place = empty / "other" if before == "a link" else venv.VENV
+    (place / "bin").mkdir(parents=True)
+    (place / "left").touch()
+    if before == "a link":
+        venv.VENV.symlink_to(place)
+    if before == "an interruption":
+        (place / "bin" / "python").symlink_to(sys.executable)
+    else:
+        (place / "installed").write_text("of another lock or folder")
+    venv.ensure()
+    assert (venv.VENV / "bin" / "pip").is_file()
+    assert (venv.VENV / "left").exists() == (before == "an interruption")
+    assert (empty / "other" / "left").exists() == (before == "a link")
 
 
 def test_the_lock_is_whole() -> None:
