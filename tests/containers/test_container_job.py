@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import urllib.request
@@ -177,28 +176,3 @@ def test_photos_of_ones_own_are_mounted(job: Job, real_photos: Path) -> None:
     assert "eval: 51 photos" in said
     said = job.make("evaluate", f"DATA={real_photos}", "VERSION=1", "SPLIT=val")
     assert "Version 1, trained on drawn-40: 51 photos" in said
-
-
-def test_benchmarks_measure_a_container(job: Job, tmp_path: Path) -> None:
-    """Where TENSORFLOW_SERVING_IMAGE names an image: its results say so, and it is gone afterwards.
-
-    So is one whose benchmark was killed. An image that is not there is said.
-    """
-    versions = tmp_path / "models" / "keypoints"
-    versions.mkdir(parents=True)
-    job.run("docker", "cp", f"{job.server()}:/models/keypoints/1", str(versions))
-    image = f"{job.name}-serve"
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    job.run("docker", "create", "--name", f"seamline-benchmark-{gone.pid}-1", image)
-    measure = (sys.executable, "-m", "benchmarks", "folder", "--quick", "--out", str(tmp_path))
-    own = {**job.environment}
-    try:
-        job.environment.update(SEAMLINE_HOME=str(tmp_path), TENSORFLOW_SERVING_IMAGE=image)
-        job.run(*measure)
-        assert f"a container of {image}" in (tmp_path / "folder.json").read_text()
-        job.environment["TENSORFLOW_SERVING_IMAGE"] = "seamline-none:1"
-        assert "No such image" in job.run(*measure, code=1)
-    finally:
-        job.environment = own
-    assert job.run("docker", "ps", "--all", "--quiet", "--filter", f"ancestor={image}").split() == [job.server()[:12]]
