@@ -65,11 +65,11 @@ test: ### Run the tests but for the slow ones.
 
 test-all: ### Run all tests.
 	$(INSTALL)
-	$(VENV)/python -m pytest -q $(ARGS)
+	$(VENV)/python -m pytest -q -m "" $(ARGS)
 
 soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
 	$(INSTALL)
-	$(VENV)/python -m pytest -q tests/faults --soak -o timeout=3600 $(ARGS)
+	$(VENV)/python -m pytest -q -m "" tests/faults --soak -o timeout=3600 $(ARGS)
 
 lint: ### Check style, types and who imports whom.
 	$(INSTALL)

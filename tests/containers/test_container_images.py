@@ -37,7 +37,8 @@ def checkout(built: Job, tmp_path: Path) -> Job:
     ]:
         shutil.copy(file, tmp_path)
     for path in tmp_path.rglob("*"):
-        path.chmod(0o700 if path.is_dir() else 0o600)
+        if path.suffix != ".lock":  # another mode of these would install all packages again
+            path.chmod(0o700 if path.is_dir() else 0o600)
     return Job(f"{built.name}-changed", tmp_path)
 
 
