@@ -1,102 +1,99 @@
 # Everything a person does, by name. The logic is in the programs that these call.
 
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.10 python3.9 python3,$(shell command -v $(name))) python3)
+# The folder of this file, so that `make -C` and `make -f` work from anywhere.
+HERE := $(shell cd "$$(dirname "$(strip $(MAKEFILE_LIST))")" && pwd)
+# The first that runs: pyenv's shims are on the path for versions that are not there.
+FIND = for name in python3.11 python3.10 python3.9 python3; do $$name -c "" 2>/dev/null && echo $$name && break; done
+INTERPRETER := $(or $(PYTHON),$(shell $(FIND)),python3)
 RUNTIME ?= auto
-LAUNCH = @PYTHONPATH=client $(PYTHON) -m pipeline.runtime.launch --runtime $(RUNTIME)
-VENV = .venv/bin
+# How long `make test` usually takes on two cores.
+TEST_MINUTES = 10
+
+RUN = PYTHONPATH="$(HERE):$(HERE)/client" $(INTERPRETER) -m pipeline.runtime
+LAUNCH = @$(RUN).launch --runtime $(or $(RUNTIME),auto)
+INSTALL = @cd "$(HERE)" && $(RUN).venv
+VENV = cd "$(HERE)" && .venv/bin
+
+# What was typed goes on through the environment, where quotes, spaces and dollars stay what they are.
+TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+ifneq ($(TYPED),)
+$(foreach name,$(TYPED),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
+COMPLAINT := $(shell $(RUN).targets --targets "$(MAKECMDGOALS)" --variables "$(TYPED)" 2>/dev/null)
+$(if $(COMPLAINT),$(error $(COMPLAINT)))
+endif
 
 .DEFAULT_GOAL := help
 # Each stage takes what the one before it made: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help train report evaluate export serve demo predict status versions promote rollback verify logs gpu-check stop clean test soak lint bench bench-docs format lock
+STAGES = train report evaluate export serve demo predict status versions promote canary rollback retire verify logs stop clean gpu-check
+.PHONY: help $(STAGES) test test-all soak lint format bench bench-docs lock
 
 help: ## Print this help.
-	@echo "make train export serve     from nothing to a model that answers; then: make predict IMAGE=photo.jpg"
+	@echo "make train export serve     from nothing to a model that answers"
 	@echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.* ## ' "$(HERE)/Makefile" | sed -E 's/:[^#]*## /\t/' | expand -t 10 | grep -v '^help'
 	@echo
-	@echo "Variables:  DATA=<folder of annotated photos>  PRESET=demo|photos|gpu|tiny  IMAGE=<photo>"
-	@echo "            VERSION=<number>  LABEL=stable|canary  SPLIT=train|val|all  RUNTIME=auto|docker|local  PYTHON=<a Python 3.9 to 3.11>"
+	@echo "Development:  $$(grep -hoE '^[a-z-]+:.* ### ' "$(HERE)/Makefile" | cut -d: -f1 | paste -sd ' ')"
+	@echo "Variables:    make train STEPS=200, for one; docs/reference.md lists them."
 
 train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
-	$(LAUNCH) train $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET))
-
-report: ## Write the latest run's report: curves, errors, overlays; say where it is.
-	$(LAUNCH) report
-
-evaluate: ## Say how good the newest version, or VERSION, is on the photos in DATA.
-	$(LAUNCH) evaluate --data "$(DATA)" $(if $(VERSION),--version $(VERSION)) $(if $(SPLIT),--split $(SPLIT))
-
-export: ## Export the best checkpoint, prove it, publish it as a new version.
-	$(LAUNCH) export
-
-serve: ## Serve the newest version in the background.
-	$(LAUNCH) serve
-
-demo: train export serve ## From nothing to a picture: train, export and serve, then show drawn garments with their points.
-	$(LAUNCH) demo
-
-predict: ## Ask the running server about IMAGE.
-	$(LAUNCH) predict $(if $(IMAGE),"$(IMAGE)")
-
-status: ## Say what runs, which version, since when.
-	$(LAUNCH) status
-
-versions: ## List the published versions: score, labels, state in the server.
-	$(LAUNCH) versions
-
-promote: ## Move LABEL (stable) to VERSION.
-	$(LAUNCH) promote $(VERSION) $(if $(LABEL),--label $(LABEL))
-
-rollback: ## Move LABEL (stable) back; without labels, serve the version before.
-	$(LAUNCH) rollback $(if $(LABEL),--label $(LABEL))
-
+report: ## Write the latest run's report: curves, errors, overlays.
+evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.
+export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
+serve: ## Start the server in the background.
+demo: train export serve ## All of this, then a picture of drawn garments with their points.
+predict: ## Ask the server about IMAGE.
+status: ## What runs, which version answers, since when?
+versions: ## List the published versions: score, age, size, what serves.
+promote: ## Let VERSION answer.
+canary: ## Serve VERSION beside it, under a name of its own; END=1 ends that.
+rollback: ## Let the version answer that answered before.
+retire: ## Take VERSION out for good.
 verify: ## Replay the golden requests: is what answers what was trained?
-	$(LAUNCH) verify $(if $(LABEL),--label $(LABEL))
-
-logs: ## Show what the server wrote.
-	$(LAUNCH) logs
-
+logs: ## Show the server's log.
+stop: ## Stop the server.
+clean: ## Delete everything that was made, after asking: runs, models, .venv.
 gpu-check: ## Can containers use an NVIDIA GPU here, and if not, what is missing?
-	$(LAUNCH) gpu-check
 
-stop: ## End the background server.
-	$(LAUNCH) stop
+$(STAGES):
+	$(LAUNCH) $@
 
-clean: ## End the server and remove everything that was made: data, runs, models, .venv.
-	$(LAUNCH) clean
+test: ### Run the tests but for the slow ones.
+	$(INSTALL)
+	@echo "Fast tests, about $(TEST_MINUTES) minutes on two cores. make test-all runs the slow ones too."
+	$(VENV)/python -m pytest -q -m "not slow" $(ARGS)
 
-test: ## Run the tests.
-	@$(PYTHON) -m pipeline.runtime.venv
-	$(VENV)/pytest $(ARGS)
+test-all: ### Run all tests.
+	$(INSTALL)
+	$(VENV)/python -m pytest -q -m "" $(ARGS)
 
-soak: ## Run the tests of faults again, for longer and with larger numbers (an hour or so).
-	@$(PYTHON) -m pipeline.runtime.venv
-	$(VENV)/pytest tests/faults --soak -o timeout=3600 $(ARGS)
+soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
+	$(INSTALL)
+	$(VENV)/python -m pytest -q -m "" tests/faults --soak -o timeout=3600 $(ARGS)
 
-lint: ## Check style, types and who imports whom.
-	@$(PYTHON) -m pipeline.runtime.venv
+lint: ### Check style, types and who imports whom.
+	$(INSTALL)
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 
-bench: ## Measure, briefly: all benchmarks, or BENCH=<name>; options of it in ARGS.
-	@$(PYTHON) -m pipeline.runtime.venv
-	$(VENV)/python -m benchmarks $(or $(BENCH),all) $(or $(ARGS),--quick)
-
-bench-docs: ## Measure at length and write the figures into docs/benchmarks.md.
-	@$(PYTHON) -m pipeline.runtime.venv
-	$(VENV)/python -m benchmarks all --out docs/benchmarks
-	$(VENV)/python -m benchmarks page
-
-format: ## Rewrite the code in the project's style.
-	@$(PYTHON) -m pipeline.runtime.venv
+format: ### Rewrite the code in the project's style.
+	$(INSTALL)
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 
+bench: ### Measure, briefly: all benchmarks, or BENCH=<name>; its options in ARGS.
+	$(INSTALL)
+	$(VENV)/python -m benchmarks $(or $(BENCH),all) $(or $(ARGS),--quick)
+
+bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
+	$(INSTALL)
+	$(VENV)/python -m benchmarks all --out docs/benchmarks
+	$(VENV)/python -m benchmarks page
+
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
-lock: ## Resolve pyproject.toml anew: requirements.lock, and of it what each image needs (needs uv).
+lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) --all-extras --upgrade -o requirements.lock
 	$(RESOLVE) --upgrade -o requirements/client.lock
 	$(RESOLVE) -c requirements.lock --extra server -o requirements/server.lock

@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from pipeline.runtime.engine import Engine, EngineError
+from pipeline.runtime import engine as engines
+from pipeline.runtime.engine import Engine, EngineError, explain
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("docker-compose.yml",)
@@ -19,22 +22,28 @@ GPU_FILES = (*FILES, "docker-compose.gpu.yml")
 JOB = "job"
 """The profile of the services that run once, and that `docker compose up` leaves alone."""
 LOOK_SECONDS = 0.3
+SILENT_SECONDS = 3.0
+"""How long a build of what is there already may take before it shows what it does."""
 
 
 class Compose:
     """The project's services. `environment` is what the files' variables are filled in from."""
 
     def __init__(self, engine: Engine, *, gpu: bool) -> None:
+        """Raises EngineError where Compose cannot read the project's files, or a variable makes no sense in them."""
+        self.engine = engine
         self._command = ["docker", "compose", "--profile", JOB]
         for file in GPU_FILES if gpu else FILES:
             self._command += ["--file", str(ROOT / file)]
         self.environment = {"DOCKER_SOCKET": engine.socket, "DOCKER_GID": str(engine.socket_group), **os.environ}
-        done = self._run("config", "--format", "json", capture=True)
-        if done.returncode:
-            raise EngineError(f"docker compose refuses the project's files: {done.stderr.strip()}")
-        config: dict[str, Any] = json.loads(done.stdout)
+        config: dict[str, Any] = json.loads(self.ask("config", "--format", "json"))
         self.project = str(config["name"])
         self._services: dict[str, Any] = config["services"]
+
+    @cached_property
+    def used(self) -> bool:
+        """Whether containers did work before: their image was there when this was first asked."""
+        return engines.has(self.image("train"))
 
     def image(self, service: str) -> str:
         return str(self._services[service]["image"])
@@ -42,30 +51,35 @@ class Compose:
     def build_argument(self, service: str, name: str) -> str:
         return str(self._services[service]["build"]["args"][name])
 
-    def call(self, *arguments: str, quiet: bool = False) -> int:
-        """The exit code. Quiet: what it says is lost."""
-        sys.stdout.flush()
-        return self._run(*arguments, capture=quiet).returncode
-
-    def build(self, service: str, *, quiet: bool) -> int:
-        """The exit code. Its progress is no part of anybody's answer: it goes to standard error."""
-        sys.stdout.flush()
-        command = [*self._command, "build", *(["--quiet"] if quiet else []), service]
-        return subprocess.run(command, env=self.environment, stdout=sys.stderr, check=False).returncode
-
     def ask(self, *arguments: str) -> str:
-        """What it says on standard output; empty where it fails."""
-        return self._run(*arguments, capture=True).stdout.strip()
+        """What it says on standard output. Raises EngineError with what it complains about when it fails."""
+        done = subprocess.run(
+            [*self._command, *arguments], env=self.environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise EngineError(explain(done.stderr))
+        return done.stdout.strip()
 
-    def output(self, *arguments: str) -> bytes:
-        """All that it writes on standard output, as it is; empty where it fails."""
-        command = [*self._command, *arguments]
-        return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, check=False).stdout
-
-    def complaint(self, *arguments: str) -> str:
-        """What it says when it fails, at least a word; empty where it does not."""
-        done = self._run(*arguments, capture=True)
-        return done.stderr.strip() or "no reason was given" if done.returncode else ""
+    def build(self, service: str, *, again: bool) -> int:
+        """The exit code. What it does is shown, on standard error; `again` only once that takes its time."""
+        sys.stdout.flush()
+        if not again:
+            command = [*self._command, "build", service]
+            return subprocess.run(command, env=self.environment, stdout=sys.stderr, check=False).returncode
+        command = [*self._command, "--progress", "plain", "build", service]
+        begun, held = time.monotonic(), [f"Building {self.image(service)} again\n"]
+        with subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                held.append(line)
+                if time.monotonic() - begun > SILENT_SECONDS:
+                    sys.stderr.writelines(held)
+                    held.clear()
+        if process.returncode:
+            sys.stderr.writelines(held)
+        return process.returncode
 
     def run(self, *arguments: str) -> int:
         """A new container of a service; its exit code. Ctrl-C and SIGTERM are for what runs in it.
@@ -93,29 +107,17 @@ class Compose:
                 if pending and _signal(name, pending[0]):
                     pending.pop(0)
 
-    def answer(self, service: str, *arguments: str) -> tuple[bytes, int]:
-        """What a new container of a service writes to standard output, and its exit code."""
+    def answer(self, *arguments: str) -> tuple[bytes, int]:
+        """What a new container writes to standard output, and its exit code."""
         sys.stdout.flush()
-        command = [*self._command, "run", "--rm", "-T", service, *arguments]
+        command = [*self._command, "run", "--rm", "-T", *arguments]
         done = subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, check=False)
         return done.stdout, done.returncode
-
-    def remove_containers(self) -> None:
-        """All of the project, those too that `docker compose down` does not know: jobs that still run."""
-        ours = ["docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}"]
-        found = subprocess.run(ours, capture_output=True, text=True, check=False).stdout.split()
-        if found:
-            subprocess.run(["docker", "rm", "--force", "--volumes", *found], capture_output=True, check=False)
 
     def become(self, *arguments: str) -> NoReturn:
         """Takes the place of this process: signals, terminal and exit code are then the command's own."""
         sys.stdout.flush()
         os.execvpe("docker", [*self._command, *arguments], self.environment)
-
-    def _run(self, *arguments: str, capture: bool) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self._command, *arguments], env=self.environment, capture_output=capture, text=True, check=False
-        )
 
 
 def _signal(container: str, number: int) -> bool:

@@ -15,8 +15,31 @@ from pathlib import Path
 from typing import Any
 
 ANSWER_SECONDS = 15.0
-PULL_SECONDS = 15.0
+REGISTRY_SECONDS = 15.0
 """How long a registry may take to say its first word. A pull that has begun takes as long as it takes."""
+_PORT = "the port is taken; SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT name others"
+_REGISTRY = "its registry cannot be reached"
+_TOOLKIT = """the engine has no driver for NVIDIA GPUs. Install the NVIDIA Container Toolkit, then
+  sudo nvidia-ctk runtime configure --runtime=docker
+  sudo systemctl restart docker"""
+_REASONS = (
+    ("Cannot connect to the Docker daemon", "Docker is installed, but it is not running: start it"),
+    ("ermission denied while trying to connect", "this user may not use Docker: add it to the group docker"),
+    ("port is already allocated", _PORT),
+    ("address already in use", _PORT),
+    ("no space left on device", "the disk is full; `docker system prune` removes what no container uses"),
+    ("no such host", _REGISTRY),
+    ("connection refused", _REGISTRY),
+    ("i/o timeout", _REGISTRY),
+    ("exec format error", "the image is for another kind of processor"),
+    ("could not select device driver", _TOOLKIT),
+    ("unknown or invalid runtime", _TOOLKIT),
+    ("version mismatch", "the driver's library and its kernel module differ: restart the machine"),
+    ("libnvidia-ml.so", "the toolkit finds no NVIDIA driver: `nvidia-smi` has to work on this machine itself first"),
+    ("nvml error", "the driver does not answer: `nvidia-smi` has to work on this machine itself first"),
+    ("nvidia-smi", "the toolkit did not bring nvidia-smi in: is `utility` among its driver capabilities?"),
+)
+"""What Docker says, and what that means to a person."""
 
 
 class EngineError(Exception):
@@ -35,6 +58,8 @@ class Engine:
     socket: str
     socket_group: int
     """The group that may use the socket, as a container sees it."""
+    rootless: bool
+    """Root in a container is whoever runs the engine."""
 
     @property
     def is_amd64(self) -> bool:
@@ -45,21 +70,47 @@ def find() -> Engine:
     """Raises EngineError when there is no engine, no Compose v2, or no answer in time."""
     if shutil.which("docker") is None:
         raise EngineError("there is no docker command")
-    answer = _ask("info", "--format", "{{json .}}")
+    answer = ask("info", "--format", "{{json .}}")
     try:
         info = json.loads(answer)
     except ValueError as error:
-        raise EngineError(f"the docker command does not answer as Docker's does: {answer[:80]!r}") from error
+        raise EngineError(f"the docker command is not Docker's own: it answers {answer[:80]!r}") from error
     if info.get("ServerErrors") or not info.get("ServerVersion"):
-        raise EngineError(f"the engine does not answer: {' '.join(info.get('ServerErrors') or ['no word'])}")
+        raise EngineError(explain("\n".join(info.get("ServerErrors") or ["the engine gave no version"])))
     try:
-        compose = _ask("compose", "version", "--short").lstrip("v")
+        compose = ask("compose", "version", "--short").lstrip("v")
     except EngineError as error:
-        raise EngineError("the engine answers, but `docker compose` (v2) is not installed") from error
+        raise EngineError("Docker answers, but `docker compose` (v2) is not installed") from error
     if compose.startswith("1."):
-        raise EngineError(f"the engine answers, but docker compose is {compose} and 2 is needed")
+        raise EngineError(f"Docker answers, but docker compose is {compose} and 2 is needed")
+    rootless = any("rootless" in option for option in info.get("SecurityOptions") or [])
     socket = _socket()
-    return Engine(info["ServerVersion"], info["Architecture"], _gpu(info), socket, _group(info, socket))
+    group = 0 if rootless else _group(info, socket)
+    return Engine(info["ServerVersion"], info["Architecture"], _gpu(info), socket, group, rootless)
+
+
+def explain(complaint: str) -> str:
+    """What Docker complains about in a user's words, followed by its own; those alone where they are not known."""
+    lines = [line.replace("Error response from daemon: ", "").strip() for line in complaint.splitlines()]
+    lines = [line for line in lines if line] or ["Docker gave no reason"]
+    for sign, reason in _REASONS:
+        for line in lines:
+            if sign in line:
+                return f"{reason} (Docker: {line})"
+    return lines[-1]
+
+
+def ask(*arguments: str) -> str:
+    """What `docker` answers on its standard output. Raises EngineError when it fails, or gives no answer in time."""
+    try:
+        done = subprocess.run(
+            ["docker", *arguments], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(f"Docker did not answer within {ANSWER_SECONDS:.0f} s") from error
+    if done.returncode != 0 and not done.stdout.strip():
+        raise EngineError(explain(done.stderr))
+    return done.stdout.strip()
 
 
 def has(image: str) -> bool:
@@ -69,49 +120,36 @@ def has(image: str) -> bool:
 def label(image: str, name: str) -> str:
     """A label of a local image, empty where there is none."""
     try:
-        return _ask("image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', image)
+        return ask("image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', image)
     except EngineError:
         return ""
 
 
-def pull(image: str) -> None:
-    """Raises EngineError when the registry refuses, or says nothing for PULL_SECONDS."""
-    print(f"Pulling {image}", flush=True)
+def can_pull(image: str) -> None:
+    """Begins to pull, until the registry's first word. Raises EngineError when it refuses, or says nothing."""
     process = subprocess.Popen(["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    silent = threading.Event()
-
-    def give_up() -> None:
-        silent.set()
-        process.kill()
-
-    timer = threading.Timer(PULL_SECONDS, give_up)
+    timer = threading.Timer(REGISTRY_SECONDS, process.kill)
     timer.start()
-    assert process.stdout is not None
-    process.stdout.readline()
-    timer.cancel()
-    _, complaint = process.communicate()
-    if silent.is_set():
-        raise EngineError(f"{image} cannot be pulled: no answer within {PULL_SECONDS:.0f} s")
-    if process.returncode != 0:
-        raise EngineError(f"{image} cannot be pulled: {_last_line(complaint)}")
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        answered = process.stdout.readline()
+        silent = not timer.is_alive()
+        timer.cancel()
+        if answered:
+            process.kill()
+        elif silent:
+            raise EngineError(f"{image} cannot be pulled: its registry did not answer in {REGISTRY_SECONDS:.0f} s")
+        else:
+            raise EngineError(f"{image} cannot be pulled: {explain(process.stderr.read())}")
 
 
-def _ask(*arguments: str) -> str:
-    """What `docker` answers on its standard output."""
-    try:
-        done = subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise EngineError(f"the engine did not answer within {ANSWER_SECONDS:.0f} s") from error
-    if done.returncode != 0 and not done.stdout.strip():
-        raise EngineError(f"the engine does not answer: {_last_line(done.stderr)}")
-    return done.stdout.strip()
-
-
-def _last_line(complaint: str) -> str:
-    lines = [line for line in complaint.strip().splitlines() if line.strip()]
-    return lines[-1].replace("Error response from daemon: ", "").strip() if lines else "no reason was given"
+def pull(image: str) -> None:
+    """Shows Docker's own progress. Raises EngineError when it fails, or when the registry says nothing."""
+    can_pull(image)
+    print(f"Pulling {image}", flush=True)
+    if subprocess.run(["docker", "pull", image], stdout=sys.stderr, check=False).returncode:
+        raise EngineError(f"{image} cannot be pulled, see above")
 
 
 def _gpu(info: dict[str, Any]) -> str:
@@ -124,13 +162,12 @@ def _gpu(info: dict[str, Any]) -> str:
 
 def _socket() -> str:
     """The path of the engine's socket: rootless engines have it elsewhere."""
-    host = _ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    host = ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
     return host[len("unix://") :] if host.startswith("unix://") else "/var/run/docker.sock"
 
 
 def _group(info: dict[str, Any], socket: str) -> int:
-    """Inside of a rootless engine, or of Docker Desktop's machine, the socket is root's; else whose it is here."""
-    rootless = any("rootless" in option for option in info.get("SecurityOptions") or [])
-    if rootless or not sys.platform.startswith("linux") or "Desktop" in info.get("OperatingSystem", ""):
+    """Inside of Docker Desktop's machine the socket is root's; else whose it is here."""
+    if not sys.platform.startswith("linux") or "Desktop" in info.get("OperatingSystem", ""):
         return 0
     return Path(socket).stat().st_gid if Path(socket).exists() else 0

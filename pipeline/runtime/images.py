@@ -2,52 +2,73 @@
 
 from __future__ import annotations
 
-from pipeline.runtime import engine as engines
+from pipeline.runtime import engine
 from pipeline.runtime.compose import Compose
-from pipeline.runtime.engine import Engine, EngineError
+from pipeline.runtime.engine import EngineError
 
 STAND_IN = "stand-in"
 """The stage of Dockerfile.serve that takes the place of the official image."""
 SERVING_LABEL = "seamline.serving-image"
-_NEEDED = {
-    "data": ("train",),
-    "train": ("train",),
-    "report": ("train",),
+NEEDED = {
+    **dict.fromkeys(("data", "train", "report", "evaluate", "demo"), ("train",)),
+    **dict.fromkeys(("versions", "promote", "canary", "rollback", "retire", "verify"), ("train",)),
     "export": ("train", "serve"),
     "serve": ("serve",),
+    "predict": ("client",),
 }
-_NEEDED.update(dict.fromkeys(("versions", "promote", "rollback", "remove", "verify", "evaluate", "demo"), ("train",)))
-_NEEDED["predict"] = ("client",)
+"""By stage, the services whose images it runs."""
 
 
-def prepare(stage: str, compose: Compose, engine: Engine) -> str:
-    """Builds what a stage needs, which takes a second when nothing changed. Says in words which server serves.
+def plan(stage: str, compose: Compose) -> str:
+    """Which server serves, in words. Nothing is pulled or built, but registries are asked.
 
-    Raises EngineError when an image can be neither found, nor pulled, nor built.
+    Raises EngineError when an image can be neither found nor pulled.
     """
-    words = ""
-    for service in _NEEDED.get(stage, ()):
-        if service == "serve":
-            words = _choose_server(compose, engine)
-        _build(service, compose)
+    services = NEEDED.get(stage, ())
+    words = _choose_server(compose) if "serve" in services else ""
+    for service in services:
+        base = _base(service, compose)
+        if not engine.has(base) and not engine.has(compose.image(service)):
+            engine.can_pull(base)
     return words
 
 
-def _choose_server(compose: Compose, engine: Engine) -> str:
+def prepare(stage: str, compose: Compose) -> None:
+    """Builds what a stage needs, which takes a second when nothing changed.
+
+    Raises EngineError when an image can be neither pulled nor built.
+    """
+    for service in NEEDED.get(stage, ()):
+        image, base = compose.image(service), _base(service, compose)
+        there = engine.has(image)
+        if not engine.has(base):
+            try:
+                engine.pull(base)
+            except EngineError as error:
+                # An image that was loaded from a tar, on a machine that has not what it was built from.
+                if not there:
+                    raise
+                print(f"Using {image} as it is: a newer one cannot be built ({error})", flush=True)
+                continue
+        if not there:
+            print(f"Building {image}", flush=True)
+        if compose.build(service, again=there):
+            raise EngineError(f"{image} could not be built, see above")
+
+
+def _choose_server(compose: Compose) -> str:
     """Sets SERVING_IMAGE to the stand-in where the official image cannot be had and none was asked for by name."""
     wanted = compose.build_argument("serve", "SERVING_IMAGE")
-    if "SERVING_IMAGE" in compose.environment or engines.has(wanted):
-        return f"{wanted} serves"
-    built = engines.label(compose.image("serve"), SERVING_LABEL)
-    if built == wanted:
+    built = engine.label(compose.image("serve"), SERVING_LABEL)
+    if compose.environment.get("SERVING_IMAGE") or built == wanted or engine.has(wanted):
         return f"{wanted} serves"
     if built == STAND_IN:
-        reason = f"as before: make clean, or SERVING_IMAGE={wanted}, tries again"
-    elif not engine.is_amd64:
-        reason = f"{wanted} is for amd64 only and this engine is {engine.architecture}"
+        reason = f"as before; SERVING_IMAGE={wanted} tries again"
+    elif not compose.engine.is_amd64:
+        reason = f"{wanted} is for amd64 only and this engine is {compose.engine.architecture}"
     else:
         try:
-            engines.pull(wanted)
+            engine.can_pull(wanted)
             return f"{wanted} serves"
         except EngineError as error:
             reason = str(error)
@@ -55,23 +76,10 @@ def _choose_server(compose: Compose, engine: Engine) -> str:
     return f"the stand-in serves ({reason})"
 
 
-def _build(service: str, compose: Compose) -> None:
-    image = compose.image(service)
-    there = engines.has(image)
-    base = compose.build_argument(service, "PYTHON_IMAGE")
-    if service == "serve":
-        serving = compose.environment.get("SERVING_IMAGE") or compose.build_argument(service, "SERVING_IMAGE")
-        base = base if serving == STAND_IN else serving
-    if not engines.has(base):
-        try:
-            engines.pull(base)
-        except EngineError as error:
-            # An image that was loaded from a tar, on a machine that has not what it was built from.
-            if not there:
-                raise
-            print(f"Using {image} as it is, without looking at the code here ({error})", flush=True)
-            return
-    if not there:
-        print(f"Building {image}", flush=True)
-    if compose.build(service, quiet=there):
-        raise EngineError(f"{image} could not be built, see above")
+def _base(service: str, compose: Compose) -> str:
+    """The image that a service's own is built on."""
+    python = compose.build_argument(service, "PYTHON_IMAGE")
+    if service != "serve":
+        return python
+    serving = compose.environment.get("SERVING_IMAGE") or compose.build_argument(service, "SERVING_IMAGE")
+    return python if serving == STAND_IN else serving

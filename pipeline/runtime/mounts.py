@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 PHOTOS = "/photos"
@@ -22,37 +23,47 @@ def mount_data(arguments: list[str]) -> tuple[list[str], list[str]]:
             continue
         folder = Path(value).expanduser().resolve()
         if not folder.is_dir():
-            raise ValueError(f"{value}: is not a folder")
+            raise ValueError(f"{value}: no such folder")
         if folder.stat().st_mode & 0o005 != 0o005:
             raise ValueError(
-                f"{folder}: cannot be read by others, and the container runs as a user of its own: "
-                f"chmod -R o+rX {folder}"
+                f"{folder}: others cannot read it, and the container runs as a user of its own: chmod -R o+rX {folder}"
             )
-        mounts += _mount(folder, PHOTOS)
+        mounts += _mount(folder, PHOTOS, "ro")
         rewritten.append(PHOTOS)
     return mounts, rewritten
 
 
-def mount_photos(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The same for photos, which the client then calls by their names alone; a number before a name that is taken."""
-    names: dict[Path, str] = {}
-    rewritten: list[str] = []
-    for value in arguments:
-        path = Path(value).expanduser()
-        if value.startswith("-") or not path.exists():
-            rewritten.append(value)
-            continue
-        path = path.resolve()
-        if path not in names:
-            names[path] = f"{len(names) + 1}/{path.name}" if path.name in names.values() else path.name
-        rewritten.append(names[path])
-    return [option for path, name in names.items() for option in _mount(path, f"{PHOTOS}/{name}")], rewritten
+def mount_photos(arguments: list[str]) -> list[str]:
+    """Options that put each photo, folder and glob of a client's arguments, read-only, where it is on this machine.
+
+    So the arguments mean the same inside, and answers name photos as they were named. The folder that `--draw` writes
+    to can be written to. Raises ValueError for what Docker cannot mount.
+    """
+    found: dict[Path, str] = {}
+    parts = [part for each in arguments for part in _split(each)]
+    for name, value in zip(["", *parts], parts):
+        path = Path(value)
+        if name == "--draw":
+            folder = path.absolute().parent if path.suffix else path.absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            found[folder] = "rw"
+        elif value and not value.startswith("-") and path.exists():
+            found.setdefault(path.absolute(), "ro")
+        elif glob.has_magic(value):
+            whole = [each for each in path.absolute().parents if not glob.has_magic(str(each))]
+            if whole[0].is_dir():
+                found.setdefault(whole[0], "ro")
+    options = [option for path, how in found.items() for option in _mount(path, str(path), how)]
+    return ["--workdir", str(Path.cwd()), *options]
 
 
 def _split(argument: str) -> list[str]:
+    """`--data=folder` in two."""
     name, equals, value = argument.partition("=")
-    return [name, value] if equals and name in _DATA else [argument]
+    return [name, value] if equals and name.startswith("--") else [argument]
 
 
-def _mount(source: Path, target: str) -> list[str]:
-    return ["--volume", f"{source}:{target}:ro"]
+def _mount(source: Path, target: str, how: str) -> list[str]:
+    if ":" in f"{source}":
+        raise ValueError(f"{source}: Docker cannot mount a name with a colon")
+    return ["--volume", f"{source}:{target}:{how}"]

@@ -1,13 +1,18 @@
 """Makes `.venv` with the locked packages. Standard library only: this is what runs before anything is installed.
 
-Runs on any Python 3, to be able to say which one is needed. `python3 -m pipeline.runtime.venv` makes it, or does
-nothing.
+Any Python 3 can read this file, to say which one is needed. `python3 -m pipeline.runtime.venv` makes it, or does
+nothing where it is there.
 """
 
+import ast
 import hashlib
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,58 +23,118 @@ STAMP = VENV / "installed"
 OLDEST, NEWEST = (3, 9), (3, 11)
 EXIT_WRONG_PYTHON = 7
 EXIT_CANNOT_INSTALL = 8
+NEWS_SECONDS = 15
+"""How often progress is told where there is no terminal to count on."""
+_SOURCES = (
+    "(?:extra-)?index-url|find-links|no-index|trusted-host|(?:client-)?cert|proxy|timeout|retries|(?:no-)?cache-dir|"
+    "keyring-provider"
+)
+"""pip's settings that say where packages come from. Others (user, target, prefix) would put them somewhere else."""
+_PROOF = """
+import sys
+from importlib.metadata import distribution
+for name in sys.argv[2:]:
+    place = str(distribution(name).locate_file(""))
+    assert place.startswith(sys.argv[1]), name + " was installed in " + place
+    if name == "tensorflow":
+        import tensorflow
+import seamline_client
+"""
+"""What `.venv` is taken for, asked of its own Python."""
+
+
+def check_python(newest: "tuple[int, int] | None" = None) -> None:
+    """Exits with a message where this Python is too old, or newer than `newest`."""
+    found = sys.version_info[:2]
+    if found < OLDEST or (newest and found > newest):
+        _fail(
+            EXIT_WRONG_PYTHON,
+            "Error: found Python {}.{} ({}), but TensorFlow 2.15, the last with Estimator, needs 3.9 to 3.11. "
+            "Install Python 3.11, or name one: make PYTHON=/path/to/python3.11 ...".format(*found, sys.executable),
+        )
 
 
 def ensure() -> None:
     """`.venv` holds exactly what the lock says when this returns. Exits with a message when it cannot be made."""
     wanted = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} {ROOT}"
-    if STAMP.is_file() and STAMP.read_text() == wanted:
+    if STAMP.is_file() and STAMP.read_text() == wanted and PYTHON.is_file():
         return
-    _check_python()
-    print("Installing the locked packages into .venv: about 2 GB, one to three minutes", flush=True)
+    check_python(NEWEST)
+    if VENV.is_symlink():  # to another checkout's, which is left as it is
+        VENV.unlink()
+    elif STAMP.is_file():  # made from another lock, or in a folder that was moved: its programs name the old one
+        shutil.rmtree(str(VENV))
+    print("Installing the locked packages into .venv: about 2 GB, one to four minutes", flush=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     try:
-        if not PYTHON.is_file():
+        if not PYTHON.is_file() or not (VENV / "bin" / "pip").is_file():
             subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-        pip = [
-            str(PYTHON),
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "install",
-            "--quiet",
-            "--quiet",
-            "--require-hashes",
-            # The lock is whole. Where pip looks for what a package needs, it finds versions newer than the lock's.
-            "--no-deps",
-            "--requirement",
-            str(LOCK),
-        ]
-        subprocess.run(pip, check=True)
+        packages = _install(environment)
+        for site in VENV.glob("lib/python3*/site-packages"):
+            # The client is imported from the checkout, as after `pip install --editable`.
+            (site / "seamline.pth").write_text(os.path.relpath(str(ROOT / "client"), str(site)) + "\n")
+        subprocess.run([str(PYTHON), "-c", _PROOF, str(VENV), *packages], env=environment, check=True)
     except subprocess.CalledProcessError as error:
         if not PYTHON.is_file():
             shutil.rmtree(str(VENV), ignore_errors=True)
         _fail(
             EXIT_CANNOT_INSTALL,
             "Error: {} failed with exit code {}, see above. It needs Python's venv module (Debian: apt-get install "
-            "python3-venv) and access to PyPI. The same command goes on from here.".format(
-                " ".join(error.cmd[1:5]), error.returncode
-            ),
+            "python3-venv), 2 GB of disk, and PyPI or the index that pip is configured for. The same command "
+            "continues from here.".format(" ".join(error.cmd[:3]), error.returncode),
         )
-    # The client is imported from the checkout, as after `pip install --editable`.
-    for packages in VENV.glob("lib/python3*/site-packages"):
-        (packages / "seamline.pth").write_text(str(ROOT / "client") + "\n")
     # Written last: an interrupted installation is gone through again.
     STAMP.write_text(wanted)
 
 
-def _check_python() -> None:
-    found = sys.version_info[:2]
-    if not OLDEST <= found <= NEWEST:
-        _fail(
-            EXIT_WRONG_PYTHON,
-            "Error: found Python {}.{} ({}), but TensorFlow 2.15, the last with Estimator, needs 3.9 to 3.11. "
-            "Install Python 3.11, or name one: make PYTHON=/path/to/python3.11 ...".format(*found, sys.executable),
-        )
+def _install(environment: "dict[str, str]") -> "list[str]":
+    """Installs what the lock says; the names of its packages that this Python needs."""
+    pip = [str(PYTHON), "-m", "pip"]
+    # The lock is whole. Where pip looks for what a package needs, it finds versions newer than the lock's.
+    command = [*pip, "install", "--require-hashes", "--no-deps", "--requirement", str(LOCK)]
+    # Of pip's settings, in files and in the environment, only those that say where packages come from. The section
+    # for `install` counts more than that for all commands, and the environment most.
+    listed = subprocess.run([*pip, "config", "list"], stdout=subprocess.PIPE, text=True, check=True)
+    settings = {}
+    for section in ("global", "install", ":env:"):
+        for key, value in re.findall(rf"^{section}\.({_SOURCES})=(.*)$", listed.stdout, re.MULTILINE):
+            settings["PIP_" + key.replace("-", "_").upper()] = ast.literal_eval(value)
+    settings.update(PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_PROGRESS_BAR="off")
+    log = VENV / "pip.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env={**environment, **settings}, stdout=output, stderr=subprocess.STDOUT)
+    begun = told = time.monotonic()
+    try:
+        while process.poll() is None:
+            time.sleep(0.5)
+            if sys.stdout.isatty() or time.monotonic() - told > NEWS_SECONDS:
+                told = time.monotonic()
+                end = "\r" if sys.stdout.isatty() else "\n"
+                print(f"  {_progress(log.read_text(errors='replace'))}, {told - begun:.0f} s ", end=end, flush=True)
+    finally:
+        process.kill()
+        process.wait()
+    said = log.read_text(errors="replace")
+    if process.returncode:
+        print("\n".join(said.splitlines()[-15:]), file=sys.stderr)
+        raise subprocess.CalledProcessError(process.returncode, command[1:])
+    return sorted(set(_pins(said)))
+
+
+def _progress(said: str) -> str:
+    if "\nInstalling collected" in said:
+        there = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
+        return f"unpacked {there} of {len(_pins(said))} packages"
+    return f"fetched {said.count('Collecting ')} of {len(_pins(said))} packages"
+
+
+def _pins(said: str) -> "list[str]":
+    """The lock's packages without those that pip ignores, because they are for other Pythons."""
+    pins = re.findall(r"^([\w.-]+)==", LOCK.read_text(), re.MULTILINE)
+    for name in re.findall(r"^Ignoring ([\w.-]+):", said, re.MULTILINE):
+        pins.remove(name)
+    return pins
 
 
 def _fail(code: int, message: str) -> None:
@@ -78,4 +143,5 @@ def _fail(code: int, message: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     ensure()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,14 @@ def job(built: Job) -> Job:
     """After `make train export serve PRESET=tiny RUNTIME=docker`: version 1 is served."""
     built.said = built.make("train", "export", "serve", "PRESET=tiny")
     return built
+
+
+@pytest.fixture(scope="session")
+def photo(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of the golden requests, out of the models volume."""
+    folder = tmp_path_factory.mktemp("golden")
+    job.run("docker", "cp", f"{job.server()}:/models/keypoints/1/assets.extra/golden/.", str(folder))
+    return next(folder.glob("0.*"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm")
-MODELS = "/models/keypoints"
+STAND_IN = "stand-in"
+LAUNCH = (sys.executable, "-m", "pipeline.runtime.launch", "--runtime", "docker")
+"""What make calls, whose own exit code make does not pass on."""
 
 
 def missing() -> str:
@@ -32,18 +35,22 @@ def missing() -> str:
 
 
 class Job:
-    """Commands of the project in a project of containers. `root` is the code that images are built from."""
+    """Commands of the project in a project of containers. `root` is the code that images are built from.
+
+    SERVING_IMAGE of the environment serves, or else the stand-in.
+    """
 
     def __init__(self, name: str, root: Path = ROOT) -> None:
         self.name, self.root = name, root
         self.said = ""
         self.grpc_port, self.rest_port = free_port(), free_port()
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "SEAMLINE_"))}
+        others = ("MAKE", "MFLAGS", "SEAMLINE_", "RUNTIME", "PYTHONPATH")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(others)}
         self.environment = {
             **kept,
             "COMPOSE_PROJECT_NAME": name,
             "PYTHON_IMAGE": PYTHON_IMAGE,
-            "SERVING_IMAGE": "stand-in",
+            "SERVING_IMAGE": os.environ.get("SERVING_IMAGE") or STAND_IN,
             "SEAMLINE_GRPC_PORT": str(self.grpc_port),
             "SEAMLINE_REST_PORT": str(self.rest_port),
             "DOCKER_GID": str(Path("/var/run/docker.sock").stat().st_gid),
@@ -68,6 +75,9 @@ class Job:
 
     def make(self, *targets: str, code: int = 0) -> str:
         return self.run("make", *targets, "RUNTIME=docker", f"PYTHON={sys.executable}", code=code)
+
+    def launch(self, *arguments: str, code: int = 0) -> str:
+        return self.run(*LAUNCH, *arguments, code=code)
 
     def compose(self, *arguments: str, code: int | None = 0, stdin: bytes | None = None) -> str:
         return self.run("docker", "compose", "--profile", "job", *arguments, code=code, stdin=stdin)
@@ -94,6 +104,11 @@ class Job:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.rest_port}/v1/models/keypoints"
+
+    def answering(self, name: str = "keypoints") -> str:
+        """The version that answers whoever asks for no version."""
+        with urllib.request.urlopen(f"{self.url.replace('keypoints', name)}/metadata", timeout=10) as answer:
+            return str(json.load(answer)["model_spec"]["version"])
 
     def remove(self) -> None:
         """Containers, networks, volumes and images of this project. The build cache stays."""

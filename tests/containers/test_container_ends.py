@@ -4,109 +4,110 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 
 import pytest
 
-from tests.containers.job import Job
-from tests.ports import free_port
+from tests.containers.job import LAUNCH, Job
+
+pytestmark = pytest.mark.slow
+
+LONG = ("train", "--preset", "tiny", "--steps", "2000")
+"""Training that does not end by itself."""
+DEADLINE = 120
 
 
-def test_training_that_was_killed_goes_on(fresh: Job) -> None:
-    """SIGKILL after the first checkpoint; the next container goes on from it."""
-    name = f"{fresh.name}-killed"
-    fresh.compose("run", "--detach", "--name", name, "train", "train", "--preset", "tiny")
-    follow = subprocess.Popen(["docker", "logs", "--follow", name], stdout=subprocess.PIPE, text=True)
-    assert follow.stdout is not None
-    try:
-        seen = next((line for line in follow.stdout if line.startswith("Step 3")), "")
-        fresh.run("docker", "kill", "--signal", "KILL", name)
-    finally:
-        follow.stdout.close()
-        follow.kill()
-        follow.wait(10)
-    assert seen
-    assert fresh.run("docker", "wait", name).strip() == "137"
-    fresh.run("docker", "rm", name)
-    said = fresh.make("train", "PRESET=tiny")
-    assert "Going on from step 3 of 6" in said
-    assert "Best checkpoint: step" in said
-
-
-def test_training_that_is_stopped_saves_and_says_so(fresh: Job) -> None:
-    """Ctrl-C at the launcher, and `docker stop`: a checkpoint each time, exit code 130, nothing left running."""
-    launcher = subprocess.Popen(
-        ["python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "train", "--preset", "demo"],
-        cwd=fresh.root,
-        env=fresh.environment,
+def first_step(command: list[str], job: Job) -> subprocess.Popen[str]:
+    """A program that says what training says, as soon as it said that it trains."""
+    begun = time.monotonic()
+    program = subprocess.Popen(
+        command,
+        cwd=job.root,
+        env=job.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
-    assert launcher.stdout is not None
-    with launcher:
-        next(line for line in launcher.stdout if line.startswith("Training: "))
+    assert program.stdout is not None
+    said = []
+    for line in program.stdout:
+        said.append(line)
+        if line.startswith("Training: "):
+            break
+    else:
+        pytest.fail("".join(said))
+    assert time.monotonic() - begun < DEADLINE
+    print(f"{command[0]}: {time.monotonic() - begun:.1f} s to the first step")
+    return program
+
+
+def in_background(job: Job, name: str) -> subprocess.Popen[str]:
+    """Training in a container of that name, and its log."""
+    job.compose("run", "--detach", "--name", name, "train", *LONG)
+    return first_step(["docker", "logs", "--follow", name], job)
+
+
+def test_training_that_is_ended_goes_on(fresh: Job) -> None:
+    """Ctrl-C at the launcher and `docker stop`: a checkpoint, exit code 130, nothing left running.
+
+    SIGKILL: the next container goes on from the last checkpoint.
+    """
+    with first_step([*LAUNCH, *LONG], fresh) as launcher:
         os.killpg(launcher.pid, signal.SIGINT)
-        said = launcher.stdout.read()
+        said, _ = launcher.communicate(timeout=DEADLINE)
     assert launcher.returncode == 130, said
     assert "A checkpoint was saved" in said
     assert fresh.containers() == []
 
-    name = f"{fresh.name}-again"
-    fresh.compose("run", "--detach", "--name", name, "train", "train", "--preset", "demo")
-    deadline = time.monotonic() + 60
-    while "Training: " not in fresh.run("docker", "logs", name):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-    fresh.run("docker", "stop", "--time", "60", name)
-    log = fresh.run("docker", "logs", name)
-    assert "Going on from step" in log
-    assert "A checkpoint was saved" in log
-    assert fresh.run("docker", "wait", name).strip() == "130"
+    killed, stopped = f"{fresh.name}-killed", f"{fresh.name}-stopped"
+    with in_background(fresh, killed) as log:
+        fresh.run("docker", "kill", "--signal", "KILL", killed)
+        log.communicate(timeout=DEADLINE)
+    assert fresh.run("docker", "wait", killed).strip() == "137"
+
+    with in_background(fresh, stopped):
+        fresh.run("docker", "stop", "--time", "60", stopped)
+    log_of_it = fresh.run("docker", "logs", stopped)
+    assert "Going on from step" in log_of_it
+    assert "A checkpoint was saved" in log_of_it
+    assert fresh.run("docker", "wait", stopped).strip() == "130"
 
 
-def test_stop_ends_the_server_in_time(job: Job) -> None:
-    """`docker stop` returns within 5 s, and the exit code says that it was asked: 0 or 143."""
-    container = job.server()
+def test_a_server_ends_and_starts_in_time(job: Job) -> None:
+    """`docker stop` within 5 s, with an exit code that says that it was asked (0 or 143); healthy again by itself.
+
+    A port that is taken meanwhile is named, with the variables for other ports: exit code 6. Volumes outlive
+    `docker compose down`: the same version answers afterwards, and training has nothing left to do.
+    """
+    container, version = job.server(), job.answering()
     started = time.monotonic()
     job.run("docker", "stop", container)
     assert time.monotonic() - started < 5
     assert job.inspect(container)["State"]["ExitCode"] in (0, 143)
+    with socket.create_server(("127.0.0.1", job.rest_port)):
+        said = job.launch("serve", code=6)
+    assert str(job.rest_port) in said
+    assert "SEAMLINE_REST_PORT" in said
+    started = time.monotonic()
     assert "Started" in job.make("serve")
+    print(f"serve: {time.monotonic() - started:.1f} s")
     assert "Already running" in job.make("serve")
+
+    job.compose("down", "--timeout", "5")
+    job.launch("status", code=6)
+    job.make("serve")
+    assert job.answering() == version
+    assert "Nothing left to do" in job.make("train", "PRESET=tiny")
 
 
 def test_serve_without_a_version_says_what_to_do(fresh: Job) -> None:
     """Exit code 6, no container left that restarts for ever."""
-    said = fresh.run("python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "serve", code=6)
-    assert "make export" in said
+    assert "make export" in fresh.launch("serve", code=6)
     assert fresh.server() == ""
-
-
-def test_a_taken_port_is_named(job: Job) -> None:
-    """Exit code 6, the port, and which variables name others; the containers that ran go on."""
-    other = Job(f"{job.name}-port")
-    other.environment["SEAMLINE_GRPC_PORT"] = str(job.grpc_port)
-    other.environment["SEAMLINE_REST_PORT"] = str(free_port())
-    other.run("docker", "tag", f"{job.name}-serve", f"{other.name}-serve")
-    volume = f"{other.name}_models"
-    try:
-        other.run("docker", "volume", "create", "--label", f"com.docker.compose.project={other.name}",
-                  "--label", "com.docker.compose.volume=models", volume)  # fmt: skip
-        copy = "cp -a /from/. /to/"
-        other.run(
-            "docker", "run", "--rm", "--user", "0", "--entrypoint", "sh",
-            "--volume", f"{job.name}_models:/from:ro", "--volume", f"{volume}:/to", f"{job.name}-serve", "-c", copy,
-        )  # fmt: skip
-        said = other.run("python3", "-m", "pipeline.runtime.launch", "--runtime", "docker", "serve", code=6)
-    finally:
-        other.remove()
-    assert str(job.grpc_port) in said
-    assert "SEAMLINE_GRPC_PORT" in said
-    assert "is AVAILABLE" in job.make("status")
 
 
 @pytest.mark.gpu
@@ -120,6 +121,6 @@ def test_a_machine_without_a_gpu_is_told_what_is_missing(built: Job) -> None:
     """`make gpu-check` without the NVIDIA Container Toolkit: what to install, and Docker's own words."""
     if "nvidia" in built.run("docker", "info", "--format", "{{json .Runtimes}}"):
         pytest.skip("this engine has the NVIDIA runtime")
-    said = built.run("python3", "-m", "pipeline.runtime.launch", "gpu-check", code=9)
+    said = built.launch("gpu-check", code=9)
     assert "nvidia-ctk runtime configure" in said
     assert "could not select device driver" in said

@@ -60,6 +60,7 @@ def test_names_and_ports_are_the_contract() -> None:
     assert f"SEAMLINE_GRPC_PORT:-{GRPC_PORT}}}:{GRPC_PORT}\n" in compose
     assert f"SEAMLINE_REST_PORT:-{REST_PORT}}}:{REST_PORT}\n" in compose
     assert f"SEAMLINE_SERVER: serve:{GRPC_PORT}\n" in compose
+    assert "--grpc_max_threads=${SEAMLINE_GRPC_THREADS:-64}\n" in compose
     assert f"/dev/tcp/127.0.0.1/{REST_PORT} " in (ROOT / "config" / "healthy.bash").read_text()
 
 

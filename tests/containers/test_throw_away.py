@@ -1,17 +1,21 @@
-"""The throw-away server of validation: a broken model, no engine, and what a killed export leaves behind."""
+"""The throw-away server that proves a candidate: a broken model, no engine, and what a killed export leaves behind."""
 
 from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.containers.job import Job
+
+pytestmark = pytest.mark.slow
 
 PRELUDE = """
 import os, shutil
 from pathlib import Path
 from seamline_client.contract import MODEL_NAME
 from pipeline.errors import ServingError
-from pipeline.serving.container import throw_away
+from pipeline.serving.sibling import throw_away
 from pipeline.serving.server import wait_until_available
 image = os.environ.get("SEAMLINE_SERVING_IMAGE", "")
 base = Path("/models/.staging/test")
@@ -35,8 +39,10 @@ def python(job: Job, service: str, script: str, code: int = 0) -> str:
     return job.compose(*command, code=code)
 
 
-def test_a_good_model_is_answered_for(job: Job) -> None:
-    """The newest version below the folder, by its own number; the container is gone afterwards."""
+def test_a_good_model_answers_and_the_server_is_gone(job: Job) -> None:
+    """The newest version below the folder, by its own number. What a killed export leaves, the next one removes."""
+    python(job, "export", GOOD.replace("print(", "os._exit(9) or print("), code=9)
+    assert len(job.throw_away_servers()) == 1
     assert "answers 7" in python(job, "export", GOOD)
     assert job.throw_away_servers() == []
 
@@ -49,14 +55,6 @@ def test_a_broken_model_is_refused_with_the_servers_own_words(job: Job) -> None:
     assert "ServingError: The server ended before the model was available" in said
     assert "ended with exit code 255" in said
     assert "Failed to start server" in said
-    assert job.throw_away_servers() == []
-
-
-def test_what_a_killed_export_leaves_behind_is_removed_by_the_next(job: Job) -> None:
-    """The process is gone at once, in the middle of validation: its server stays, until the next export's."""
-    python(job, "export", GOOD.replace("print(", "os._exit(9) or print("), code=9)
-    assert len(job.throw_away_servers()) == 1
-    python(job, "export", GOOD)
     assert job.throw_away_servers() == []
 
 

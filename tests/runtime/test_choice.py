@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.runtime import engine, gpu_check, mounts
-from tests.containers.job import ROOT
+from pipeline.runtime import engine, mounts
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = {
     "name": "seamline",
     "services": {
         "train": {"image": "seamline-train", "build": {"args": {"PYTHON_IMAGE": "python:slim"}}},
+        "client": {"image": "seamline-client", "build": {"args": {"PYTHON_IMAGE": "python:slim"}}},
         "serve": {
             "image": "seamline-serve",
             "build": {"args": {"PYTHON_IMAGE": "python:slim", "SERVING_IMAGE": "tensorflow/serving:2.15.1"}},
@@ -42,6 +45,7 @@ class Machine:
         pull: str = NO_SUCH_HOST,
         compose: str = "2.26.1",
         run: str = "echo absent",
+        build: str = "exit 0",
     ) -> None:
         docker = self._folder / "docker"
         docker.write_text(
@@ -55,7 +59,7 @@ class Machine:
               "image inspect"*) for image in {images}; do [ "$image" = "$3" ] && exit 0; done; exit 1 ;;
               pull*) {pull} ;;
               *"config --format json") echo '{json.dumps(CONFIG)}' ;;
-              *build*) exit 0 ;;
+              *build*) {build} ;;
               *" run "*) {run} ;;
             esac"""
         )
@@ -76,13 +80,14 @@ class Machine:
                 "SEAMLINE_HOME": str(self.home),
                 **environment,
             },
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=60,
             check=False,
         )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        assert done.returncode == code, done.stdout
+        return done.stdout
 
 
 @pytest.fixture
@@ -93,15 +98,16 @@ def machine(tmp_path: Path) -> Machine:
 def test_local_asks_no_engine(machine: Machine, tmp_path: Path) -> None:
     """RUNTIME=local works whatever Docker does."""
     machine.has()
-    assert "Runtime: local (as asked)" in machine.launch("local")
+    assert "Runtime: local (RUNTIME=local)" in machine.launch("local")
     assert not (tmp_path / "asked").exists()
 
 
 def test_an_engine_that_is_down(machine: Machine) -> None:
-    """auto goes on locally with the engine's own words; docker stops with exit code 9."""
-    machine.has(info={"ServerErrors": ["Cannot connect to the Docker daemon"]})
-    assert "Runtime: local (the engine does not answer: Cannot connect" in machine.launch("auto")
-    assert "containers cannot be used: the engine does not answer" in machine.launch("docker", code=9)
+    """auto goes on locally and says what to do; docker stops with exit code 9."""
+    machine.has(info={"ServerErrors": ["Cannot connect to the Docker daemon at unix:///nowhere"]})
+    reason = "Docker is installed, but it is not running: start it (Docker: Cannot connect to the Docker daemon at"
+    assert f"Runtime: local ({reason}" in machine.launch("auto")
+    assert f"containers cannot be used: {reason}" in machine.launch("docker", code=9)
 
 
 def test_a_docker_command_that_is_something_else(machine: Machine, tmp_path: Path) -> None:
@@ -109,7 +115,7 @@ def test_a_docker_command_that_is_something_else(machine: Machine, tmp_path: Pat
     (tmp_path / "docker").write_text("#!/bin/sh\necho Emulate Docker CLI")
     (tmp_path / "docker").chmod(0o755)
     said = machine.launch("auto")
-    assert "Runtime: local (the docker command does not answer as Docker's does: 'Emulate Docker CLI')" in said
+    assert "Runtime: local (the docker command is not Docker's own: it answers 'Emulate Docker CLI')" in said
 
 
 def test_an_engine_without_compose(machine: Machine) -> None:
@@ -119,19 +125,34 @@ def test_an_engine_without_compose(machine: Machine) -> None:
 
 
 def test_an_image_that_cannot_be_had(machine: Machine) -> None:
-    """Neither local nor pulled: auto falls back and says which image and why, docker stops with it."""
+    """Neither local nor pulled: docker stops and says which image and why, auto is local from its first line on."""
     machine.has()
-    said = machine.launch("docker", "train", code=9)
-    assert "python:slim cannot be pulled: lookup registry: no such host" in said
+    reason = "python:slim cannot be pulled: its registry cannot be reached (Docker: lookup registry: no such host)"
+    assert reason in machine.launch("docker", "train", code=9)
     assert "build" not in machine.asked
+    assert machine.launch("auto", "versions").startswith(f"Runtime: local ({reason})\n")
+
+
+def test_the_first_line_says_where_it_runs(machine: Machine) -> None:
+    """Before anything is pulled or built. Where a build fails, auto goes on locally and says so."""
+    machine.has(pull="echo slim: Pulling from library/python", run="echo ran")
+    lines = machine.launch("docker", "predict").splitlines()
+    assert [line.split(" (")[0] for line in lines] == [
+        "Runtime: docker", "Pulling python:slim", "slim: Pulling from library/python", "Building seamline-client", "ran"
+    ]  # fmt: skip
+    machine.has(images="python:slim", build="exit 1")
+    lines = machine.launch("auto", "versions").splitlines()
+    assert [line.split(" (")[0] for line in lines[:3]] == [
+        "Runtime: docker", "Building seamline-train", "Runtime: local instead"
+    ]  # fmt: skip
 
 
 def test_a_registry_that_says_nothing_does_not_hang(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pull whose first word does not come is given up."""
     machine.has(pull="exec sleep 60")
     monkeypatch.setenv("PATH", f"{machine.home.parent}:/usr/bin:/bin")
-    monkeypatch.setattr(engine, "PULL_SECONDS", 0.5)
-    with pytest.raises(engine.EngineError, match="no answer within"):
+    monkeypatch.setattr(engine, "REGISTRY_SECONDS", 0.5)
+    with pytest.raises(engine.EngineError, match="its registry did not answer"):
         engine.pull("python:slim")
 
 
@@ -139,7 +160,7 @@ def test_runs_that_are_on_disk_stay_there(machine: Machine) -> None:
     """Once the local runtime made something, auto goes on with it; docker can be asked for."""
     machine.has(images="python:slim seamline-train")
     (machine.home / "runs").mkdir(parents=True)
-    assert "Runtime: local (as before" in machine.launch("auto")
+    assert "Runtime: local (its runs and models are in" in machine.launch("auto")
     assert "Runtime: docker (engine 27.0 answers)" in machine.launch("docker")
 
 
@@ -156,7 +177,7 @@ def test_a_serving_image_that_does_not_run_is_not_taken_for_an_empty_store(machi
     """What Docker said is told, and not that nothing is published."""
     machine.has(images="python:slim tensorflow/serving:2.15.1", run='echo "exec format error" >&2; exit 1')
     said = machine.launch("docker", "serve", code=6)
-    assert "The serving image cannot be run: exec format error" in said
+    assert "The serving image does not run: the image is for another kind of processor" in said
     assert "No version" not in said
 
 
@@ -176,12 +197,15 @@ def test_a_gpu_is_used_where_the_engine_reaches_one(machine: Machine) -> None:
         ("nvidia-container-cli: nvml error: driver/library version mismatch", "restart the machine"),
         ("load library failed: libnvidia-ml.so.1: cannot open shared object file", "finds no NVIDIA driver"),
         ('exec: "nvidia-smi": executable file not found in $PATH', "driver capabilities"),
+        ("Got permission denied while trying to connect to the Docker daemon socket", "add it to the group docker"),
+        ("Bind for 127.0.0.1:8500 failed: port is already allocated", "SEAMLINE_GRPC_PORT"),
+        ("write /var/lib/docker/tmp: no space left on device", "the disk is full"),
         ("something new", "something new"),
     ],
 )
-def test_what_docker_says_of_a_gpu_is_explained(said: str, reason: str) -> None:
-    """Each known failure by what to do about it; the others by Docker's own words."""
-    assert reason in gpu_check.explain(said)
+def test_what_docker_says_is_explained(said: str, reason: str) -> None:
+    """Each known failure by what to do about it, then Docker's own words; those alone where they are not known."""
+    assert reason in engine.explain(said)
 
 
 def test_a_folder_of_photos_becomes_a_read_only_mount(tmp_path: Path) -> None:
@@ -196,12 +220,24 @@ def test_a_folder_of_photos_becomes_a_read_only_mount(tmp_path: Path) -> None:
         mounts.mount_data(["--data", str(tmp_path)])
 
 
-def test_photos_of_one_name_get_places_of_their_own(tmp_path: Path) -> None:
-    """From two folders, and one of them twice; options and what is no file are passed on."""
-    first, second = (tmp_path / name / "photo.jpg" for name in ("a", "b"))
-    for path in (first, second):
-        path.parent.mkdir()
-        path.touch()
-    given, rewritten = mounts.mount_photos(["--json", str(first), str(second), str(first), "*.jpg"])
-    assert given == ["--volume", f"{first}:/photos/photo.jpg:ro", "--volume", f"{second}:/photos/2/photo.jpg:ro"]
-    assert rewritten == ["--json", "photo.jpg", "2/photo.jpg", "photo.jpg", "*.jpg"]
+def test_photos_are_mounted_where_they_are(tmp_path: Path) -> None:
+    """Each one read-only, of a glob its folder; what is no file is left to the client."""
+    photo, folder = tmp_path / "a photo.jpg", tmp_path / "more"
+    photo.touch()
+    folder.mkdir()
+    given = mounts.mount_photos(["--json", str(photo), str(photo), f"{folder}/*.jpg", "no.jpg", "-"])
+    assert given[:2] == ["--workdir", str(Path.cwd())]
+    assert given[2:] == ["--volume", f"{photo}:{photo}:ro", "--volume", f"{folder}:{folder}:ro"]
+    with pytest.raises(ValueError, match="colon"):
+        mounts.mount_photos([str(shutil.copy(photo, tmp_path / "a:b"))])
+
+
+@pytest.mark.parametrize(("out", "folder"), [("out.png", ""), ("new/drawn", "new/drawn"), (".", "")])
+def test_the_folder_to_draw_to_can_be_written(tmp_path: Path, out: str, folder: str) -> None:
+    """It is made where it is missing, and no more than it is opened; in both spellings."""
+    (tmp_path / "a.jpg").touch()
+    for option in (["--draw", str(tmp_path / out)], [f"--draw={tmp_path / out}"]):
+        given = mounts.mount_photos([str(tmp_path / "a.jpg"), *option])
+        assert f"{tmp_path / folder}:{tmp_path / folder}:rw" in given
+        assert f"{tmp_path}/a.jpg:{tmp_path}/a.jpg:ro" in given
+    assert (tmp_path / folder).is_dir()

@@ -1,0 +1,92 @@
+"""The variables that each make target takes, and the options that they become. Standard library only.
+
+make itself ignores a variable that it does not know: `python3 -m pipeline.runtime.targets` is how it finds out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+_TRAIN = {"DATA": "--data", "PRESET": "--preset", "STEPS": "--steps", "BATCH": "--batch", "INIT": "--init"}
+_EXPORT = {"HOLD": "--hold", "FORCE": "--force"}
+OPTIONS: dict[str, dict[str, str]] = {
+    "train": _TRAIN,
+    "evaluate": {"DATA": "--data", "VERSION": "--version", "SPLIT": "--split"},
+    "export": _EXPORT,
+    "predict": {"IMAGE": "", "LABEL": "--label"},
+    "promote": {"VERSION": ""},
+    "canary": {"VERSION": "", "END": "--end"},
+    "retire": {"VERSION": ""},
+}
+"""By target, the variable and the option that carries its value; without one the value is an argument."""
+SWITCHES = ("HOLD", "FORCE", "END", "YES")
+"""Variables that are on or off: their option carries no value."""
+ALSO = {
+    "demo": (*_TRAIN, *_EXPORT),
+    "clean": ("YES",),
+    "bench": ("BENCH", "ARGS"),
+    **dict.fromkeys(("test", "test-all", "soak", "serve", "report", "versions", "verify", "status"), ("ARGS",)),
+    **dict.fromkeys(OPTIONS, ("ARGS",)),
+}
+"""By target, variables that are no single option. ARGS holds options as one would type them."""
+EVERYWHERE = (
+    *("RUNTIME", "PYTHON", "SEAMLINE_HOME", "SEAMLINE_GRPC_PORT", "SEAMLINE_REST_PORT", "SEAMLINE_GRPC_THREADS"),
+    *("SEAMLINE_TRAIN_MEMORY", "SEAMLINE_SERVE_MEMORY", "SEAMLINE_KEEP", "SEAMLINE_TEST_PHOTOS", "SEAMLINE_TEST_GPU"),
+    *("PYTHON_IMAGE", "SERVING_IMAGE", "COMPOSE_PROJECT_NAME", "DOCKER_SOCKET", "DOCKER_GID"),
+    *("TENSORFLOW_MODEL_SERVER", "TENSORFLOW_SERVING_IMAGE"),
+)
+"""Good for every target, and in the environment as well as on make's command line."""
+
+
+def is_on(variables: Mapping[str, str], name: str) -> bool:
+    """Whether a switch is set: HOLD=1 is on, HOLD=0, HOLD=no and no HOLD are off."""
+    return variables.get(name, "").lower() not in ("", "0", "no", "false")
+
+
+def arguments(target: str, variables: Mapping[str, str]) -> list[str]:
+    """The command line of a stage. A `~` is the home folder, which not every shell puts in after a `=`.
+
+    Raises ValueError for ARGS with a quote that does not end.
+    """
+    found: list[str] = []
+    for name, option in OPTIONS.get(target, {}).items():
+        value = variables.get(name, "")
+        if value.startswith("~"):
+            value = str(Path(value).expanduser())
+        if name in SWITCHES:
+            found += [option] if is_on(variables, name) else []
+        elif value:
+            found += [option, value] if option else [value]
+    return found + (shlex.split(variables.get("ARGS", "")) if "ARGS" in ALSO.get(target, ()) else [])
+
+
+def complaint(targets: list[str], variables: list[str]) -> str:
+    """What is wrong with the variables that were typed, in one line; empty when nothing is."""
+    taken = {target: {*OPTIONS.get(target, {}), *ALSO.get(target, ())} for target in {*OPTIONS, *ALSO}}
+    known = {*EVERYWHERE, *(name for names in taken.values() for name in names)}
+    for name in variables:
+        if name not in known:
+            close = get_close_matches(name, known, 1, cutoff=0.7)
+            hint = f"Did you mean {close[0]}? " if close else ""
+            short = sorted(known - {*EVERYWHERE[2:]})
+            return f"{name} is not a variable of Seamline. {hint}It knows {', '.join(short)}"
+        takers = [target for target, names in taken.items() if name in names]
+        if takers and not {*takers} & {*targets}:
+            return f"{name} means nothing to make {' '.join(targets)}. It is for {', '.join(sorted(takers))}"
+    return ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python3 -m pipeline.runtime.targets", description=complaint.__doc__)
+    parser.add_argument("--targets", default="", help="what make was asked for, separated by blanks")
+    parser.add_argument("--variables", default="", help="names of the variables on its command line")
+    options = parser.parse_args()
+    print(complaint(options.targets.split(), options.variables.split()))
+
+
+if __name__ == "__main__":
+    main()
