@@ -5,9 +5,12 @@ A run's folder is named by its preset, so that the two belong together; files ma
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import tensorflow as tf
 
 from model.model_fn import ModelConfig, model_fn
+from pipeline.training.hooks import BestCheckpoint, Checkpoint
 from seamline_client.contract import DEFAULT
 
 v1 = tf.compat.v1
@@ -60,3 +63,8 @@ def _variables(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 def _words(shape: tuple[int, ...] | None) -> str:
     return "absent" if shape is None else f"of shape {'x'.join(map(str, shape)) or 'one number'}"
+
+
+def best(run: Path) -> Checkpoint | None:
+    """The best checkpoint of a run's folder so far."""
+    return BestCheckpoint(run).current
