@@ -65,7 +65,7 @@ def _plain(title: str) -> OnProgress:
 
 @contextmanager
 def step(what: str) -> Iterator[Callable[[str], None]]:
-    """One line: what is being done, at once, and behind it what came of it (`with step("Signatures") as found: ...`)."""
+    """One line: what is being done, at once, and what came of it: `with step("Signatures") as found: ...`."""
     console.print(f"  {what}: ", end="", markup=False)
     said = False
 

@@ -37,7 +37,8 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP, TENSORFLOW_MODEL_SERVER.
+        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,
+        TENSORFLOW_MODEL_SERVER.
 
         Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
 

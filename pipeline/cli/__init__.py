@@ -27,10 +27,7 @@ def main() -> None:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except CannotConnect as error:
-        print(
-            f"Error: no server answers: {error}\n`make serve` starts one, `make status` says where it is.",
-            file=sys.stderr,
-        )
+        print(f"Error: No server answers. `make serve` starts one here. {error}", file=sys.stderr)
         sys.exit(ServingError.exit_code)
     except (ClientError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -33,11 +33,8 @@ def versions() -> None:
 
     found = releases()
     rows = listing.rows(found)
-    console.print(
-        listing.table(rows)
-        if rows
-        else f"No version is published in {found.store.folder}. `make export` publishes one."
-    )
+    none = f"No version is published in {found.store.folder}. `make export` publishes one."
+    console.print(listing.table(rows) if rows else none)
 
 
 @app.command()

@@ -79,9 +79,8 @@ def status() -> None:
     server = process.running(Settings.from_environment().server)
     if server:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(server.created))
-        console.print(
-            f"{_name(server.program)}, process {server.pid}, since {since}, log in {server.log}", markup=False
-        )
+        console.print(f"{_name(server.program)}, process {server.pid}, since {since}", markup=False)
+        console.print(f"  log   {server.log}", markup=False)
         console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
     else:
         console.print(f"Server at {target}")

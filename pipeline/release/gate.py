@@ -1,4 +1,4 @@
-"""The gate: proof that a candidate is the contract, is good enough, and that a real server answers with it what was trained."""
+"""The gate: proof that a candidate is the contract and good enough, and that a server answers with it as trained."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Verdict:
         if self.ne < self.mean_position_ne:
             return None
         return (
-            f"This model is no better than no model: NE {self.ne:.2f} %, where answering each point's mean position over "
-            f"the training photos scores {self.mean_position_ne:.2f} %. Train it for longer, or look at its data."
+            f"This model is no better than none: its NE is {self.ne:.2f} %, and answering each point's mean position "
+            f"over the training photos scores {self.mean_position_ne:.2f} %. Train it for longer, or look at its data."
         )
 
 
@@ -85,7 +85,7 @@ def prove(candidate: Candidate, serving: Version | None, dataset: Dataset, serve
         wait_until_available(server, MODEL_NAME, LOAD_SECONDS, version=int(folder.name))
         found("has loaded it and answered its warm-up requests")
         for transport, target in (("grpc", server.grpc_target), ("rest", server.rest_target)):
-            with step(f"Golden requests over {transport}") as found:
+            with step(f"Golden requests over {_NAMES[transport]}") as found:
                 with PredictClient(target, transport) as client:  # type: ignore[arg-type]
                     largest = _replay(golden, client)
                 photos = f"{len(golden.files)} photos through {len(SIGNATURES)} signatures"
@@ -169,3 +169,4 @@ def _check_tensors(found: dict[str, meta_graph_pb2.TensorInfo], expected: tuple[
 
 
 _DTYPES = {"float": "float32"}
+_NAMES = {"grpc": "gRPC", "rest": "REST"}

@@ -1,8 +1,8 @@
 """What answered before: a record of promotions, one JSON object a line, oldest first.
 
-A promotion is recorded before models.config changes, which alone says what serves. So whatever a command that was killed
-left behind, the two are told apart on reading: a last record whose move never reached models.config did not happen, and
-a version that somebody wrote into models.config by hand answered nevertheless.
+A promotion is recorded before models.config changes, and models.config alone says what serves. So the two are
+reconciled on reading, whatever a command that was killed left behind: a last record that never reached models.config
+did not happen, and a version that somebody wrote into models.config by hand did answer.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ ROLLBACK = "rollback"
 
 @dataclass(frozen=True)
 class Promotion:
-    """`version` took the place of `instead_of` (None: nothing answered). `by` is the command: export, promote, rollback."""
+    """`version` took the place of `instead_of`, which is None where no version answered."""
 
     version: int
     instead_of: int | None
     by: str
+    """The command: export, promote, rollback."""
     at: str
     """ISO 8601, UTC."""
 

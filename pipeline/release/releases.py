@@ -44,7 +44,7 @@ class Change:
     def __str__(self) -> str:
         before, now = (f"version {each}" if each else "no version" for each in (self.before, self.now))
         if self.target is None:
-            return f"{self.name}: {before} before, {now} at the next `make serve`; no server is running"
+            return f"{self.name}: {now} answers from the next `make serve` on (before: {before}); no server is running"
         if self.before == self.now:
             return f"{self.name}: {now} answers at {self.target}, as before"
         return f"{self.name}: {before} answered before, {now} answers now at {self.target}"
@@ -197,6 +197,8 @@ class Releases:
         A server that has not yet caught up with an earlier command, which was killed, gets a moment to do so. Otherwise
         it could still be about to act on that when it seems to have followed this one.
         """
+        if self.store.latest() is None:
+            raise ServingError(f"{self.store.folder}: no version is published. `make export` publishes one.")
         with self.store.locked(wait=wait):
             serving = self.numbers()
             with suppress(ServingError):

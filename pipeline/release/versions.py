@@ -9,13 +9,17 @@ from pathlib import Path
 
 from rich.table import Table
 
+from pipeline.console import console
 from pipeline.release import card
 from pipeline.release.releases import Releases
 from pipeline.release.store import Version
 from seamline_client import PredictClient
 from seamline_client.errors import ClientError, NotFound
 
-COLUMNS = ("version", "NE", "age", "size", "role", "served", "server")
+COLUMNS = ("version", "NE", "age", "size", "now", "served", "in the server")
+
+
+_UNLOADED = {"END": "not loaded"}
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,7 @@ def _served(periods: list[tuple[str | None, str | None]]) -> str:
     last = " ".join(part for part in (since and f"since {since}", until and f"until {until}") if part)
     if since and until:
         last = f"{since} to {until}"
-    earlier = len(periods) - 1
-    return (
-        f"{last or 'now'}{f', and {earlier} times before' if earlier > 1 else ', and once before' if earlier else ''}"
-    )
+    return (last or "now") + (f" ({len(periods)} times in all)" if len(periods) > 1 else "")
 
 
 def _local(at: str | None) -> str | None:
@@ -91,17 +92,18 @@ def _local(at: str | None) -> str | None:
 def _states(releases: Releases) -> dict[int, list[str]]:
     """What the running server says of each version, under both names."""
     found: dict[int, list[str]] = {}
-    for name in (releases.name, releases.canary_name) if releases.target else ():
+    for name, suffix in ((releases.name, ""), (releases.canary_name, " as canary")) if releases.target else ():
         try:
             with PredictClient(releases.target, model=name, timeout=5.0, retries=0) as client:
                 answering = client.metadata().version
                 for status in client.status():
-                    answers = f", answers {name}" if status.version == answering else ""
-                    found.setdefault(status.version, []).append(f"{status.state} {status.error}".strip() + answers)
+                    state = "answers" if status.version == answering else _UNLOADED.get(status.state, status.state)
+                    found.setdefault(status.version, []).append(f"{state}{suffix} {status.error}".strip())
         except NotFound:
             continue
         except ClientError as error:
-            return {version.number: [f"does not answer: {error}"] for version in releases.store.versions()[-1:]}
+            console.print(f"The server does not say what it has loaded: {error}", markup=False)
+            break
     return found
 
 

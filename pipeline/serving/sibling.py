@@ -84,8 +84,9 @@ def _engine() -> Iterator[docker.DockerClient]:
         engine = docker.from_env(timeout=ENGINE_SECONDS)
     except DockerException as error:
         raise ServingError(
-            f"The Docker engine cannot be reached from here: {error}. Proving a candidate needs its socket: DOCKER_SOCKET "
-            f"names one other than /var/run/docker.sock, DOCKER_GID the group that may use it (stat -c %g <socket>)."
+            f"The Docker engine cannot be reached from here: {error}. Proving a candidate needs its socket: "
+            f"DOCKER_SOCKET names another than /var/run/docker.sock, DOCKER_GID the group that may use it "
+            f"(stat -c %g <socket>)."
         ) from error
     try:
         yield engine
