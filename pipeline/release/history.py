@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 
 from pipeline.atomic import write_atomically
@@ -30,6 +30,8 @@ class Promotion:
     """The command: export, promote, rollback."""
     at: str
     """ISO 8601, UTC."""
+    confirmed: bool = False
+    """Whether the command came to its end: the server was asked, or there was none."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class History:
 
     promotions: tuple[Promotion, ...]
     serving: int | None
+
+    @property
+    def unfinished_rollback(self) -> bool:
+        """Whether the last thing that happened was a rollback that was killed on its way."""
+        last = self.promotions[-1] if self.promotions else None
+        return last is not None and last.by == ROLLBACK and last.version == self.serving and not last.confirmed
 
     def previous(self, existing: Container[int]) -> int | None:
         """Where a rollback goes: what answered before, among the versions that are still there."""
@@ -95,5 +103,15 @@ def read(store: ModelStore, serving: int | None) -> History:
 def record(store: ModelStore, version: int, instead_of: int | None, by: str) -> None:
     """Notes a promotion that is about to be made."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    promotions = (*read(store, instead_of).promotions, Promotion(version, instead_of, by, now))
+    _write(store, (*read(store, instead_of).promotions, Promotion(version, instead_of, by, now)))
+
+
+def confirm(store: ModelStore, serving: int | None) -> None:
+    """Notes that the last promotion has come to its end."""
+    promotions = read(store, serving).promotions
+    if promotions and not promotions[-1].confirmed:
+        _write(store, (*promotions[:-1], replace(promotions[-1], confirmed=True)))
+
+
+def _write(store: ModelStore, promotions: tuple[Promotion, ...]) -> None:
     write_atomically(store.base / FILE, "".join(f"{json.dumps(asdict(each))}\n" for each in promotions))

@@ -40,8 +40,15 @@ class Change:
     before: int | None
     now: int | None
     target: str | None
+    finished: bool = False
+    """Whether this only finished an earlier rollback."""
 
     def __str__(self) -> str:
+        return self._in_words() + (
+            "; the rollback that was cut short is done, another goes further back" * self.finished
+        )
+
+    def _in_words(self) -> str:
         before, now = (f"version {each}" if each else "no version" for each in (self.before, self.now))
         if self.target is None:
             return f"{self.name}: {now} answers from the next `make serve` on (before: {before}); no server is running"
@@ -123,8 +130,13 @@ class Releases:
             return self._move(serving, self._existing(number).number, by)
 
     def rollback(self) -> Change:
-        """Promotes what answered before. Raises ServingError when nothing did."""
+        """Promotes what answered before. Raises ServingError when nothing did.
+
+        After a rollback that was killed on its way this finishes that, and goes no further back.
+        """
         with self._changing() as serving:
+            if serving.version and self.history().unfinished_rollback:
+                return replace(self._move(serving, serving.version, ROLLBACK), finished=True)
             number = self.previous()
             if number is None:
                 raise ServingError(
@@ -174,7 +186,9 @@ class Releases:
     def _move(self, serving: Serving, number: int, by: str) -> Change:
         if number != serving.version:
             history.record(self.store, number, serving.version, by)
-        return self._change(self.name, serving, replace(serving, version=number))
+        change = self._change(self.name, serving, replace(serving, version=number))
+        history.confirm(self.store, number)
+        return change
 
     def _change(self, name: str, before: Serving, after: Serving) -> Change:
         """Has the server follow `after`, or goes back to `before`."""
@@ -200,10 +214,10 @@ class Releases:
         if self.store.latest() is None:
             raise ServingError(f"{self.store.folder}: no version is published. `make export` publishes one.")
         with self.store.locked(wait=wait):
-            serving = self.numbers()
+            serving, moment = self.numbers(), min(SETTLE_SECONDS, self._wait_seconds)
             with suppress(ServingError):
-                self._follow(self.name, serving.version, SETTLE_SECONDS)
-                self._follow(self.canary_name, serving.canary, SETTLE_SECONDS)
+                self._follow(self.name, serving.version, moment)
+                self._follow(self.canary_name, serving.canary, moment)
             yield serving
 
     # The server
