@@ -10,7 +10,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from model.model_fn import ModelConfig, model_fn
-from pipeline.training.hooks import BestCheckpoint, Checkpoint
+from pipeline.training.hooks import BestCheckpoint
+from pipeline.training.hooks import Checkpoint as Checkpoint
 from seamline_client.contract import DEFAULT
 
 v1 = tf.compat.v1

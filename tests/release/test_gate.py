@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,59 +15,74 @@ import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
 from model.metrics import NE
-from pipeline.data.records import Dataset
 from pipeline.errors import ContractError, ExportError, ParityError, ScoreError
-from pipeline.evaluation.saved_model import evaluate
-from pipeline.release import gate as validate
-from pipeline.release import golden
-from pipeline.release.export import Candidate, export
+from pipeline.release import card, gate, golden
+from pipeline.release.export import Candidate
+from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore, Version, write_checksums
-from pipeline.training.hooks import Checkpoint
+from pipeline.serving import process
+from pipeline.serving.server import Server
 from seamline_client.contract import DEFAULT, MODEL_NAME, UINT8
-from tests.pipeline.conftest import TinyRun
+from tests.release.conftest import Trained
 
 
-@dataclass(frozen=True)
-class Trained:
-    dataset: Dataset
-    best: Candidate
-    worse: Candidate
+class ReachedTheServer(Exception):
+    """Every proof before that of the server has passed."""
 
 
-@pytest.fixture(scope="module")
-def trained(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A tiny run, and candidates of two of its checkpoints: the better one, and the other."""
-    home = tmp_path_factory.mktemp("home")
-    run, dataset = tiny_run.best.run, tiny_run.dataset
-    candidates = []
-    for step in (3, 6):
-        checkpoint = Checkpoint(run, str(run / f"model.ckpt-{step}"), step, tiny_run.best.metrics)
-        candidates.append(export(checkpoint, tiny_run.preset, dataset, home / f"staging-{step}"))
-    candidates.sort(key=lambda candidate: evaluate(candidate.folder, dataset)[NE])
-    return Trained(dataset, *candidates)
+def no_server(base: Path) -> AbstractContextManager[Server]:
+    raise ReachedTheServer
 
 
 @pytest.fixture
 def candidate(trained: Trained, tmp_path: Path) -> Candidate:
     """A copy that a test may spoil."""
     folder = shutil.copytree(trained.best.folder, tmp_path / "staged" / trained.best.folder.name)
-    return Candidate(Path(folder), trained.best.metrics)
+    return replace(trained.best, folder=Path(folder))
 
 
-def test_a_good_candidate_is_proven_and_published_whole(trained: Trained, candidate: Candidate, tmp_path: Path) -> None:
-    """Five kinds of proof; the golden answers differ by next to nothing; what is published verifies."""
-    proofs = validate.validate(candidate, None, trained.dataset)
-    assert [proof.what for proof in proofs] == [
-        "signatures",
-        "answers",
-        "score",
-        "server",
-        "golden requests, grpc",
-        "golden requests, rest",
+def test_a_good_candidate_is_proven_step_by_step_and_published_whole(
+    trained: Trained, candidate: Candidate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each proof is a line of its own, on a real server too; what is published verifies."""
+
+    def serve(base: Path) -> AbstractContextManager[Server]:
+        return process.throw_away(base, MODEL_NAME, base / "server.log")
+
+    verdict = gate.prove(candidate, None, trained.dataset, serve, force=False)
+    assert verdict.ne == candidate.metrics[NE]
+    said = [line.split(":")[0].strip() for line in capsys.readouterr().out.splitlines()]
+    assert said == [
+        "Checksums",
+        "Signatures",
+        "Its answers against Estimator.predict's",
+        "Its score against the version that serves",
+        "A server of it",
+        "Golden requests over gRPC",
+        "Golden requests over REST",
     ]
-    store = ModelStore(tmp_path / "models", MODEL_NAME)
-    (tmp_path / "models").mkdir()
-    assert store.publish(candidate.folder).number == 1
+    assert ModelStore(tmp_path / "models", MODEL_NAME).publish(candidate.folder).number == 1
+
+
+def test_the_card_has_what_was_measured_and_nothing_else(trained: Trained, candidate: Candidate) -> None:
+    """A category without a photo has no error, rather than one of 0; mean positions are there to compare with."""
+    made = json.loads((candidate.folder / card.CARD).read_text())
+    text = (candidate.folder / card.TEXT).read_text()
+    measured = {name for name in made["metrics"] if name.removeprefix("ne/") in trained.dataset.categories["train"]}
+    assert measured == {f"ne/{category}" for category in trained.dataset.categories["eval"]}
+    assert made["mean_position_ne"] == candidate.mean_position_ne > 0
+    assert f"ne of mean positions{candidate.mean_position_ne:17.3f}" in text
+    assert card.ne(candidate.folder) == candidate.metrics[NE]
+
+
+@pytest.mark.parametrize(("ne", "warns"), [(20.0, False), (45.0, True), (60.0, True), (math.nan, True)])
+def test_a_model_that_is_no_better_than_mean_positions_is_warned_of(ne: float, warns: bool) -> None:
+    """Both numbers are in the warning; a score that is not a number is no better either."""
+    warning = gate.Verdict(ne, 45.0, None).warning
+    assert bool(warning) == warns
+    if warning:
+        assert f"{ne:.2f} %" in warning
+        assert "45.00 %" in warning
 
 
 def rename_output(path: Path) -> None:
@@ -80,7 +98,7 @@ def change_dtype(path: Path) -> None:
     path.write_bytes(saved.SerializeToString())
 
 
-def drop_door(path: Path) -> None:
+def drop_signature(path: Path) -> None:
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     del saved.meta_graphs[0].signature_def[UINT8.key]
     path.write_bytes(saved.SerializeToString())
@@ -91,17 +109,17 @@ def drop_door(path: Path) -> None:
     [
         (rename_output, "serving_default: outputs are"),
         (change_dtype, r"images_uint8 is float .* expected uint8"),
-        (drop_door, "has the signatures"),
+        (drop_signature, "has the signatures"),
     ],
 )
 def test_a_wrong_signature_is_refused_by_name(
     trained: Trained, candidate: Candidate, spoil: Callable[[Path], None], message: str
 ) -> None:
-    """Read back from the SavedModel: another name, another dtype, a door too few."""
+    """Read back from the SavedModel: another name, another dtype, a signature too few."""
     spoil(candidate.folder / "saved_model.pb")
     write_checksums(candidate.folder)
     with pytest.raises(ContractError, match=message) as refused:
-        validate.validate(candidate, None, trained.dataset)
+        gate.prove(candidate, None, trained.dataset, no_server, force=False)
     assert refused.value.exit_code == 10
 
 
@@ -114,21 +132,37 @@ def test_an_answer_that_is_not_the_estimators_is_refused(trained: Trained, candi
     golden.Golden(expected.files, expected.pixels, {**expected.outputs, "pred_x_ratio": off}).save(candidate.folder)
     write_checksums(candidate.folder)
     with pytest.raises(ParityError, match="pred_x_ratio differs from what the Estimator predicted") as refused:
-        validate.validate(candidate, None, trained.dataset)
+        gate.prove(candidate, None, trained.dataset, no_server, force=False)
     assert refused.value.exit_code == 11
 
 
-def test_a_worse_score_is_refused_with_both_numbers_unless_forced(
-    trained: Trained, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+def test_a_worse_score_than_that_of_what_serves_is_refused_unless_forced(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The published version is the better checkpoint of the run, the candidate the other one."""
-    monkeypatch.setattr(validate, "NE_TOLERANCE", 0.0)
-    published = Version(1, candidate.folder)
-    worse, better = (evaluate(each.folder, trained.dataset)[NE] for each in (trained.worse, candidate))
-    with pytest.raises(ScoreError, match=rf"NE {worse:.2f} %.*version 1 has {better:.2f} %") as refused:
-        validate.validate(trained.worse, published, trained.dataset)
+    """With both numbers and the version. What was forced and rolled back is newer, and is not what is compared with."""
+    monkeypatch.setattr(gate, "NE_TOLERANCE", 0.0)
+    store = ModelStore(tmp_path / "models", MODEL_NAME)
+    releases = Releases(store, None)
+    for each in (trained.best, trained.worse):
+        with store.stage() as staging:
+            folder = Path(shutil.copytree(each.folder, staging / "1"))
+            releases.promote(releases.publish(folder).number)
+    worse, better = (each.metrics[NE] for each in (trained.worse, trained.best))
+    with pytest.raises(ReachedTheServer):
+        gate.prove(trained.worse, releases.serving(), trained.dataset, no_server, force=False)
+    releases.rollback()
+    with pytest.raises(ScoreError, match=rf"NE {worse:.2f} %.*version 1, which serves, has {better:.2f} %") as refused:
+        gate.prove(trained.worse, releases.serving(), trained.dataset, no_server, force=False)
     assert refused.value.exit_code == 12
-    assert validate.validate(trained.worse, published, trained.dataset, force=True)
+    with pytest.raises(ReachedTheServer):
+        gate.prove(trained.worse, releases.serving(), trained.dataset, no_server, force=True)
+
+
+def test_a_score_that_is_not_a_number_is_worse_than_any(trained: Trained, candidate: Candidate) -> None:
+    """No point could be counted: that is no reason to let it pass."""
+    unscored = replace(candidate, metrics={})
+    with pytest.raises(ScoreError, match="NE nan %"):
+        gate.prove(unscored, Version(1, candidate.folder), trained.dataset, no_server, force=False)
 
 
 @pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index"])
@@ -142,7 +176,7 @@ def test_a_changed_or_missing_file_is_refused(trained: Trained, candidate: Candi
     else:
         shutil.rmtree(path.parent)
     with pytest.raises(ExportError, match=file.split("/")[0]) as refused:
-        validate.validate(candidate, None, trained.dataset)
+        gate.prove(candidate, None, trained.dataset, no_server, force=False)
     assert refused.value.exit_code == 13
 
 

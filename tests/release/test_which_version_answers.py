@@ -202,7 +202,7 @@ def test_the_plain_name_answers_with_the_version_that_was_promoted_last(soak: bo
         PROCESSES.set_forkserver_preload([command.__name__])
         forkserver.ensure_running()
     examples, steps = (50, 30) if soak else (2, 8)
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Rule,
         settings=settings(
             max_examples=examples,

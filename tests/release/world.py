@@ -32,7 +32,9 @@ class Constant(tf.Module):
         super().__init__()
         self._number = tf.constant(number)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec([None], tf.float32, "x")]
+    )
     def answer(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"y": tf.zeros_like(x) + self._number}
 
