@@ -43,12 +43,13 @@ class Rule(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.world = World(self.folder, served=True)
-        self.existing = {self.world.export()}
-        self.answered = [1]
+        self.existing = {self.world.export() for _ in range(4)}
+        self.world.releases.rollback()
+        self.answered = [1, 2, 3]
         self.canary_is: int | None = None
         self.world.start()
         self.callers = Callers(self.world)
-        self.callers.rule(1)
+        self.callers.rule(3)
         self.callers.__enter__()
 
     def teardown(self) -> None:
@@ -201,7 +202,7 @@ def test_the_plain_name_answers_with_the_version_that_was_promoted_last(soak: bo
     with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
         PROCESSES.set_forkserver_preload([command.__name__])
         forkserver.ensure_running()
-    examples, steps = (50, 30) if soak else (2, 8)
+    examples, steps = (50, 30) if soak else (2, 10)
     run_state_machine_as_test(
         Rule,
         settings=settings(
