@@ -28,7 +28,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """`run("promote", "2")` is `python -m pipeline promote 2` in the world's home, and returns what it said as one line."""
+    """`run("promote", "2")` is `python -m pipeline promote 2` in the world's home; it returns what that said."""
     monkeypatch.setenv("SEAMLINE_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
 

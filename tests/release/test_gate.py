@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
 from model.metrics import NE
-from pipeline.errors import ContractError, ExportError, ParityError, ScoreError
+from pipeline.errors import ContractError, ExportError, ParityError, ScoreError, ServingError
 from pipeline.release import card, gate, golden
 from pipeline.release.export import Candidate
 from pipeline.release.releases import Releases
@@ -44,10 +45,13 @@ def candidate(trained: Trained, tmp_path: Path) -> Candidate:
 def test_a_good_candidate_is_proven_step_by_step_and_published_whole(
     trained: Trained, candidate: Candidate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each proof is a line of its own, on a real server too; what is published verifies."""
+    """Each proof is a line of its own, on a real server too, which may be any executable; what is published verifies."""
+    executable = tmp_path / "tensorflow_model_server"
+    executable.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/flags\nexec {sys.executable} -m model_server "$@"\n')
+    executable.chmod(0o755)
 
     def serve(base: Path) -> AbstractContextManager[Server]:
-        return process.throw_away(base, MODEL_NAME, base / "server.log")
+        return process.throw_away(base, MODEL_NAME, base / "server.log", program=process.program(executable))
 
     verdict = gate.prove(candidate, None, trained.dataset, serve, force=False)
     assert verdict.ne == candidate.metrics[NE]
@@ -61,7 +65,13 @@ def test_a_good_candidate_is_proven_step_by_step_and_published_whole(
         "Golden requests over gRPC",
         "Golden requests over REST",
     ]
+    assert "--grpc_max_threads=" in (tmp_path / "flags").read_text()
     assert ModelStore(tmp_path / "models", MODEL_NAME).publish(candidate.folder).number == 1
+
+
+def test_an_executable_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match=f"TENSORFLOW_MODEL_SERVER is {tmp_path}"):
+        process.program(tmp_path)
 
 
 def test_the_card_has_what_was_measured_and_nothing_else(trained: Trained, candidate: Candidate) -> None:
