@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from model.receivers import decode_image, raw_serving_input_fn
@@ -22,12 +21,13 @@ from pipeline.evaluation.baseline import mean_position_ne
 from pipeline.evaluation.saved_model import evaluate
 from pipeline.release import card
 from pipeline.release.golden import Golden
+from pipeline.release.signatures import rename_signatures
 from pipeline.release.store import write_checksums
 from pipeline.training import checkpoints
 from pipeline.training import estimator as estimators
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
-from seamline_client.contract import MODEL_NAME, OUTPUTS, SIGNATURES
+from seamline_client.contract import MODEL_NAME, OUTPUTS
 
 GOLDEN_COUNT = 5
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -92,17 +92,8 @@ def _saved_model(estimator: Any, checkpoint: Checkpoint, staging: Path) -> Path:
     except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
         raise ExportError(f"{checkpoint.prefix}: cannot be exported: {str(error).splitlines()[0]}") from error
     folder = Path(written.decode())
-    _rename_signatures(folder / "saved_model.pb")
+    rename_signatures(folder / "saved_model.pb")
     return folder
-
-
-def _rename_signatures(path: Path) -> None:
-    """Estimator calls the other signatures `<key>:serving_default`; the contract calls them `<key>`."""
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    for graph in saved_model.meta_graphs:
-        for key in [key for key in graph.signature_def if key not in SIGNATURES]:
-            graph.signature_def[key.split(":")[0]].CopyFrom(graph.signature_def.pop(key))
-    path.write_bytes(saved_model.SerializeToString(deterministic=True))
 
 
 def _golden(estimator: Any, checkpoint: Checkpoint, dataset: Dataset) -> Golden:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from model.metrics import NE
 from pipeline.console import step
@@ -19,13 +17,15 @@ from pipeline.errors import ContractError, ParityError, ScoreError
 from pipeline.evaluation.saved_model import evaluate
 from pipeline.release.export import Candidate
 from pipeline.release.golden import TOLERANCE, Golden, difference, replay
+from pipeline.release.signatures import check_signatures
 from pipeline.release.store import Version, verify_checksums
 from pipeline.serving.server import Server, wait_until_available
 from seamline_client import PredictClient
-from seamline_client.contract import METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, TAG, TensorSpec
+from seamline_client.contract import MODEL_NAME, SIGNATURES, TAG
 from seamline_client.errors import ClientError
 
 LOAD_SECONDS = 120.0
+_TRANSPORTS = {"grpc": "gRPC", "rest": "REST"}
 NE_TOLERANCE = 0.5
 """How much worse than the version that serves, in percentage points of NE, a candidate may score."""
 
@@ -85,7 +85,7 @@ def prove(candidate: Candidate, serving: Version | None, dataset: Dataset, serve
         wait_until_available(server, MODEL_NAME, LOAD_SECONDS, version=int(folder.name))
         found("has loaded it and answered its warm-up requests")
         for transport, target in (("grpc", server.grpc_target), ("rest", server.rest_target)):
-            with step(f"Golden requests over {_NAMES[transport]}") as found:
+            with step(f"Golden requests over {_TRANSPORTS[transport]}") as found:
                 with PredictClient(target, transport) as client:  # type: ignore[arg-type]
                     largest = _replay(golden, client)
                 photos = f"{len(golden.files)} photos through {len(SIGNATURES)} signatures"
@@ -130,43 +130,3 @@ def check_answers(folder: Path, golden: Golden) -> float:
         arrays = {name: tensor.numpy() for name, tensor in answer.items()}
         largest = max(largest, difference(golden.outputs, arrays, f"{folder}, {signature.key}"))
     return largest
-
-
-def check_signatures(folder: Path) -> None:
-    """Raises ContractError, naming the first difference, when a SavedModel's signatures are not the contract."""
-    path = folder / "saved_model.pb"
-    try:
-        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ContractError(f"{path}: cannot be read: {error}") from error
-    graphs = [graph for graph in saved_model.meta_graphs if list(graph.meta_info_def.tags) == [TAG]]
-    if len(graphs) != 1:
-        raise ContractError(f"{path}: expected one graph with the tag set '{TAG}', found {len(graphs)}")
-    signatures = graphs[0].signature_def
-    if set(signatures) != set(SIGNATURES):
-        raise ContractError(f"{path}: has the signatures {sorted(signatures)}, expected {sorted(SIGNATURES)}")
-    for key, contract in SIGNATURES.items():
-        found, where = signatures[key], f"{path}: signature {key}"
-        if found.method_name != METHOD:
-            raise ContractError(f"{where}: method is {found.method_name!r}, expected {METHOD!r}")
-        _check_tensors(found.inputs, (contract.input,), f"{where}: inputs")
-        _check_tensors(found.outputs, OUTPUTS, f"{where}: outputs")
-        tensor = found.inputs[contract.input.name].name
-        if tensor != contract.tensor:
-            raise ContractError(f"{where}: input tensor is {tensor}, expected {contract.tensor}")
-
-
-def _check_tensors(found: dict[str, meta_graph_pb2.TensorInfo], expected: tuple[TensorSpec, ...], where: str) -> None:
-    names = {spec.name for spec in expected}
-    if set(found) != names:
-        raise ContractError(f"{where} are {sorted(found)}, expected {sorted(names)}")
-    for spec in expected:
-        info = found[spec.name]
-        shape = tuple(dimension.size for dimension in info.tensor_shape.dim)
-        dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
-        if (_DTYPES.get(dtype, dtype), shape) != (spec.dtype, spec.shape):
-            raise ContractError(f"{where}: {spec.name} is {dtype} {shape}, expected {spec.dtype} {spec.shape}")
-
-
-_DTYPES = {"float": "float32"}
-_NAMES = {"grpc": "gRPC", "rest": "REST"}

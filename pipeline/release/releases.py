@@ -9,7 +9,6 @@ request fails, and a command that is killed has either changed nothing or leaves
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,16 +16,14 @@ from pathlib import Path
 
 from pipeline.errors import ServingError
 from pipeline.release import history, models_config
+from pipeline.release.answering import answering, wait_until_answered
 from pipeline.release.history import ROLLBACK, History
 from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore, Version
-from seamline_client import PredictClient
-from seamline_client.errors import ClientError, NotFound
+from seamline_client.errors import ClientError
 
 WAIT_SECONDS = 120.0
 SETTLE_SECONDS = 10.0
-POLL_SECONDS = 0.1
-ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -88,9 +85,7 @@ class Releases:
 
     def confirm(self) -> None:
         """Returns once the running server answers as models.config says. Raises ServingError when it does not."""
-        serving = self.numbers()
-        self._follow(self.name, serving.version, self._wait_seconds)
-        self._follow(self.canary_name, serving.canary, self._wait_seconds)
+        self._follow(self.numbers(), self._wait_seconds)
 
     def config(self) -> Path:
         """models.config for a server that is about to start, with the store's folder as it is now.
@@ -195,10 +190,10 @@ class Releases:
         was, now = (each.version if name == self.name else each.canary for each in (before, after))
         if self.target:
             with suppress(ClientError):
-                was = self._ask(name)
+                was = answering(self.target, name)
         models_config.write(self.store, after)
         try:
-            self._follow(name, now, self._wait_seconds)
+            self._follow(after, self._wait_seconds)
         except ServingError as error:
             models_config.write(self.store, before)
             raise ServingError(f"{error}\nNothing was changed. `make logs` shows what the server wrote.") from error
@@ -214,40 +209,16 @@ class Releases:
         if self.store.latest() is None:
             raise ServingError(f"{self.store.folder}: no version is published. `make export` publishes one.")
         with self.store.locked(wait=wait):
-            serving, moment = self.numbers(), min(SETTLE_SECONDS, self._wait_seconds)
+            serving = self.numbers()
             with suppress(ServingError):
-                self._follow(self.name, serving.version, moment)
-                self._follow(self.canary_name, serving.canary, moment)
+                self._follow(serving, min(SETTLE_SECONDS, self._wait_seconds))
             yield serving
 
-    # The server
-
-    def _follow(self, name: str, number: int | None, seconds: float) -> None:
-        """Until the running server answers `name` with that version. At once where no server runs."""
-        deadline = time.monotonic() + seconds
-        while self.target:
-            try:
-                found = self._ask(name)
-                heard = f"version {found} answers" if found else "no version answers"
-                if found == number:
-                    return
-            except ClientError as error:
-                heard = str(error)
-            if time.monotonic() > deadline:
-                wanted = f"version {number}" if number else "no version"
-                raise ServingError(
-                    f"The server at {self.target} should answer {name} with {wanted} and did not within "
-                    f"{seconds:.0f} s; last heard: {heard}"
-                )
-            time.sleep(POLL_SECONDS)
-
-    def _ask(self, name: str) -> int | None:
-        """Which version answers `name`, by the server itself."""
-        with PredictClient(self.target, model=name, timeout=ASK_SECONDS, retries=0) as client:
-            try:
-                return client.metadata().version
-            except NotFound:
-                return None
+    def _follow(self, serving: Serving, seconds: float) -> None:
+        """Until the running server answers both names so. At once where no server runs."""
+        if self.target:
+            wait_until_answered(self.target, self.name, serving.version, seconds)
+            wait_until_answered(self.target, self.canary_name, serving.canary, seconds)
 
     def _numbers(self) -> list[int]:
         return [version.number for version in self.store.versions()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -41,9 +41,6 @@ class Row:
         parts = (f"NE {self.ne}", f"{self.age} old", self.size, self.role, self.served, self.server)
         return f"version {self.version}: {', '.join(part for part in parts if part)}"
 
-    def cells(self) -> tuple[str, ...]:
-        return (self.version, self.ne, self.age, self.size, self.role, self.served, self.server)
-
 
 def rows(releases: Releases) -> list[Row]:
     """Newest first. Raises ServingError when models.config or the record of promotions cannot be read."""
@@ -71,7 +68,7 @@ def rows(releases: Releases) -> list[Row]:
 def table(found: list[Row]) -> Table:
     shown = Table(*COLUMNS)
     for row in found:
-        shown.add_row(*row.cells())
+        shown.add_row(*astuple(row))
     return shown
 
 

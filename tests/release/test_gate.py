@@ -45,7 +45,7 @@ def candidate(trained: Trained, tmp_path: Path) -> Candidate:
 def test_a_good_candidate_is_proven_step_by_step_and_published_whole(
     trained: Trained, candidate: Candidate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each proof is a line of its own, on a real server too, which may be any executable; what is published verifies."""
+    """Each proof is a line of its own; the server may be any executable; what is published verifies."""
     executable = tmp_path / "tensorflow_model_server"
     executable.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/flags\nexec {sys.executable} -m model_server "$@"\n')
     executable.chmod(0o755)

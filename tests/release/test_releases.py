@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import BusyError, ServingError
+from pipeline.errors import ServingError
 from pipeline.release import history, models_config
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import Releases
@@ -35,10 +34,12 @@ def act(world: World, commands: str) -> None:
 
 def test_a_bad_version_is_gone_for_everybody_after_a_rollback(world: World) -> None:
     """Whoever asks by the plain name is answered by the old version, and the bad one can be retired at once."""
-    with Callers(world) as callers:
+    with Callers(world, 1) as callers:
         callers.rule(1, 2)
         act(world, "export")
+        callers.rule(2)
         assert world.answer() == 2
+        callers.rule(1, 2)
         change = world.releases.rollback()
         callers.rule(1)
         assert (change.before, change.now) == (2, 1)
@@ -51,8 +52,7 @@ def test_a_bad_version_is_gone_for_everybody_after_a_rollback(world: World) -> N
 def test_a_canary_takes_none_of_the_traffic(world: World) -> None:
     """Even with a higher number, after a rollback: it answers to its own name alone, and ends when it is told to."""
     act(world, "export rollback")
-    with Callers(world) as callers:
-        callers.rule(1)
+    with Callers(world, 1) as callers:
         act(world, "canary:2")
         assert (world.answer(), world.answer(CANARY)) == (1, 2)
         act(world, "end")
@@ -276,17 +276,6 @@ def test_a_project_that_was_moved_is_served_from_its_new_place(offline: World, t
     text = Releases(moved, None).config().read_text()
     assert text.count(str(tmp_path / "elsewhere" / MODEL_NAME)) == 2
     assert str(tmp_path / "models") not in text
-
-
-def test_two_commands_at_once_are_one_after_the_other(offline: World) -> None:
-    """The second is told to try again; an export, whose proof took minutes, waits instead."""
-    act(offline, "export export")
-    with (offline.store.base / ".lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(BusyError, match="try again"):
-            offline.releases.rollback()
-    assert offline.releases.numbers() == Serving(2)
-    assert offline.releases.rollback().now == 1
 
 
 def test_a_server_that_does_not_answer_changes_nothing(offline: World) -> None:

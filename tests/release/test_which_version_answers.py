@@ -45,7 +45,6 @@ class Rule:
         self.existing = {1, 2, 3, 4}
         self.answered = [1, 2, 3]
         self.canary_is: int | None = None
-        callers.rule(3)
 
     @property
     def serving(self) -> int:
@@ -195,7 +194,7 @@ def test_the_plain_name_answers_with_the_version_that_was_promoted_last(soak: bo
     )
     @given(st.data())
     def sequence(data: st.DataObject) -> None:
-        with served() as world, Callers(world) as callers:
+        with served() as world, Callers(world, 3) as callers:
             rule = Rule(world, callers, data)
             for what in data.draw(st.permutations(PLAN * (2 if soak else 1))):
                 getattr(rule, what)()

@@ -129,16 +129,16 @@ def ask(client: PredictClient) -> int:
 
 
 class Callers:
-    """A caller over each transport who names no version. `rule` says which may answer, from now on.
+    """A caller over each transport who names no version. `version` may answer; `rule` says which may from now on.
 
     As a context manager it fails at its end when a request failed, or was answered by a version that the rule did not
     allow at any moment while it lasted.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, version: int) -> None:
         self.answers = 0
         self._world = world
-        self._rules: list[tuple[float, frozenset[int]]] = []
+        self._rules = [(0.0, frozenset({version}))]
         self._outages: list[tuple[float, float]] = []
         self._heard: list[tuple[float, float, int | ClientError]] = []
         self._done = threading.Event()
