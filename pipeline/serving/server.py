@@ -6,7 +6,7 @@ import time
 from typing import Protocol
 
 from pipeline.errors import ServingError
-from seamline_client.api import PredictClient
+from seamline_client import PredictClient
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, NotFound
 
 LOOK_SECONDS = 1.0
