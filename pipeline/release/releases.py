@@ -85,7 +85,9 @@ class Releases:
 
     def confirm(self) -> None:
         """Returns once the running server answers as models.config says. Raises ServingError when it does not."""
-        self._follow(self.numbers(), self._wait_seconds)
+        serving = self.numbers()
+        self._follow(self.name, serving.version, self._wait_seconds)
+        self._follow(self.canary_name, serving.canary, self._wait_seconds)
 
     def config(self) -> Path:
         """models.config for a server that is about to start, with the store's folder as it is now.
@@ -186,17 +188,20 @@ class Releases:
         return change
 
     def _change(self, name: str, before: Serving, after: Serving) -> Change:
-        """Has the server follow `after`, or goes back to `before`."""
+        """Has the server answer `name` as in `after`, or puts `before` back."""
         was, now = (each.version if name == self.name else each.canary for each in (before, after))
         if self.target:
             with suppress(ClientError):
                 was = answering(self.target, name)
         models_config.write(self.store, after)
         try:
-            self._follow(after, self._wait_seconds)
+            self._follow(name, now, self._wait_seconds)
         except ServingError as error:
             models_config.write(self.store, before)
-            raise ServingError(f"{error}\nNothing was changed. `make logs` shows what the server wrote.") from error
+            raise ServingError(
+                f"{error}\nNothing was changed. `make logs` shows what the server wrote. Where it cannot start at all, "
+                f"`make stop` and the same command change what the next one serves."
+            ) from error
         return Change(name, was, now, self.target)
 
     @contextmanager
@@ -210,15 +215,16 @@ class Releases:
             raise ServingError(f"{self.store.folder}: no version is published. `make export` publishes one.")
         with self.store.locked(wait=wait):
             serving = self.numbers()
+            moment = min(SETTLE_SECONDS, self._wait_seconds)
             with suppress(ServingError):
-                self._follow(serving, min(SETTLE_SECONDS, self._wait_seconds))
+                self._follow(self.name, serving.version, moment)
+                self._follow(self.canary_name, serving.canary, moment)
             yield serving
 
-    def _follow(self, serving: Serving, seconds: float) -> None:
-        """Until the running server answers both names so. At once where no server runs."""
+    def _follow(self, name: str, version: int | None, seconds: float) -> None:
+        """Until the running server answers `name` with that version. At once where no server runs."""
         if self.target:
-            wait_until_answered(self.target, self.name, serving.version, seconds)
-            wait_until_answered(self.target, self.canary_name, serving.canary, seconds)
+            wait_until_answered(self.target, name, version, seconds)
 
     def _numbers(self) -> list[int]:
         return [version.number for version in self.store.versions()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,16 @@ def test_a_version_that_no_server_loads_changes_nothing(world: World) -> None:
         impatient.canary(broken)
     assert (world.answer(), world.answer(CANARY)) == (2, None)
     assert world.releases.rollback().now == 1
+
+
+def test_a_canary_that_cannot_be_served_does_not_stand_in_the_way(world: World) -> None:
+    """Its folder is gone: the plain name can be promoted and rolled back all the same, and the trial ended."""
+    act(world, "export publish canary:3")
+    shutil.rmtree(world.store.folder / "3")
+    releases = Releases(world.store, world.releases.target, wait_seconds=3)
+    assert releases.rollback().now == 1
+    assert releases.canary(None).now is None
+    assert (world.answer(), world.answer(CANARY)) == (1, None)
 
 
 # Without a server
