@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -61,3 +61,21 @@ def _plain(title: str) -> OnProgress:
         console.print(", ".join(part for part in (f"{title}: {done}/{total}{left}", note) if part))
 
     return advance
+
+
+@contextmanager
+def step(what: str) -> Iterator[Callable[[str], None]]:
+    """One line: what is being done, at once, and what came of it: `with step("Signatures") as found: ...`."""
+    console.print(f"  {what}: ", end="", markup=False)
+    said = False
+
+    def found(outcome: str) -> None:
+        nonlocal said
+        said = True
+        console.print(outcome, markup=False)
+
+    try:
+        yield found
+    finally:
+        if not said:
+            console.print("failed")

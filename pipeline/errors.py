@@ -2,15 +2,15 @@
 
     PipelineError            1
     ├── DataError            3   a photo, an annotation or a data set
-    ├── TrainingError        4   training could not start, go on, or make sense
+    ├── TrainingError        4   training could not start or go on
     ├── ExportError          5   a candidate could not be made
     │   ├── ContractError   10   refused: its signatures are not the contract
     │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
-    │   ├── ScoreError      12   refused: it scores worse than the version published before
+    │   ├── ScoreError      12   refused: it scores worse than the version that serves
     │   ├── ChecksumError   13   refused: its files are not those that were written
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
-    └── ServingError         6   a server could not be started, found or stopped
+    └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
 
 Exit code 2 is a wrong command line; 7 to 9 are those of `venv` and `launch` in `pipeline.runtime`, 130 a stop on
 request.

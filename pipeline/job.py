@@ -1,4 +1,4 @@
-"""The whole job in reading order: from a folder of annotated photos to a published version.
+"""The whole job in reading order: from a folder of annotated photos to a version that answers.
 
 Each stage takes what the one before it made; none of them imports another's room.
 """
@@ -12,12 +12,15 @@ from pipeline.data.prepare import prepare
 from pipeline.release import gate
 from pipeline.release.export import export as export_candidate
 from pipeline.release.releases import Releases
-from pipeline.release.store import ModelStore, Version
+from pipeline.release.store import Version
+from pipeline.serving import local, process
+from pipeline.serving.local import Served
 from pipeline.settings import Settings
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
 from pipeline.training.runs import Run, open_run
 from pipeline.training.train import train as train_run
+from seamline_client.contract import MODEL_NAME
 
 
 def train(source: Path | None, preset: Preset, settings: Settings) -> tuple[Run, Checkpoint]:
@@ -35,16 +38,56 @@ def train(source: Path | None, preset: Preset, settings: Settings) -> tuple[Run,
 
 
 def export(
-    run: Run, checkpoint: Checkpoint, store: ModelStore, releases: Releases, settings: Settings, *, force: bool
-) -> Version:
-    """A checkpoint -> a SavedModel in staging -> its proofs -> a published version. It does not answer anybody yet.
+    run: Run,
+    checkpoint: Checkpoint,
+    releases: Releases,
+    settings: Settings,
+    *,
+    hold: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+) -> Version | None:
+    """A checkpoint -> a SavedModel in staging -> its proofs -> a published version -> what answers.
 
+    With `hold` nobody is answered by it yet; with `dry_run` it ends before anything is published, and returns None.
     Raises ExportError and its kinds for a candidate that is refused; nothing is published then.
     """
-    with store.stage() as staging:
+    with releases.store.stage() as staging:
+        console.print(f"Exporting step {checkpoint.step} of {run.folder}", markup=False)
         candidate = export_candidate(checkpoint, run.preset, run.dataset, staging)
-        proofs = gate.prove(candidate, releases.serving(), run.dataset, settings.serving_image, force=force)
-        gate.show(proofs)
-        version = store.publish(candidate.folder)
-    console.print(f"Published version {version.number}: {version.folder}")
+        console.print("Proving it")
+        serve = _throw_away_server(settings)
+        verdict = gate.prove(candidate, releases.serving(), run.dataset, serve, force=force)
+        version = None if dry_run else releases.publish(candidate.folder)
+    if version is None:
+        console.print("Every proof passed; nothing was published (--dry-run)")
+    else:
+        console.print(f"Published version {version.number}: {version.folder}", markup=False)
+        if hold:
+            console.print(f"Nobody is answered by it yet; `make promote VERSION={version.number}` changes that")
+        else:
+            console.print(str(releases.promote(version.number, by="export", wait=True)), markup=False)
+        for old in releases.prune(settings.keep):
+            console.print(f"Retired version {old}: {settings.keep} versions are kept (SEAMLINE_KEEP)")
+    if verdict.warning:
+        console.print(f"\nWARNING: {verdict.warning}", style="bold red", markup=False)
     return version
+
+
+def serve(releases: Releases, settings: Settings) -> Served:
+    """The version that was promoted last -> a server in the background that answers with it.
+
+    Raises ServingError when nothing was promoted, a port is taken, or the model does not become available.
+    """
+    return local.serve(settings, releases.config())
+
+
+def _throw_away_server(settings: Settings) -> gate.Serve:
+    """How a candidate is served for its proof: by the serving image in containers, else by a process."""
+    if settings.serving_image:
+        from pipeline.serving import sibling
+
+        image = settings.serving_image
+        return lambda base: sibling.throw_away(image, base, MODEL_NAME)
+    program = process.program(settings.model_server)
+    return lambda base: process.throw_away(base, MODEL_NAME, base / "server.log", program=program)

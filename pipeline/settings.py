@@ -12,7 +12,7 @@ from seamline_client.contract import GRPC_PORT, REST_PORT
 
 @dataclass(frozen=True)
 class Settings:
-    """`from_environment` is the only reader of SEAMLINE_* variables in this package."""
+    """`from_environment` is the only place in this package that reads SEAMLINE_* variables."""
 
     data: Path
     runs: Path
@@ -21,10 +21,14 @@ class Settings:
     """Where the local server's log and state are."""
     grpc_port: int
     rest_port: int
+    keep: int = 5
+    """How many versions stay in the store, beside those that serve, are the canary or would be rolled back to."""
+    model_server: Path | None = None
+    """The official executable, which serves in place of the stand-in. None: the stand-in does."""
     serving_image: str | None = None
-    """In a container: the image that validates a candidate. None: a process of this machine does."""
+    """In a container: the image that proves a candidate. None: a process of this machine does."""
     serving_target: str | None = None
-    """In a container: gRPC `host:port` where the background server is, when it runs."""
+    """In a container: gRPC `host:port` of the background server, when it runs."""
 
     @property
     def demo(self) -> Path:
@@ -33,27 +37,31 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT.
+        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,
+        TENSORFLOW_MODEL_SERVER.
 
         Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
 
-        Raises PipelineError for a port that is none.
+        Raises PipelineError for a port or a number of versions that is not one.
         """
         home = Path(os.environ.get("SEAMLINE_HOME", "var"))
+        model_server = os.environ.get("TENSORFLOW_MODEL_SERVER")
         return cls(
             data=home / "data",
             runs=home / "runs",
             models=home / "models",
             server=home / "server",
-            grpc_port=_port("SEAMLINE_GRPC_PORT", GRPC_PORT),
-            rest_port=_port("SEAMLINE_REST_PORT", REST_PORT),
+            grpc_port=_number("SEAMLINE_GRPC_PORT", GRPC_PORT, "a port", 65535),
+            rest_port=_number("SEAMLINE_REST_PORT", REST_PORT, "a port", 65535),
+            keep=_number("SEAMLINE_KEEP", cls.keep, "a number of versions", 10**6),
+            model_server=Path(model_server) if model_server else None,
             serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,
             serving_target=os.environ.get("SEAMLINE_SERVER") or None,
         )
 
 
-def _port(variable: str, default: int) -> int:
+def _number(variable: str, default: int, what: str, most: int) -> int:
     text = os.environ.get(variable, str(default))
-    if not (text.isdecimal() and 0 < int(text) < 65536):
-        raise PipelineError(f"{variable} is {text!r}; expected a port from 1 to 65535")
+    if not (text.isdecimal() and 0 < int(text) <= most):
+        raise PipelineError(f"{variable} is {text!r}; expected {what} from 1 to {most}")
     return int(text)

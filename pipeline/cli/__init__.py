@@ -1,4 +1,4 @@
-"""python -m pipeline <stage>: the stages by name. Each hands what it made to the next."""
+"""python -m pipeline <command>: the stages of the job by name, and what there is round them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 # Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import data, training, publishing, serving  # isort: skip
+from pipeline.cli import data, training, release, serving  # isort: skip
 from pipeline.cli.shared import app
-from pipeline.errors import PipelineError
-from seamline_client.errors import ClientError
+from pipeline.errors import PipelineError, ServingError
+from seamline_client.errors import CannotConnect, ClientError
 
-__all__ = ["app", "data", "main", "publishing", "serving", "training"]
+__all__ = ["app", "data", "main", "release", "serving", "training"]
 
 
 def main() -> None:
@@ -26,6 +26,9 @@ def main() -> None:
     except PipelineError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except CannotConnect as error:
+        print(f"Error: No server answers. `make serve` starts one here. {error}", file=sys.stderr)
+        sys.exit(ServingError.exit_code)
     except (ClientError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(PipelineError.exit_code)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Optional
 
 import typer
 
-from pipeline.cli.shared import app
+from pipeline.cli.shared import app, releases, running_target
 from pipeline.console import console
-from pipeline.errors import ServingError
 from pipeline.settings import Settings
+from seamline_client.contract import BYTES, MODEL_NAME
 
 SHEET = typer.Option(None, "--to", help="Where the picture goes, - for standard output. Default: var/demo.png.")
 
@@ -19,25 +20,42 @@ SHEET = typer.Option(None, "--to", help="Where the picture goes, - for standard 
 @app.command()
 def serve() -> None:
     """Start a server in the background, unless one runs, and wait until the model is available."""
-    from pipeline.serving import local
+    from pipeline import job
+    from pipeline.release.golden import sample
 
-    local.serve(Settings.from_environment())
+    found, settings = releases(), Settings.from_environment()
+    served = job.serve(found, settings)
+    server = served.server
+    console.print(
+        f"Started {_name(server.program)}, process {server.pid}, log in {server.log}"
+        if served.started
+        else f"Already running: {_name(server.program)}, process {server.pid}",
+        markup=False,
+    )
+    url = f"http://{server.rest_target}/v1/models/{MODEL_NAME}"
+    photo = sample(found.store.find(served.version).folder)
+    console.print(
+        f"\nVersion {served.version} of {MODEL_NAME} is AVAILABLE\n"
+        f"  gRPC  {server.grpc_target}\n"
+        f"  REST  {url}\n"
+        "\nAsk it about a photo:\n"
+        f"  .venv/bin/python client/predict.py {photo}\n"
+        f"""  echo '{{"signature_name": "{BYTES.key}", "instances": [{{"b64": "'"""
+        f"""$(base64 < {photo} | tr -d '\\n')'"}}]}}' | curl -d @- {url}:predict""",
+        markup=False,
+    )
 
 
 @app.command()
 def demo(to: Optional[Path] = SHEET) -> None:
     """Draw garments that no training saw, ask the running server, and show where it sees their points, in one PNG."""
     from pipeline.serving import demo as stage
-    from pipeline.serving import running
 
-    settings = Settings.from_environment()
-    target = running.grpc_target(settings)
-    if target is None:
-        raise ServingError("No server runs here. `make serve` starts one.")
+    target = running_target()
     if to == Path("-"):
         sys.stdout.buffer.write(stage.contact_sheet(target))
         return
-    path = to or settings.demo
+    path = to or Settings.from_environment().demo
     stage.write(target, path)
     console.print(f"\nDrawn garments that no training saw, with the points that {target} answers:\n  {path}")
 
@@ -47,12 +65,29 @@ def stop() -> None:
     """End the background server."""
     from pipeline.serving import local
 
-    local.stop(Settings.from_environment())
+    server = local.stop(Settings.from_environment())
+    console.print(f"Stopped process {server.pid}" if server else "No server is running.")
 
 
 @app.command()
 def status() -> None:
-    """Say what runs, which version, since when. Exit code 6 when nothing does."""
-    from pipeline.serving import local
+    """Say what runs, since when and where, and a line on each version. Exit code 6 when no server runs."""
+    from pipeline.release import versions
+    from pipeline.serving import process
 
-    local.status(Settings.from_environment())
+    target = running_target()
+    server = process.running(Settings.from_environment().server)
+    if server:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(server.created))
+        console.print(f"{_name(server.program)}, process {server.pid}, since {since}", markup=False)
+        console.print(f"  log   {server.log}", markup=False)
+        console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
+    else:
+        console.print(f"Server at {target}")
+    for row in versions.rows(releases()):
+        console.print(f"  {row}", markup=False)
+
+
+def _name(program: str) -> str:
+    """Which server it is, by what was started."""
+    return program if program.startswith("/") else "model_server, the stand-in for tensorflow_model_server"

@@ -1,4 +1,4 @@
-"""What the commands share: the application itself, and how each finds the run, the store and the server it is about."""
+"""What the commands share: the application, and how each finds the run, the store and the server that it is about."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, ServingError
 from pipeline.release.store import ModelStore
 from pipeline.settings import Settings
 from seamline_client.contract import MODEL_NAME
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="From photos to a served model."
 )
-"""Commands import their stage when they run: `status` need not wait for TensorFlow."""
+"""Commands import their stage when they run, so that `status` does not wait for TensorFlow."""
 
 DATA = typer.Option(
     None, "--data", "--source", help="Folder of annotated photos, FashionAI layout. Default: drawn garments."
@@ -51,10 +51,20 @@ def latest_checkpoint() -> tuple[Run, Checkpoint]:
     return run, checkpoint
 
 
-def store_and_releases() -> tuple[ModelStore, Releases]:
+def releases() -> Releases:
+    """Of this project's store and the server of it that runs."""
     from pipeline.release.releases import Releases
-    from pipeline.serving import running
+    from pipeline.serving import local
 
     settings = Settings.from_environment()
-    store = ModelStore(settings.models, MODEL_NAME)
-    return store, Releases(store, running.grpc_target(settings))
+    return Releases(ModelStore(settings.models, MODEL_NAME), local.target(settings))
+
+
+def running_target() -> str:
+    """gRPC `host:port` of the running server. Raises ServingError where none runs."""
+    from pipeline.serving import local
+
+    target = local.target(Settings.from_environment())
+    if target is None:
+        raise ServingError(local.NONE_RUNS)
+    return target

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.metrics import NE
 from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
@@ -19,8 +20,16 @@ CARD = "assets.extra/model_card.json"
 TEXT = "assets.extra/model_card.txt"
 
 
-def write(folder: Path, checkpoint: Checkpoint, preset: Preset, dataset: Dataset, tensorflow: str) -> None:
-    """Writes both forms below a version's folder."""
+def write(
+    folder: Path,
+    checkpoint: Checkpoint,
+    preset: Preset,
+    dataset: Dataset,
+    metrics: dict[str, float],
+    mean_position_ne: float,
+    tensorflow: str,
+) -> None:
+    """Writes both forms below a version's folder. A metric that nothing was counted for is not among `metrics`."""
     card = {
         "model": MODEL_NAME,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -31,7 +40,8 @@ def write(folder: Path, checkpoint: Checkpoint, preset: Preset, dataset: Dataset
             "fingerprint": dataset.fingerprint,
             "photos": dataset.categories,
         },
-        "metrics": checkpoint.metrics,
+        "metrics": metrics,
+        "mean_position_ne": mean_position_ne,
         "tensorflow": tensorflow,
         "code": _code_version(),
     }
@@ -47,17 +57,25 @@ def read(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def ne(folder: Path) -> float | None:
+    """The NE on a version's card, in percent."""
+    found = (read(folder) or {}).get("metrics", {}).get(NE)
+    return None if found is None else float(found)
+
+
 def _text(card: dict[str, Any]) -> str:
-    data, metrics = card["dataset"], card["metrics"]
+    data = card["dataset"]
     photos = {split: sum(counts.values()) for split, counts in data["photos"].items()}
+    measured = {**card["metrics"], "ne of mean positions": card["mean_position_ne"]}
     lines = [
         f"{card['model']}, made {card['made']} with preset {card['preset']}, step {card['step']}",
         f"Trained on {photos['train']} photos of {data['name']}, measured on {photos['eval']} others",
         f"Data {data['fingerprint'][:16]}, code {card['code']}, TensorFlow {card['tensorflow']}",
         "",
-        *(f"{name:<28}{value:9.3f}" for name, value in sorted(metrics.items())),
+        *(f"{name:<28}{value:9.3f}" for name, value in sorted(measured.items())),
         "",
-        "NE is the normalised error in percent: distance to the truth over the garment's own width, of visible points.",
+        "NE is the normalised error of visible points in percent: distance to the truth over the garment's own width.",
+        "Mean positions: what answering each point's mean position over the training photos would score.",
     ]
     return "\n".join(lines) + "\n"
 

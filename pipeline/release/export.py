@@ -1,4 +1,4 @@
-"""Export: a checkpoint to a candidate, a SavedModel with everything that travels along. It is not yet published."""
+"""Export: a checkpoint becomes a candidate, a SavedModel with everything that travels along."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from model.receivers import decode_image, raw_serving_input_fn
+from pipeline.console import step
 from pipeline.data.records import Dataset, parse, reading
 from pipeline.errors import ExportError
+from pipeline.evaluation.baseline import mean_position_ne
+from pipeline.evaluation.saved_model import evaluate
 from pipeline.release import card
 from pipeline.release.golden import Golden
+from pipeline.release.signatures import rename_signatures
 from pipeline.release.store import write_checksums
 from pipeline.training import checkpoints
 from pipeline.training import estimator as estimators
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
-from seamline_client.contract import MODEL_NAME, OUTPUTS, SIGNATURES
+from seamline_client.contract import MODEL_NAME, OUTPUTS
 
 GOLDEN_COUNT = 5
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -37,6 +40,9 @@ class Candidate:
 
     folder: Path
     metrics: dict[str, float]
+    """Of the SavedModel itself, on the evaluation photos; those that nothing was counted for are left out."""
+    mean_position_ne: float
+    """What answering each point's mean position over the training photos scores on the same photos."""
 
 
 def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
@@ -47,7 +53,7 @@ def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Pa
     """
     problem = checkpoints.problem(checkpoint.prefix, preset.model)
     if problem:
-        raise ExportError(f"{problem}. Nothing was exported; delete {checkpoint.run} and train anew.")
+        raise ExportError(f"{problem}. Nothing was exported. Delete {checkpoint.run} and train again.")
     try:
         return _export(checkpoint, preset, dataset, staging)
     except (OSError, tf.errors.OpError) as error:
@@ -55,13 +61,30 @@ def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Pa
 
 
 def _reason(error: Exception) -> str:
-    """One line. What TensorFlow says of a full disk stands below a headline and the place in the graph."""
+    """One line. TensorFlow names a full disk only below a headline and the place in the graph."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if os.strerror(errno.ENOSPC) in line), lines[0] if lines else repr(error))
 
 
 def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
     estimator = estimators.build(checkpoint.run, preset.model, seed=preset.seed)
+    with step("SavedModel") as found:
+        folder = _saved_model(estimator, checkpoint, staging)
+        found(f"written from {Path(checkpoint.prefix).name}")
+    with step("Golden and warm-up requests") as found, reading(dataset):
+        golden = _golden(estimator, checkpoint, dataset)
+        golden.save(folder)
+        _write_warmup(folder / WARMUP, golden)
+        found(f"{len(golden.files)} photos and what the Estimator predicts for them")
+    with step("Model card") as found:
+        metrics, baseline = evaluate(folder, dataset), mean_position_ne(dataset)
+        card.write(folder, checkpoint, preset, dataset, metrics, baseline, tf.__version__)
+        found(f"measured on {dataset.count('eval')} photos")
+    write_checksums(folder)
+    return Candidate(folder, metrics, baseline)
+
+
+def _saved_model(estimator: Any, checkpoint: Checkpoint, staging: Path) -> Path:
     try:
         written = estimator.export_savedmodel(
             str(staging), raw_serving_input_fn, strip_default_attrs=True, checkpoint_path=checkpoint.prefix
@@ -69,27 +92,12 @@ def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: P
     except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
         raise ExportError(f"{checkpoint.prefix}: cannot be exported: {str(error).splitlines()[0]}") from error
     folder = Path(written.decode())
-    _rename_signatures(folder / "saved_model.pb")
-    with reading(dataset):
-        golden = _golden(estimator, checkpoint, dataset)
-    golden.save(folder)
-    _write_warmup(folder / WARMUP, golden)
-    card.write(folder, checkpoint, preset, dataset, tf.__version__)
-    write_checksums(folder)
-    return Candidate(folder, checkpoint.metrics)
-
-
-def _rename_signatures(path: Path) -> None:
-    """Estimator calls the other doors `<key>:serving_default`; the contract calls them `<key>`."""
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    for graph in saved_model.meta_graphs:
-        for key in [key for key in graph.signature_def if key not in SIGNATURES]:
-            graph.signature_def[key.split(":")[0]].CopyFrom(graph.signature_def.pop(key))
-    path.write_bytes(saved_model.SerializeToString(deterministic=True))
+    rename_signatures(folder / "saved_model.pb")
+    return folder
 
 
 def _golden(estimator: Any, checkpoint: Checkpoint, dataset: Dataset) -> Golden:
-    """A picture of each category where there is one, and what the Estimator predicts for it."""
+    """A picture of each category that there is one of, and what the Estimator predicts for it."""
     examples = [parse(record) for record in tf.data.TFRecordDataset(dataset.shards("eval"))]
     examples.sort(key=lambda example: example["image_id"].numpy())
     by_category = {int(example["category"]): example for example in reversed(examples)}

@@ -1,93 +1,111 @@
-"""Validation: proof that a candidate is the contract and that a real server answers with it what was trained."""
+"""The gate: proof that a candidate is the contract and good enough, and that a server answers with it as trained."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from rich.box import SIMPLE
-from rich.table import Table
-from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from model.metrics import NE
-from pipeline.console import console
+from pipeline.console import step
 from pipeline.data.records import Dataset
 from pipeline.errors import ContractError, ParityError, ScoreError
 from pipeline.evaluation.saved_model import evaluate
 from pipeline.release.export import Candidate
 from pipeline.release.golden import TOLERANCE, Golden, difference, replay
+from pipeline.release.signatures import check_signatures
 from pipeline.release.store import Version, verify_checksums
-from pipeline.serving import container, process
 from pipeline.serving.server import Server, wait_until_available
-from seamline_client.api import PredictClient
-from seamline_client.contract import METHOD, MODEL_NAME, OUTPUTS, SIGNATURES, TAG, TensorSpec
+from seamline_client import PredictClient
+from seamline_client.contract import MODEL_NAME, SIGNATURES, TAG
 from seamline_client.errors import ClientError
 
 LOAD_SECONDS = 120.0
+_TRANSPORTS = {"grpc": "gRPC", "rest": "REST"}
 NE_TOLERANCE = 0.5
-"""How much worse than the published version, in percentage points of NE, a candidate may score."""
+"""How much worse than the version that serves, in percentage points of NE, a candidate may score."""
+
+Serve = Callable[[Path], AbstractContextManager[Server]]
+"""Starts a throw-away server of the newest version below a folder."""
 
 
 @dataclass(frozen=True)
-class Proof:
-    """One thing that was proven of a candidate, in words for people."""
+class Verdict:
+    """How a candidate that passed scores, NE in percent; NaN where no point could be counted."""
 
-    what: str
-    how: str
+    ne: float
+    mean_position_ne: float
+    against: int | None
+    """The version that served, which it was compared with; None where none did."""
+    against_ne: float = math.nan
+
+    @property
+    def warning(self) -> str | None:
+        """Why nobody should be served with it all the same; None where there is no reason."""
+        # Written so that NaN is better than nothing.
+        if self.ne < self.mean_position_ne:
+            return None
+        return (
+            f"This model is no better than none: its NE is {self.ne:.2f} %, and answering each point's mean position "
+            f"over the training photos scores {self.mean_position_ne:.2f} %. Train it for longer, or look at its data."
+        )
 
 
-def validate(
-    candidate: Candidate,
-    published: Version | None,
-    dataset: Dataset,
-    *,
-    serving_image: str | None = None,
-    force: bool = False,
-) -> list[Proof]:
-    """Checks a candidate, against the version published before too, and returns what was proven.
+def prove(candidate: Candidate, serving: Version | None, dataset: Dataset, serve: Serve, *, force: bool) -> Verdict:
+    """Proves a candidate step by step, saying what it does, and compares it with the version that serves now.
 
-    The server that must answer rightly is one of `serving_image`, or else a process of this machine.
-    Raises ChecksumError, ContractError, ScoreError, ParityError or ServingError for what is not as it must be; with
-    `force` a worse score is let through.
+    Raises ChecksumError, ContractError, ScoreError, ParityError or ServingError for what is not as it must be. With
+    `force` a worse score passes.
     """
     folder = candidate.folder
-    verify_checksums(folder)
-    check_signatures(folder)
-    proofs = [Proof("signatures", f"{', '.join(SIGNATURES)} are the contract, read back from the SavedModel")]
+    with step("Checksums") as found:
+        verify_checksums(folder)
+        found("every file is what was written")
+    with step("Signatures") as found:
+        check_signatures(folder)
+        found(f"{', '.join(SIGNATURES)} are the contract")
     golden = Golden.load(folder)
-    largest = check_answers(folder, golden)
-    how = f"Estimator.predict's through every signature, differences at most {largest:.1g} (allowed {TOLERANCE:g})"
-    proofs.append(Proof("answers", how))
-    proofs.append(_compare(evaluate(folder, dataset)[NE], published, dataset, force=force))
-    with _server(folder.parent, serving_image) as server:
-        wait_until_available(server, MODEL_NAME, LOAD_SECONDS, version=int(folder.name))
-        proofs.append(Proof("server", "a server loaded it, warm-up requests included"))
-        for transport, target in (("grpc", server.grpc_target), ("rest", server.rest_target)):
-            with PredictClient(target, transport) as client:  # type: ignore[arg-type]
-                largest = _replay(golden, client)
-            how = (
-                f"{len(golden.files)} pictures through {len(SIGNATURES)} signatures, differences at most {largest:.1g}"
+    with step("Its answers against Estimator.predict's") as found:
+        largest = check_answers(folder, golden)
+        found(f"they differ by at most {largest:.1g} (allowed: {TOLERANCE:g})")
+    with step("Its score against the version that serves") as found:
+        verdict = _compare(candidate, serving, dataset)
+        found(_in_words(verdict, dataset))
+        # Written so that NaN is worse than anything.
+        if not (serving is None or force or verdict.ne <= verdict.against_ne + NE_TOLERANCE):
+            raise ScoreError(
+                f"The candidate is worse: {_in_words(verdict, dataset)}; at most {NE_TOLERANCE} more passes "
+                f"(--force publishes it all the same)"
             )
-            proofs.append(Proof(f"golden requests, {transport}", how))
-    return proofs
+    with step("A server of it") as found, serve(folder.parent) as server:
+        wait_until_available(server, MODEL_NAME, LOAD_SECONDS, version=int(folder.name))
+        found("has loaded it and answered its warm-up requests")
+        for transport, target in (("grpc", server.grpc_target), ("rest", server.rest_target)):
+            with step(f"Golden requests over {_TRANSPORTS[transport]}") as found:
+                with PredictClient(target, transport) as client:  # type: ignore[arg-type]
+                    largest = _replay(golden, client)
+                photos = f"{len(golden.files)} photos through {len(SIGNATURES)} signatures"
+                found(f"{photos} answered as trained, differences at most {largest:.1g}")
+    return verdict
 
 
-def show(proofs: list[Proof]) -> None:
-    """Prints them as a table."""
-    table = Table("proven", "how", box=SIMPLE)
-    for proof in proofs:
-        table.add_row(proof.what, proof.how)
-    console.print(table)
+def _compare(candidate: Candidate, serving: Version | None, dataset: Dataset) -> Verdict:
+    ne = candidate.metrics.get(NE, math.nan)
+    if serving is None:
+        return Verdict(ne, candidate.mean_position_ne, None)
+    against = evaluate(serving.folder, dataset).get(NE, math.nan)
+    return Verdict(ne, candidate.mean_position_ne, serving.number, against)
 
 
-def _server(base: Path, image: str | None) -> AbstractContextManager[Server]:
-    """A throw-away server of the candidate below `base`."""
-    if image:
-        return container.throw_away(image, base, MODEL_NAME)
-    return process.throw_away(base, MODEL_NAME, base / "server.log")
+def _in_words(verdict: Verdict, dataset: Dataset) -> str:
+    measured = f"NE {verdict.ne:.2f} % on {dataset.count('eval')} photos"
+    if verdict.against is None:
+        return f"{measured}; no version serves yet"
+    return f"{measured}; version {verdict.against}, which serves, has {verdict.against_ne:.2f} %"
 
 
 def _replay(golden: Golden, client: PredictClient) -> float:
@@ -95,19 +113,6 @@ def _replay(golden: Golden, client: PredictClient) -> float:
         return replay(golden, client)
     except ClientError as error:
         raise ParityError(f"A golden request was not answered: {error}") from error
-
-
-def _compare(ne: float, published: Version | None, dataset: Dataset, *, force: bool) -> Proof:
-    if published is None:
-        return Proof("score", f"NE {ne:.2f} % on {dataset.count('eval')} photos; no version before it")
-    before = evaluate(published.folder, dataset)[NE]
-    compared = f"NE {ne:.2f} % on {dataset.count('eval')} photos, version {published.number} has {before:.2f} %"
-    # Written so that NaN is worse than anything.
-    if not (ne <= before + NE_TOLERANCE or force):
-        raise ScoreError(
-            f"The candidate is worse: {compared}; at most {NE_TOLERANCE} more is allowed (--force overrules)"
-        )
-    return Proof("score", compared)
 
 
 def check_answers(folder: Path, golden: Golden) -> float:
@@ -125,42 +130,3 @@ def check_answers(folder: Path, golden: Golden) -> float:
         arrays = {name: tensor.numpy() for name, tensor in answer.items()}
         largest = max(largest, difference(golden.outputs, arrays, f"{folder}, {signature.key}"))
     return largest
-
-
-def check_signatures(folder: Path) -> None:
-    """Raises ContractError, naming the first difference, when a SavedModel's signatures are not the contract."""
-    path = folder / "saved_model.pb"
-    try:
-        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ContractError(f"{path}: cannot be read: {error}") from error
-    graphs = [graph for graph in saved_model.meta_graphs if list(graph.meta_info_def.tags) == [TAG]]
-    if len(graphs) != 1:
-        raise ContractError(f"{path}: expected one graph with the tag set '{TAG}', found {len(graphs)}")
-    signatures = graphs[0].signature_def
-    if set(signatures) != set(SIGNATURES):
-        raise ContractError(f"{path}: has the signatures {sorted(signatures)}, expected {sorted(SIGNATURES)}")
-    for key, contract in SIGNATURES.items():
-        found, where = signatures[key], f"{path}: signature {key}"
-        if found.method_name != METHOD:
-            raise ContractError(f"{where}: method is {found.method_name!r}, expected {METHOD!r}")
-        _check_tensors(found.inputs, (contract.input,), f"{where}: inputs")
-        _check_tensors(found.outputs, OUTPUTS, f"{where}: outputs")
-        tensor = found.inputs[contract.input.name].name
-        if tensor != contract.tensor:
-            raise ContractError(f"{where}: input tensor is {tensor}, expected {contract.tensor}")
-
-
-def _check_tensors(found: dict[str, meta_graph_pb2.TensorInfo], expected: tuple[TensorSpec, ...], where: str) -> None:
-    names = {spec.name for spec in expected}
-    if set(found) != names:
-        raise ContractError(f"{where} are {sorted(found)}, expected {sorted(names)}")
-    for spec in expected:
-        info = found[spec.name]
-        shape = tuple(dimension.size for dimension in info.tensor_shape.dim)
-        dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
-        if (_DTYPES.get(dtype, dtype), shape) != (spec.dtype, spec.shape):
-            raise ContractError(f"{where}: {spec.name} is {dtype} {shape}, expected {spec.dtype} {spec.shape}")
-
-
-_DTYPES = {"float": "float32"}

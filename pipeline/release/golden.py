@@ -1,7 +1,7 @@
 """Golden requests: pictures and what the Estimator answered to them. They travel with the model in `assets.extra/`.
 
-They are replayed against a server before a version is published, and against any live one whenever somebody asks
-whether what answers there is what was trained. No TensorFlow is needed to read or replay them.
+They are replayed to a server before a version is published, and to any live one whenever somebody asks whether what
+answers there is what was trained. Reading and replaying them takes no TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ParityError
-from seamline_client.api import PredictClient
+from seamline_client import PredictClient
 from seamline_client.contract import BYTES, DEFAULT, OUTPUTS, PRED_V, UINT8, Signature
 
 FOLDER = "assets.extra/golden"
 TOLERANCE = 1e-3
-"""Largest difference of a ratio that is let through, about a third of a pixel at 384: float32 sums in another order, as
-in other batches or on other processors, move an answer, but never by that much."""
+"""Largest difference of a ratio that passes, about a third of a pixel at 384. Sums of float32 in another order, as in
+other batches or on other processors, move an answer, but never by that much."""
 
 PNG = b"\x89PNG"
 
@@ -38,7 +38,7 @@ class Golden:
     outputs: Arrays
 
     def requests(self) -> Iterator[tuple[Signature, Arrays]]:
-        """The same pictures through every door."""
+        """The same pictures through every signature."""
         files = np.empty(len(self.files), object)
         files[:] = self.files
         yield DEFAULT, {DEFAULT.input.name: self.pixels.astype(np.float32)}
@@ -51,7 +51,7 @@ class Golden:
         for index, file in enumerate(self.files):
             suffix = "png" if file.startswith(PNG) else "jpg"
             (folder / f"{index}.{suffix}").write_bytes(file)
-        # By way of memory: on a full disk zipfile would go on about it after its error.
+        # By way of memory: on a full disk zipfile would complain again after its error.
         archive = io.BytesIO()
         np.savez_compressed(archive, pixels=self.pixels, **self.outputs)
         (folder / "golden.npz").write_bytes(archive.getbuffer())
@@ -79,14 +79,14 @@ def _file(folder: Path, index: int) -> Path:
     return next(folder.glob(f"{index}.*"), folder / f"{index}.jpg")
 
 
-def replay(golden: Golden, client: PredictClient, *, version: int | None = None, label: str | None = None) -> float:
-    """Sends every golden request through every door; returns the largest difference of a ratio.
+def replay(golden: Golden, client: PredictClient, *, version: int | None = None) -> float:
+    """Sends every golden request through every signature; returns the largest difference of a ratio.
 
     Raises ParityError when an answer is not the Estimator's, and the errors of `seamline_client.errors`.
     """
     largest = 0.0
     for signature, inputs in golden.requests():
-        answer = client.run(inputs, signature=signature.key, version=version, label=label)
+        answer = client.run(inputs, signature=signature.key, version=version)
         largest = max(largest, difference(golden.outputs, answer, f"{client.target}, {signature.key}"))
     return largest
 

@@ -1,13 +1,12 @@
-"""`models.config`: which versions a server loads, and which of them the labels stand for.
+"""`models.config`: which version answers to the model's plain name, and which to the canary's.
 
-tensorflow/serving reads it at start and again every second (`--model_config_file_poll_wait_seconds=1`). It is the only
-record of labels, so that what is written down and what is served cannot come apart.
+A server reads it at start and again every second (`--model_config_file_poll_wait_seconds=1`). It is the only record of
+what serves, so that what is written down and what answers cannot drift apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -21,43 +20,70 @@ CONFIG = "models.config"
 
 
 @dataclass(frozen=True)
-class Policy:
-    """`versions` are loaded; none named means the newest one, whichever that is. `labels` name versions among them."""
+class Serving:
+    """The versions that the two names stand for; None where a name stands for nothing."""
 
-    versions: frozenset[int] = frozenset()
-    labels: Mapping[str, int] = field(default_factory=dict)
+    version: int | None = None
+    canary: int | None = None
 
 
 def path(store: ModelStore) -> Path:
     return store.base / CONFIG
 
 
-def read(store: ModelStore) -> Policy:
-    """The policy in force; the plain one where nothing was ever promoted.
+def canary_name(store: ModelStore) -> str:
+    """The canary is a servable of its own, of the same base path: loaded under the plain name it could answer there."""
+    return f"{store.folder.name}-canary"
 
+
+def read(store: ModelStore) -> Serving:
+    """What serves; nothing where nothing was ever promoted.
+
+    A file from before there were canary servables is understood too: where the label `stable` was, or else the version
+    that such a server answers with, and the label `canary`.
     Raises ServingError when the file was edited into something that cannot be read.
     """
     file = path(store)
     if not file.is_file():
-        return Policy()
+        return Serving()
     try:
         config = text_format.Parse(file.read_text(), model_server_config_pb2.ModelServerConfig())
-        (model,) = config.model_config_list.config
-    except (text_format.ParseError, ValueError) as error:
-        raise ServingError(f"{file}: cannot be read: {error}. Delete it to serve the newest version.") from error
-    return Policy(frozenset(model.model_version_policy.specific.versions), dict(model.version_labels))
+        models = {model.name: model for model in config.model_config_list.config}
+        plain = models[store.folder.name]
+    except (text_format.ParseError, ValueError, KeyError) as error:
+        raise ServingError(
+            f"{file}: cannot be read: {error}. Delete it and promote the version that should serve."
+        ) from error
+    labels = plain.version_labels
+    canary = models.get(canary_name(store))
+    return Serving(
+        labels.get("stable") or _highest(plain) or _newest(store),
+        _highest(canary) if canary else labels.get("canary"),
+    )
 
 
-def write(store: ModelStore, policy: Policy) -> None:
-    """Replaces `models.config` in one step."""
+def write(store: ModelStore, serving: Serving) -> None:
+    """Replaces the file in one step. Without a version to serve there is none."""
+    if serving.version is None:
+        path(store).unlink(missing_ok=True)
+        return
     config = model_server_config_pb2.ModelServerConfig()
-    model = config.model_config_list.config.add()
-    model.name = store.folder.name
-    model.base_path = str(store.folder.resolve())
-    model.model_platform = "tensorflow"
-    model.model_version_policy.specific.versions.extend(sorted(policy.versions))
-    if not policy.versions:
-        model.model_version_policy.latest.num_versions = 1
-    for label, version in sorted(policy.labels.items()):
-        model.version_labels[label] = version
+    for name, version in ((store.folder.name, serving.version), (canary_name(store), serving.canary)):
+        if version is None:
+            continue
+        model = config.model_config_list.config.add()
+        model.name = name
+        # Absolute, as the server demands: it is written anew when the project's folder was moved.
+        model.base_path = str(store.folder.resolve())
+        model.model_platform = "tensorflow"
+        model.model_version_policy.specific.versions.append(version)
     write_atomically(path(store), text_format.MessageToString(config))
+
+
+def _highest(model: model_server_config_pb2.ModelConfig) -> int | None:
+    return max(model.model_version_policy.specific.versions, default=None)
+
+
+def _newest(store: ModelStore) -> int | None:
+    latest = store.latest()
+    return latest.number if latest else None

@@ -1,194 +1,237 @@
-"""Which version answers: promote, roll back, remove. Each takes the steps that a running server needs, with no gap.
+"""Which version answers: promote, canary, roll back, retire.
 
-A label cannot be moved to a version that is not loaded, nor may a version be unloaded while a label is on it. So:
-load the new one, wait; move the label, wait; unload what nobody needs. Killed in between, the server goes on in a state
-that is whole, and the same command finishes the job.
+The model's plain name answers with the version that was promoted last, and with no other. A canary answers to a name of
+its own. docs/decisions/which-version-answers.md says why it is done this way.
+
+A change is one replacement of models.config. The server loads the new version before it lets go of the old one, so no
+request fails, and a command that is killed has either changed nothing or leaves the server to finish by itself.
 """
 
 from __future__ import annotations
 
-import json
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from pipeline.atomic import write_atomically
 from pipeline.errors import ServingError
-from pipeline.release import models_config as policies
-from pipeline.release.models_config import Policy
+from pipeline.release import history, models_config
+from pipeline.release.answering import answering, wait_until_answered
+from pipeline.release.history import ROLLBACK, History
+from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore, Version
-from seamline_client.api import PredictClient
 from seamline_client.errors import ClientError
 
-STABLE = "stable"
-KEEP = 5
-WAIT_SECONDS = 60.0
-_HISTORY = "promotions.json"
-_POLL_SECONDS = 0.2
+WAIT_SECONDS = 120.0
+SETTLE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a name answered with before and what it answers with now; None: with nothing.
+
+    `target` is the server that was asked. Where it is None no server runs, and this is what the next one will do.
+    """
+
+    name: str
+    before: int | None
+    now: int | None
+    target: str | None
+    finished: bool = False
+    """Whether this only finished an earlier rollback."""
+
+    def __str__(self) -> str:
+        return self._in_words() + (
+            "; the rollback that was cut short is done, another goes further back" * self.finished
+        )
+
+    def _in_words(self) -> str:
+        before, now = (f"version {each}" if each else "no version" for each in (self.before, self.now))
+        if self.target is None:
+            return f"{self.name}: {now} answers from the next `make serve` on (before: {before}); no server is running"
+        if self.before == self.now:
+            return f"{self.name}: {now} answers at {self.target}, as before"
+        return f"{self.name}: {before} answered before, {now} answers now at {self.target}"
 
 
 class Releases:
-    """The model store and, where one runs, the server that holds it. `target` is its gRPC `host:port`."""
+    """A model store and, where one runs, the server that serves it. `target` is its gRPC `host:port`.
 
-    def __init__(self, store: ModelStore, target: str | None) -> None:
-        self._store, self.target = store, target
+    Everything that changes what serves raises BusyError when another process is changing the store.
+    """
 
-    def promote(self, number: int, label: str = STABLE) -> None:
-        """Moves `label` to a version. Raises ServingError where there is none such or the server does not follow."""
-        self._must_exist(number)
-        with self._store.locked(wait=False):
-            self._remember(label, number)
-            self._move(number, label)
+    def __init__(self, store: ModelStore, target: str | None, *, wait_seconds: float = WAIT_SECONDS) -> None:
+        self.store, self.target = store, target
+        self.name, self.canary_name = store.folder.name, models_config.canary_name(store)
+        self._wait_seconds = wait_seconds
 
-    def rollback(self, label: str = STABLE) -> int:
-        """Moves `label` back to where it was before, and returns that version.
+    # What serves
 
-        Where nothing was ever promoted, the version before the one that serves is pinned, until the next publish.
-        Raises ServingError when there is nothing to go back to.
+    def numbers(self) -> Serving:
+        """The version that was promoted last, and the canary."""
+        return models_config.read(self.store)
+
+    def serving(self) -> Version | None:
+        """The version that the plain name answers with; None before the first promotion, or where it is gone."""
+        number = self.numbers().version
+        return next((version for version in self.store.versions() if version.number == number), None)
+
+    def history(self) -> History:
+        return history.read(self.store, self.numbers().version)
+
+    def previous(self) -> int | None:
+        """Where a rollback would go."""
+        return self.history().previous(self._numbers())
+
+    def confirm(self) -> None:
+        """Returns once the running server answers as models.config says. Raises ServingError when it does not."""
+        serving = self.numbers()
+        self._follow(self.name, serving.version, self._wait_seconds)
+        self._follow(self.canary_name, serving.canary, self._wait_seconds)
+
+    def config(self) -> Path:
+        """models.config for a server that is about to start, with the store's folder as it is now.
+
+        Raises ServingError where nothing was promoted.
         """
-        self._newest()
-        with self._store.locked(wait=False):
-            before = policies.read(self._store)
-            if not before.labels:
-                number = self._previous(max(before.versions, default=self._newest()))
-                self._pin(number, before)
-                return number
-            if label not in before.labels:
-                raise ServingError(f"No label {label}: there are {', '.join(sorted(before.labels))}.")
-            current = before.labels[label]
-            history = self._reached(label, current)
-            while history and history[-1] == current:
-                history.pop()
-            existing = {version.number for version in self._store.versions()}
-            earlier = [number for number in history if number in existing]
-            if not earlier:
-                raise ServingError(f"Label {label} was on no other version before that is still there.")
-            self._move(earlier[-1], label)
-            self._write_history(label, earlier)
-            return earlier[-1]
+        if self.serving() is None:
+            latest = self.store.latest()
+            if latest is None:
+                raise ServingError(f"{self.store.folder}: no version is published. `make export` publishes one.")
+            raise ServingError(
+                f"{self.store.folder}: no version that is there was promoted, so there is nothing to serve. "
+                f"`make promote VERSION={latest.number}` promotes the newest."
+            )
+        with self.store.locked(wait=True):
+            models_config.write(self.store, self.numbers())
+        return models_config.path(self.store)
 
-    def published(self, version: Version) -> None:
-        """A new version was published: it is loaded, and callers of a label stay where they are.
+    # Changes
 
-        One that was published by another process meanwhile takes its place, and there is no waiting for this one.
+    def publish(self, candidate: Path) -> Version:
+        """Makes a candidate a version. Nothing answers with it yet: that is `promote`.
+
+        Raises ChecksumError when a file is not what was written, BusyError and StoreError as the store does.
         """
-        with self._store.locked(wait=True):
-            before = policies.read(self._store)
-            loaded = {*before.labels.values(), self._newest()} if before.labels else set()
-            policies.write(self._store, Policy(frozenset(loaded), before.labels))
-        self._wait(version.number, or_newer=True)
-        self._remove_old()
+        with self.store.locked(wait=False):
+            # A models.config of old may say "the newest", whichever that is.
+            models_config.write(self.store, self.numbers())
+            return self.store.publish(candidate)
 
-    def remove(self, number: int) -> None:
-        """Deletes a version. Raises ServingError when it is served or labelled."""
-        self._must_exist(number)
-        if number in self._needed():
-            raise ServingError(f"Version {number} is being served. Promote another one first (`versions` shows which).")
-        self._store.remove(number)
+    def promote(self, number: int, *, by: str = "promote", wait: bool = False) -> Change:
+        """From now on the plain name answers with that version. With `wait`, waits for another process's changes.
 
-    def _move(self, number: int, label: str) -> None:
-        before = policies.read(self._store)
-        loaded = before.versions or frozenset({self._newest()})
-        policies.write(self._store, Policy(loaded | {number}, before.labels))
-        self._wait(number)
-        labels = {**before.labels, label: number}
-        policies.write(self._store, Policy(loaded | {number}, labels))
-        self._wait(number, label)
-        policies.write(self._store, Policy(frozenset({*labels.values(), self._newest()}), labels))
-
-    def _pin(self, number: int, before: Policy) -> None:
-        loaded = before.versions or frozenset({self._newest()})
-        policies.write(self._store, Policy(loaded | {number}))
-        self._wait(number)
-        policies.write(self._store, Policy(frozenset({number})))
-
-    def _needed(self) -> frozenset[int]:
-        policy = policies.read(self._store)
-        return policy.versions or frozenset({self._newest()})
-
-    def _remove_old(self) -> None:
-        """All but the newest KEEP versions and those that are needed."""
-        numbers = [version.number for version in self._store.versions()]
-        for number in numbers[:-KEEP]:
-            if number not in self._needed():
-                self._store.remove(number)
-
-    def _newest(self) -> int:
-        latest = self._store.latest()
-        if latest is None:
-            raise ServingError(f"{self._store.folder}: no version is published. `make export` publishes one.")
-        return latest.number
-
-    def _previous(self, number: int) -> int:
-        earlier = [version.number for version in self._store.versions() if version.number < number]
-        if not earlier:
-            raise ServingError(f"Version {number} is the oldest in the store: there is nothing to go back to.")
-        return earlier[-1]
-
-    def _must_exist(self, number: int) -> None:
-        numbers = [version.number for version in self._store.versions()]
-        if number not in numbers:
-            raise ServingError(f"No version {number} in {self._store.folder}; there are {numbers or 'none'}.")
-
-    def _wait(self, number: int, label: str | None = None, *, or_newer: bool = False) -> None:
-        """Until the running server has loaded the version, or answers a label by it. Nothing where no server runs.
-
-        With `or_newer`, no longer than until a newer version is published, whoever does so waits for that.
+        Raises ServingError when there is no such version, or the server does not load it: then nothing has changed.
         """
-        if self.target is None:
-            return
-        deadline = time.monotonic() + WAIT_SECONDS
-        with PredictClient(self.target, model=self._store.folder.name, timeout=5.0) as client:
-            while True:
-                heard = _loaded(client, number) if label is None else _answers(client, number, label)
-                if heard is None or (or_newer and self._newest() > number):
-                    return
-                if time.monotonic() > deadline:
-                    what = f"version {number} was not loaded" if label is None else f"{label} is not version {number}"
-                    raise ServingError(f"{self.target}: {what} within {WAIT_SECONDS:.0f} s; last heard: {heard}")
-                time.sleep(_POLL_SECONDS)
+        with self._changing(wait=wait) as serving:
+            return self._move(serving, self._existing(number).number, by)
 
-    def _histories(self) -> dict[str, list[int]]:
-        """Where each label was, oldest first. Raises ServingError when the file was edited into something else."""
-        file = self._store.base / _HISTORY
-        if not file.is_file():
-            return {}
+    def rollback(self) -> Change:
+        """Promotes what answered before. Raises ServingError when nothing did.
+
+        After a rollback that was killed on its way this finishes that, and goes no further back.
+        """
+        with self._changing() as serving:
+            if serving.version and self.history().unfinished_rollback:
+                return replace(self._move(serving, serving.version, ROLLBACK), finished=True)
+            number = self.previous()
+            if number is None:
+                raise ServingError(
+                    f"There is nothing to go back to: {f'before version {serving.version} ' if serving.version else ''}"
+                    f"no version answered that is still in {self.store.folder}."
+                )
+            return self._move(serving, number, ROLLBACK)
+
+    def canary(self, number: int | None) -> Change:
+        """From now on `<name>-canary` answers with that version; with None it answers no longer.
+
+        Raises ServingError when there is no such version, or the server does not load it: then nothing has changed.
+        """
+        with self._changing() as serving:
+            if number is not None:
+                self._existing(number)
+                if serving.version is None:
+                    raise ServingError(f"No version serves yet. Promote one first: `make promote VERSION={number}`.")
+            return self._change(self.canary_name, serving, replace(serving, canary=number))
+
+    def retire(self, number: int) -> bool:
+        """Deletes a version; False when it was deleted before. Raises ServingError when it serves or is the canary."""
+        with self._changing() as serving:
+            if number not in self._numbers() and self.store.was_given(number):
+                return False
+            self._existing(number)
+            if number == serving.version:
+                raise ServingError(f"Version {number} serves. Promote another one first (`make versions` shows which).")
+            if number == serving.canary:
+                raise ServingError(f"Version {number} is the canary. End that first: `make canary END=1`.")
+            self.store.remove(number)
+            return True
+
+    def prune(self, keep: int) -> list[int]:
+        """Deletes old versions and returns them.
+
+        The newest `keep` stay, besides the one that serves, the canary and the one that a rollback would go to.
+        """
+        with self.store.locked(wait=True):
+            serving = self.numbers()
+            needed = (serving.version, serving.canary, self.previous())
+            old = [number for number in self._numbers() if number not in needed][:-keep]
+            for number in old:
+                self.store.remove(number)
+        return old
+
+    def _move(self, serving: Serving, number: int, by: str) -> Change:
+        if number != serving.version:
+            history.record(self.store, number, serving.version, by)
+        change = self._change(self.name, serving, replace(serving, version=number))
+        history.confirm(self.store, number)
+        return change
+
+    def _change(self, name: str, before: Serving, after: Serving) -> Change:
+        """Has the server answer `name` as in `after`, or puts `before` back."""
+        was, now = (each.version if name == self.name else each.canary for each in (before, after))
+        if self.target:
+            with suppress(ClientError):
+                was = answering(self.target, name)
+        models_config.write(self.store, after)
         try:
-            return {
-                label: [int(number) for number in numbers] for label, numbers in json.loads(file.read_text()).items()
-            }
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ServingError(f"{file}: cannot be read: {error}. Delete it to forget where labels were.") from error
+            self._follow(name, now, self._wait_seconds)
+        except ServingError as error:
+            models_config.write(self.store, before)
+            raise ServingError(
+                f"{error}\nNothing was changed. `make logs` shows what the server wrote. Where it cannot start at all, "
+                f"`make stop` and the same command change what the next one serves."
+            ) from error
+        return Change(name, was, now, self.target)
 
-    def _remember(self, label: str, number: int) -> None:
-        """Before the label moves, so that a crash cannot lose where it was."""
-        current = policies.read(self._store).labels.get(label)
-        history = self._reached(label, current)
-        for each in (current, number):
-            if each is not None and history[-1:] != [each]:
-                history.append(each)
-        self._write_history(label, history)
+    @contextmanager
+    def _changing(self, *, wait: bool = False) -> Iterator[Serving]:
+        """What serves, with the store locked.
 
-    def _reached(self, label: str, current: int | None) -> list[int]:
-        """Where the label was, up to where it is now: behind that stand promotes that did not get through."""
-        history = self._histories().get(label, [])
-        return history[: len(history) - history[::-1].index(current)] if current in history else history
+        A server that has not yet caught up with an earlier command, which was killed, gets a moment to do so. Otherwise
+        it could still be about to act on that when it seems to have followed this one.
+        """
+        if self.store.latest() is None:
+            raise ServingError(f"{self.store.folder}: no version is published. `make export` publishes one.")
+        with self.store.locked(wait=wait):
+            serving = self.numbers()
+            moment = min(SETTLE_SECONDS, self._wait_seconds)
+            with suppress(ServingError):
+                self._follow(self.name, serving.version, moment)
+                self._follow(self.canary_name, serving.canary, moment)
+            yield serving
 
-    def _write_history(self, label: str, history: list[int]) -> None:
-        everything = {**self._histories(), label: history}
-        write_atomically(self._store.base / _HISTORY, json.dumps(everything, indent=1))
+    def _follow(self, name: str, version: int | None, seconds: float) -> None:
+        """Until the running server answers `name` with that version. At once where no server runs."""
+        if self.target:
+            wait_until_answered(self.target, name, version, seconds)
 
+    def _numbers(self) -> list[int]:
+        return [version.number for version in self.store.versions()]
 
-def _loaded(client: PredictClient, number: int) -> str | None:
-    """What keeps a version from answering; None when nothing does. END may be of an earlier life: it can come back."""
-    try:
-        (status,) = client.status(version=number)
-    except ClientError as error:
-        return str(error)
-    return None if status.state == "AVAILABLE" else f"{status.state} {status.error}".strip()
-
-
-def _answers(client: PredictClient, number: int, label: str) -> str | None:
-    try:
-        found = client.metadata(label=label).version
-    except ClientError as error:
-        return str(error)
-    return None if found == number else f"version {found} answers"
+    def _existing(self, number: int) -> Version:
+        for version in self.store.versions():
+            if version.number == number:
+                return version
+        there = ", ".join(map(str, self._numbers())) or "none"
+        raise ServingError(f"There is no version {number} in {self.store.folder}; there are: {there}.")

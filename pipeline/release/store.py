@@ -1,10 +1,10 @@
-"""The model store: what a server looks at, and the staging beside it where it does not.
+"""The model store: the versions that a server may load, and the staging beside them where it does not look.
 
-    <base>/<name>/<version>/          published versions, what tensorflow/serving polls
+    <base>/<name>/<version>/          published versions, what tensorflow/serving loads from
     <base>/.staging/<id>/<number>/    candidates; the same file system, so that publishing is one rename
     <base>/.last_version              the highest number ever given: none is used twice
 
-Standard library only. A version is whole or absent: it is checked, then renamed into its place.
+Standard library only. A version is whole or absent: it is checked, then renamed into place.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class ModelStore:
         self.folder = base / name
         self._staging = base / ".staging"
         self._last = base / ".last_version"
+        self._holds_lock = False
 
     def versions(self) -> list[Version]:
         """Published versions, oldest first. A file, or a folder whose name is not a number, is not one."""
@@ -74,7 +75,7 @@ class ModelStore:
     def stage(self) -> Iterator[Path]:
         """An empty folder on the store's file system for a candidate; removed at the end, with what is left in it.
 
-        What a process that was killed left behind is removed first: a living one holds the lock of its folder.
+        First it removes what processes that were killed left behind: a living one holds the lock of its folder.
         Raises StoreError when the store cannot be written.
         """
         with self.locked(wait=True):
@@ -114,8 +115,12 @@ class ModelStore:
         with self.stage() as trash, self.locked(wait=True), suppress(FileNotFoundError):
             (self.folder / str(number)).rename(trash / str(number))
 
+    def was_given(self, number: int) -> bool:
+        """Whether some version had that number, though it may be gone."""
+        return 0 < number < self._next()
+
     def _sweep(self) -> None:
-        """With the store's lock, which whoever writes a file of its base holds too."""
+        """Called with the store's lock, which anyone who writes into the base holds."""
         for partial in self.base.glob(f"*{PARTIAL}*"):
             partial.unlink()
         for folder in self._staging.iterdir():
@@ -132,8 +137,11 @@ class ModelStore:
     def locked(self, *, wait: bool) -> Iterator[None]:
         """One process at a time changes the store. Raises BusyError where another does and `wait` is false.
 
-        What the file system refuses within it becomes a StoreError.
+        Within it the lock may be taken again. What the file system refuses there becomes a StoreError.
         """
+        if self._holds_lock:
+            yield
+            return
         try:
             self.base.mkdir(parents=True, exist_ok=True)
             with (self.base / ".lock").open("w") as lock:
@@ -143,7 +151,11 @@ class ModelStore:
                     raise BusyError(
                         f"{self.base}: another process is changing the store; try again when it is done"
                     ) from error
-                yield
+                self._holds_lock = True
+                try:
+                    yield
+                finally:
+                    self._holds_lock = False
         except OSError as error:
             hint = _HINTS.get(error.errno or 0, "")
             raise StoreError(f"{self.base}: the store cannot be changed: {error}{hint}") from error

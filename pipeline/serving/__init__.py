@@ -1,1 +1,1 @@
-"""Servers that hold a model store: the official container, or `model_server` as a process where there is no Docker."""
+"""Servers of a model store: the official container, or a process of this machine where there is no Docker."""

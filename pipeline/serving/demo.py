@@ -1,4 +1,4 @@
-"""The demo stage: drawn garments that no training saw, and where a server sees their points, as one picture."""
+"""The demo: drawn garments that no training saw, and where a server sees their points, as one picture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from garments import draw as draw_garment
-from seamline_client.api import PredictClient
+from seamline_client import PredictClient
 from seamline_client.errors import ServerFailed
 from seamline_client.overlay import draw as draw_points
 
 SEED = 20180301
-"""Another than that of the garments which are trained on."""
+"""Not the one that the garments to train on are drawn with."""
 COLUMNS, ROWS = 5, 2
 TILE = (450, 600)
 

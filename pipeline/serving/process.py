@@ -1,4 +1,4 @@
-"""`model_server` as a process of this machine, where there is no Docker: for a while, or in the background."""
+"""A model server as a process of this machine, where there is no Docker: for a while, or in the background."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ STOP_SECONDS = 40.0
 """A little more than the server gives the requests in flight."""
 LOG_LINES = 15
 STAND_IN = (sys.executable, "-m", "model_server")
+GRPC_THREADS = max(64, 16 * (os.cpu_count() or 1))
+"""For --grpc_max_threads. The official server's own default, four for each core, counts callers that wait: the fifth
+is refused on a machine of one core."""
 _STATE = "server.json"
 
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """A `model_server` that runs, or ran. As a context manager it is stopped at the end."""
+    """A server that runs, or ran. As a context manager it is stopped at the end."""
 
     pid: int
     created: float
@@ -36,8 +39,10 @@ class ServerProcess:
     grpc_port: int
     rest_port: int
     log: str
+    program: str = ""
+    """The executable, or the module of the stand-in."""
     child: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
-    """Set in the process that started it, which has to take note of its end."""
+    """Set in the process that started the server, which has to reap it."""
 
     @property
     def grpc_target(self) -> str:
@@ -89,6 +94,15 @@ class ServerProcess:
         return process if ours else None
 
 
+def program(executable: Path | None) -> tuple[str, ...]:
+    """The command to start: that executable, or the stand-in. Raises ServingError when it cannot be run."""
+    if executable is None:
+        return STAND_IN
+    if not os.access(executable, os.X_OK) or executable.is_dir():
+        raise ServingError(f"TENSORFLOW_MODEL_SERVER is {executable}, which is not a program that can be run.")
+    return (str(executable.resolve()),)
+
+
 def start(
     flags: tuple[str, ...],
     log: Path,
@@ -109,6 +123,7 @@ def start(
         *program,
         f"--port={grpc_port}",
         f"--rest_api_port={rest_port}",
+        f"--grpc_max_threads={GRPC_THREADS}",
         *flags,
     ]
     try:
@@ -117,6 +132,7 @@ def start(
             child = subprocess.Popen(
                 command,
                 cwd=ROOT,
+                env={"TF_FORCE_GPU_ALLOW_GROWTH": "true", **os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -124,7 +140,8 @@ def start(
             )
     except OSError as error:
         raise ServingError(f"{log}: a server cannot be started with this log: {error}") from error
-    return ServerProcess(child.pid, psutil.Process(child.pid).create_time(), grpc_port, rest_port, str(log), child)
+    created = psutil.Process(child.pid).create_time()
+    return ServerProcess(child.pid, created, grpc_port, rest_port, str(log), program[-1], child)
 
 
 @contextmanager
@@ -133,8 +150,7 @@ def throw_away(
 ) -> Iterator[ServerProcess]:
     """A server of the newest version below `base`, on free ports, stopped at the end.
 
-    It gives up on a broken model at once, and ends with this process even where that is killed. `program` is what takes
-    the flags.
+    It gives up on a broken model at once, and ends with this process even where that is killed.
     """
     own = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0")
     with start((*own, *flags), log, _free_port(), _free_port(), program, leashed=True) as server:
@@ -142,7 +158,7 @@ def throw_away(
 
 
 def remember(server: ServerProcess, folder: Path) -> None:
-    """Notes the background server, for `running`."""
+    """Writes the background server down, for `running`."""
     known = {each.name: getattr(server, each.name) for each in fields(server) if each.name != "child"}
     (folder / _STATE).write_text(json.dumps(known))
 

@@ -1,4 +1,4 @@
-"""What every server is to the pipeline, and how to wait for one."""
+"""What the pipeline expects of any server, and how to wait for one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import Protocol
 
 from pipeline.errors import ServingError
-from seamline_client.api import PredictClient
+from seamline_client import PredictClient
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, NotFound
 
 LOOK_SECONDS = 1.0
@@ -14,7 +14,7 @@ LOOK_SECONDS = 1.0
 
 
 class Server(Protocol):
-    """A server of one model store. Targets are `host:port`."""
+    """A running server. Targets are `host:port`."""
 
     @property
     def grpc_target(self) -> str: ...
@@ -26,13 +26,13 @@ class Server(Protocol):
         """Why the server no longer runs; None while it does."""
 
     def log_tail(self) -> str:
-        """The last lines that the server itself wrote."""
+        """The last lines of the server's own log."""
 
 
 def wait_until_available(server: Server, model: str, seconds: float, *, version: int | None = None) -> int:
     """The version that answers, as soon as one does (`version`, where it is given).
 
-    Raises ServingError, with the server's own last words, when it ends, when loading fails, or after `seconds`.
+    Raises ServingError, with the end of the server's log, when it ends, when loading fails, or after `seconds`.
     """
     deadline = time.monotonic() + seconds
     # REST, whose refused connections cost nothing: a gRPC channel waits longer after each.

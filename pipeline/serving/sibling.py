@@ -1,8 +1,8 @@
-"""The serving image in a throw-away container beside the one that this runs in, for validation.
+"""The serving image in a sibling container, beside the one that this runs in, to prove a candidate.
 
 It is started through the engine's socket, which only the export container has (docs/containers.md says what that
 means). Volume, network and GPUs are those of the container that we are in, so nobody has to tell us their names; the
-server gets the volume read-only and none of the rest.
+server gets the volume read-only and nothing else.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from docker.models.containers import Container
 from docker.types import DeviceRequest
 
 from pipeline.errors import ServingError
+from pipeline.serving.process import GRPC_THREADS
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
 ENGINE_SECONDS = 60
 LOG_LINES = 15
 OWNER = "seamline.throw-away-of"
-"""Label: the container that started a throw-away server. Where that is gone, the server was left behind."""
+"""Docker label: the container that started a throw-away server. Once that is gone, the server was left behind."""
 _COMPOSE = ("com.docker.compose.project", "com.docker.compose.oneoff")
 
 
@@ -83,8 +84,9 @@ def _engine() -> Iterator[docker.DockerClient]:
         engine = docker.from_env(timeout=ENGINE_SECONDS)
     except DockerException as error:
         raise ServingError(
-            f"The Docker engine cannot be reached from here: {error}. Validation needs its socket: DOCKER_SOCKET names "
-            f"another one than /var/run/docker.sock, DOCKER_GID the group that may use it (stat -c %g <socket>)."
+            f"The Docker engine cannot be reached from here: {error}. Proving a candidate needs its socket: "
+            f"DOCKER_SOCKET names another than /var/run/docker.sock, DOCKER_GID the group that may use it "
+            f"(stat -c %g <socket>)."
         ) from error
     try:
         yield engine
@@ -98,7 +100,8 @@ def _own(engine: docker.DockerClient) -> dict[str, Any]:
         return dict(engine.containers.get(socket.gethostname()).attrs)
     except NotFound as error:
         raise ServingError(
-            f"The engine has no container {socket.gethostname()}: is this running outside of one, or with a host name?"
+            f"The engine has no container {socket.gethostname()}. Export looks itself up by its host name: run it in a "
+            f"container, and give that no host name of its own."
         ) from error
 
 
@@ -124,8 +127,10 @@ def _options(own: dict[str, Any], base: Path, model: str) -> dict[str, Any]:
             f"--rest_api_port={REST_PORT}",
             f"--model_name={model}",
             f"--model_base_path={base}",
+            f"--grpc_max_threads={GRPC_THREADS}",
             "--max_num_load_retries=0",
         ],
+        "environment": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"},
         "detach": True,
         "labels": {**labels, OWNER: own["Id"]},
         "network": next(iter(own["NetworkSettings"]["Networks"])),
@@ -146,7 +151,7 @@ def _mount(own: dict[str, Any], base: Path) -> dict[str, Any]:
     for mount in own["Mounts"]:
         if mount["Type"] == "volume" and Path(mount["Destination"]) in base.parents:
             return dict(mount)
-    raise ServingError(f"{base}: is on no volume that another container could mount")
+    raise ServingError(f"{base}: is not on a volume, so no other container can mount it")
 
 
 def _volume(own: dict[str, Any], base: Path) -> str:

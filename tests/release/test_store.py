@@ -114,7 +114,7 @@ def test_a_second_publisher_is_told_so(tmp_path: Path) -> None:
 def test_what_a_killed_export_left_is_swept_and_a_living_one_is_not(tmp_path: Path) -> None:
     """A process that dies with a staging folder leaves it; the next export removes that one only."""
     code = (
-        "import os, sys; from pathlib import Path; from pipeline.store import ModelStore\n"
+        "import os, sys; from pathlib import Path; from pipeline.release.store import ModelStore\n"
         "with ModelStore(Path(sys.argv[1]), 'm').stage() as folder:\n"
         "    (folder / 'half').mkdir(); os._exit(9)"
     )

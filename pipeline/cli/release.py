@@ -1,0 +1,93 @@
+"""The commands that publish versions and decide which of them answers."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import typer
+
+from pipeline.cli.shared import app, latest_checkpoint, releases, running_target
+from pipeline.console import console
+from pipeline.settings import Settings
+
+TARGET = typer.Option(None, help="host:port of any server of this model. Default: the one that runs here.")
+
+
+@app.command()
+def export(
+    hold: bool = typer.Option(False, "--hold", help="Publish it, and let the version that serves go on answering."),
+    force: bool = typer.Option(False, "--force", help="Publish it even if it scores worse than what serves."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Prove it, and publish nothing."),
+) -> None:
+    """Export the latest run's best checkpoint, prove it, publish it as a new version and let that answer."""
+    from pipeline import job
+
+    run, checkpoint = latest_checkpoint()
+    job.export(run, checkpoint, releases(), Settings.from_environment(), hold=hold, force=force, dry_run=dry_run)
+
+
+@app.command()
+def versions() -> None:
+    """List the published versions: score, age, size, when each served, and what the running server says."""
+    from pipeline.release import versions as listing
+
+    found = releases()
+    rows = listing.rows(found)
+    none = f"No version is published in {found.store.folder}. `make export` publishes one."
+    console.print(listing.table(rows) if rows else none)
+
+
+@app.command()
+def promote(version: int) -> None:
+    """Let a version answer from now on, in a running server too, without a failed request."""
+    console.print(str(releases().promote(version)), markup=False)
+
+
+@app.command()
+def canary(
+    version: Optional[int] = typer.Argument(None, help="The version to try."),
+    end: bool = typer.Option(False, "--end", help="The trial is over: the canary's name answers no longer."),
+) -> None:
+    """Let a version answer to the name keypoints-canary, beside the one that serves."""
+    if (version is None) != end:
+        raise typer.BadParameter("name a version, or --end")
+    console.print(str(releases().canary(version)), markup=False)
+
+
+@app.command()
+def rollback() -> None:
+    """Let that version answer again which answered before."""
+    console.print(str(releases().rollback()), markup=False)
+
+
+@app.command()
+def retire(version: int) -> None:
+    """Delete a version for good; not the one that serves, nor the canary."""
+    gone = releases().retire(version)
+    console.print(f"Retired version {version}" if gone else f"Version {version} was retired before")
+
+
+@app.command()
+def verify(
+    target: Optional[str] = TARGET,
+    rest: bool = typer.Option(False, "--rest", help="The target speaks REST. Default: gRPC."),
+) -> None:
+    """Replay the golden requests of what answers, the canary too: is it what was trained? Exit code 11 when not."""
+    from pipeline.release.golden import Golden, replay
+    from seamline_client import PredictClient
+    from seamline_client.errors import NotFound
+
+    found = releases()
+    if target is None:
+        target = running_target()
+        found.confirm()
+    for name in (found.name, found.canary_name):
+        with PredictClient(target, "rest" if rest else "grpc", model=name) as client:
+            try:
+                number = client.metadata().version
+            except NotFound:
+                if name == found.canary_name:
+                    continue
+                raise
+            largest = replay(Golden.load(found.store.folder / str(number)), client, version=number)
+        console.print(f"{name} at {target}: version {number} answers as trained, differences at most {largest:.1g}")

@@ -1,0 +1,202 @@
+"""The gate: a candidate that is not what it must be is refused, by an exit code of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorflow.core.protobuf import saved_model_pb2
+
+from model.metrics import NE
+from pipeline.errors import ContractError, ExportError, ParityError, ScoreError, ServingError
+from pipeline.release import card, gate, golden
+from pipeline.release.export import Candidate
+from pipeline.release.releases import Releases
+from pipeline.release.store import ModelStore, Version, write_checksums
+from pipeline.serving import process
+from pipeline.serving.server import Server
+from seamline_client.contract import DEFAULT, MODEL_NAME, UINT8
+from tests.release.conftest import Trained
+
+
+class ReachedTheServer(Exception):
+    """Every proof before that of the server has passed."""
+
+
+def no_server(base: Path) -> AbstractContextManager[Server]:
+    raise ReachedTheServer
+
+
+@pytest.fixture
+def candidate(trained: Trained, tmp_path: Path) -> Candidate:
+    """A copy that a test may spoil."""
+    folder = shutil.copytree(trained.best.folder, tmp_path / "staged" / trained.best.folder.name)
+    return replace(trained.best, folder=Path(folder))
+
+
+def test_a_good_candidate_is_proven_step_by_step_and_published_whole(
+    trained: Trained, candidate: Candidate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each proof is a line of its own; the server may be any executable; what is published verifies."""
+    executable = tmp_path / "tensorflow_model_server"
+    executable.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/flags\nexec {sys.executable} -m model_server "$@"\n')
+    executable.chmod(0o755)
+
+    def serve(base: Path) -> AbstractContextManager[Server]:
+        return process.throw_away(base, MODEL_NAME, base / "server.log", program=process.program(executable))
+
+    verdict = gate.prove(candidate, None, trained.dataset, serve, force=False)
+    assert verdict.ne == candidate.metrics[NE]
+    said = [line.split(":")[0].strip() for line in capsys.readouterr().out.splitlines()]
+    assert said == [
+        "Checksums",
+        "Signatures",
+        "Its answers against Estimator.predict's",
+        "Its score against the version that serves",
+        "A server of it",
+        "Golden requests over gRPC",
+        "Golden requests over REST",
+    ]
+    assert "--grpc_max_threads=" in (tmp_path / "flags").read_text()
+    assert ModelStore(tmp_path / "models", MODEL_NAME).publish(candidate.folder).number == 1
+
+
+def test_an_executable_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match=f"TENSORFLOW_MODEL_SERVER is {tmp_path}"):
+        process.program(tmp_path)
+
+
+def test_the_card_has_what_was_measured_and_nothing_else(trained: Trained, candidate: Candidate) -> None:
+    """A category without a photo has no error, rather than one of 0; mean positions are there to compare with."""
+    made = json.loads((candidate.folder / card.CARD).read_text())
+    text = (candidate.folder / card.TEXT).read_text()
+    measured = {name for name in made["metrics"] if name.removeprefix("ne/") in trained.dataset.categories["train"]}
+    assert measured == {f"ne/{category}" for category in trained.dataset.categories["eval"]}
+    assert made["mean_position_ne"] == candidate.mean_position_ne > 0
+    assert f"ne of mean positions{candidate.mean_position_ne:17.3f}" in text
+    assert card.ne(candidate.folder) == candidate.metrics[NE]
+
+
+@pytest.mark.parametrize(("ne", "warns"), [(20.0, False), (45.0, True), (60.0, True), (math.nan, True)])
+def test_a_model_that_is_no_better_than_mean_positions_is_warned_of(ne: float, warns: bool) -> None:
+    """Both numbers are in the warning; a score that is not a number is no better either."""
+    warning = gate.Verdict(ne, 45.0, None).warning
+    assert bool(warning) == warns
+    if warning:
+        assert f"{ne:.2f} %" in warning
+        assert "45.00 %" in warning
+
+
+def rename_output(path: Path) -> None:
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    outputs = saved.meta_graphs[0].signature_def[DEFAULT.key].outputs
+    outputs["x"].CopyFrom(outputs.pop("pred_x_ratio"))
+    path.write_bytes(saved.SerializeToString())
+
+
+def change_dtype(path: Path) -> None:
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    saved.meta_graphs[0].signature_def[UINT8.key].inputs[UINT8.input.name].dtype = 1
+    path.write_bytes(saved.SerializeToString())
+
+
+def drop_signature(path: Path) -> None:
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    del saved.meta_graphs[0].signature_def[UINT8.key]
+    path.write_bytes(saved.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (rename_output, "serving_default: outputs are"),
+        (change_dtype, r"images_uint8 is float .* expected uint8"),
+        (drop_signature, "has the signatures"),
+    ],
+)
+def test_a_wrong_signature_is_refused_by_name(
+    trained: Trained, candidate: Candidate, spoil: Callable[[Path], None], message: str
+) -> None:
+    """Read back from the SavedModel: another name, another dtype, a signature too few."""
+    spoil(candidate.folder / "saved_model.pb")
+    write_checksums(candidate.folder)
+    with pytest.raises(ContractError, match=message) as refused:
+        gate.prove(candidate, None, trained.dataset, no_server, force=False)
+    assert refused.value.exit_code == 10
+
+
+def test_an_answer_that_is_not_the_estimators_is_refused(trained: Trained, candidate: Candidate) -> None:
+    """One golden number off by more than the tolerance, and no more than that."""
+    expected = golden.Golden.load(candidate.folder)
+    off = expected.outputs["pred_x_ratio"].copy()
+    off[0, 0] += 2 * golden.TOLERANCE
+    shutil.rmtree(candidate.folder / golden.FOLDER)
+    golden.Golden(expected.files, expected.pixels, {**expected.outputs, "pred_x_ratio": off}).save(candidate.folder)
+    write_checksums(candidate.folder)
+    with pytest.raises(ParityError, match="pred_x_ratio differs from what the Estimator predicted") as refused:
+        gate.prove(candidate, None, trained.dataset, no_server, force=False)
+    assert refused.value.exit_code == 11
+
+
+def test_a_worse_score_than_that_of_what_serves_is_refused_unless_forced(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With both numbers and the version. What was forced and rolled back is newer, and is not what is compared with."""
+    monkeypatch.setattr(gate, "NE_TOLERANCE", 0.0)
+    store = ModelStore(tmp_path / "models", MODEL_NAME)
+    releases = Releases(store, None)
+    for each in (trained.best, trained.worse):
+        with store.stage() as staging:
+            folder = Path(shutil.copytree(each.folder, staging / "1"))
+            releases.promote(releases.publish(folder).number)
+    worse, better = (each.metrics[NE] for each in (trained.worse, trained.best))
+    with pytest.raises(ReachedTheServer):
+        gate.prove(trained.worse, releases.serving(), trained.dataset, no_server, force=False)
+    releases.rollback()
+    with pytest.raises(ScoreError, match=rf"NE {worse:.2f} %.*version 1, which serves, has {better:.2f} %") as refused:
+        gate.prove(trained.worse, releases.serving(), trained.dataset, no_server, force=False)
+    assert refused.value.exit_code == 12
+    with pytest.raises(ReachedTheServer):
+        gate.prove(trained.worse, releases.serving(), trained.dataset, no_server, force=True)
+
+
+def test_a_score_that_is_not_a_number_is_worse_than_any(trained: Trained, candidate: Candidate) -> None:
+    """No point could be counted: that is no reason to let it pass."""
+    unscored = replace(candidate, metrics={})
+    with pytest.raises(ScoreError, match="NE nan %"):
+        gate.prove(unscored, Version(1, candidate.folder), trained.dataset, no_server, force=False)
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index"])
+def test_a_changed_or_missing_file_is_refused(trained: Trained, candidate: Candidate, file: str) -> None:
+    """One flipped byte; a variables folder that is not there."""
+    path = candidate.folder / file
+    if path.name == "saved_model.pb":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    else:
+        shutil.rmtree(path.parent)
+    with pytest.raises(ExportError, match=file.split("/")[0]) as refused:
+        gate.prove(candidate, None, trained.dataset, no_server, force=False)
+    assert refused.value.exit_code == 13
+
+
+def test_nan_is_never_close_enough() -> None:
+    """An answer that is not a number is refused, not compared away."""
+    expected: golden.Arrays = {
+        "pred_x_ratio": np.zeros((1, 24), np.float32),
+        "pred_y_ratio": np.zeros((1, 24), np.float32),
+        "pred_v": np.zeros((1, 24), np.int64),
+    }
+    answer: golden.Arrays = {**expected, "pred_y_ratio": np.full((1, 24), np.nan, np.float32)}
+    with pytest.raises(ParityError, match="pred_y_ratio"):
+        golden.difference(expected, answer, "here")
