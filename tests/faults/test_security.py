@@ -1,14 +1,15 @@
-"""Who may talk to the server, what is never said aloud, and names from the network that never become paths."""
+"""Who may talk to the server, what is never shown, and names from the network that never become paths."""
 
 from __future__ import annotations
 
+import http.client
+import itertools
 import json
 import logging
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,24 @@ from seamline_client import PredictClient, Tls
 from seamline_client.command import main
 from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
 from tests.client.client_support import FakeGrpc, FakeHttp
-from tests.model_server.model_server_support import ROOT, Server, publish, running, save_half_plus
+from tests.faults.conftest import Served
+from tests.faults.half_server import MODEL, half_server
+from tests.model_server.model_server_support import Server, publish, running, save_half_plus
 from tests.ports import free_port
-from tests.untraced import untraced
 
-MODEL = "half"
 X = np.zeros(1, np.float32)
 TOKEN = "s3cr3t-t0k3n"
-MARK = "seamline-mark"
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_half_plus(tmp_path_factory.mktemp("saved") / "1", 1.0)
+
+
+def test_the_server_listens_on_this_machine_only(served: Served) -> None:
+    """As `serve` starts it where nothing says otherwise."""
+    assert served.listening.keys() == {served.home.grpc_port, served.home.rest_port}
+    assert {address.removeprefix("::ffff:") for address in served.listening.values()} == {"127.0.0.1"}
 
 
 # TLS
@@ -50,13 +56,13 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("openssl, which makes the certificates, is not installed")
     folder = tmp_path_factory.mktemp("pems")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
     for authority in ("ours", "theirs"):
         files = ("-keyout", f"{authority}.key", "-out", f"{authority}.pem", "-subj", f"/CN={authority}")
         openssl(folder, "req", "-x509", *key, "-days", "2", *files)
         for name in ("server", "caller"):
             made = f"{name}-{authority}"
             openssl(folder, "req", *key, "-keyout", f"{made}.key", "-out", f"{made}.csr", "-subj", f"/CN={name}")
-            (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
             signed = ("-CA", f"{authority}.pem", "-CAkey", f"{authority}.key", "-CAcreateserial", "-extfile", "names")
             openssl(folder, "x509", "-req", "-in", f"{made}.csr", "-out", f"{made}.pem", "-days", "2", *signed)
     return folder
@@ -64,7 +70,7 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tls_server(pems: Path, saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """model_server that shows its certificate and asks callers for one that our authority signed."""
+    """model_server with a certificate of its own, which asks callers for one that our authority signed."""
     folder = tmp_path_factory.mktemp("tls")
     publish(saved, folder / MODEL, 1)
     texts = {"server_key": "server-ours.key", "server_cert": "server-ours.pem", "custom_ca": "ours.pem"}
@@ -80,7 +86,7 @@ def over_tls(server: Server, tls: Tls | None) -> PredictClient:
     return PredictClient(f"127.0.0.1:{server.grpc_port}", model=MODEL, tls=tls, retries=0, timeout=10, token=TOKEN)
 
 
-def test_a_caller_with_a_certificate_of_ours_is_answered(tls_server: Server, pems: Path) -> None:
+def test_a_caller_whose_certificate_we_signed_is_answered(tls_server: Server, pems: Path) -> None:
     """ssl_config_file with client_verify, end to end: our client, model_server, certificates of one authority."""
     tls = Tls(pems / "ours.pem", pems / "caller-ours.pem", pems / "caller-ours.key")
     with over_tls(tls_server, tls) as client:
@@ -89,23 +95,22 @@ def test_a_caller_with_a_certificate_of_ours_is_answered(tls_server: Server, pem
 
 
 @pytest.mark.parametrize("who", ["no certificate", "another authority's certificate", "no TLS"])
-def test_any_other_caller_is_not_answered(tls_server: Server, pems: Path, who: str) -> None:
-    """Nor told anything, while the server goes on."""
-    tls = {
+def test_any_other_caller_is_turned_away(tls_server: Server, pems: Path, who: str) -> None:
+    """It gets no answer, its token is not shown, and the server goes on."""
+    theirs = (pems / "caller-theirs.pem", pems / "caller-theirs.key")
+    offers = {
         "no certificate": Tls(pems / "ours.pem"),
-        "another authority's certificate": Tls(
-            pems / "ours.pem", pems / "caller-theirs.pem", pems / "caller-theirs.key"
-        ),
+        "another authority's certificate": Tls(pems / "ours.pem", *theirs),
         "no TLS": None,
-    }[who]
-    with over_tls(tls_server, tls) as client, pytest.raises(CannotConnect) as refused:
+    }
+    with over_tls(tls_server, offers[who]) as client, pytest.raises(CannotConnect) as refused:
         client.run({"x": X})
     assert TOKEN not in str(refused.value)
     assert tls_server.process.poll() is None
 
 
-def test_a_server_of_another_authority_is_not_talked_to(tls_server: Server, pems: Path) -> None:
-    """The caller's trust counts too: the server's certificate is not theirs."""
+def test_the_client_does_not_talk_to_a_server_of_another_authority(tls_server: Server, pems: Path) -> None:
+    """Trust goes both ways: the authority that the caller names has not signed the server's certificate."""
     tls = Tls(pems / "theirs.pem", pems / "caller-ours.pem", pems / "caller-ours.key")
     with over_tls(tls_server, tls) as client, pytest.raises(CannotConnect, match=r"(?i)certificate"):
         client.run({"x": X})
@@ -114,23 +119,23 @@ def test_a_server_of_another_authority_is_not_talked_to(tls_server: Server, pems
 # The token
 
 
-def refuse_over_grpc(_: bytes, context: Any) -> bytes:
+def deny(_: bytes, context: Any) -> bytes:
     context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
     raise AssertionError
 
 
 @contextmanager
-def everything_that_refuses(transport: str) -> Iterator[list[str]]:
+def servers_that_refuse(transport: str) -> Iterator[list[str]]:
     """Targets that deny access, talk nonsense, or are not there."""
     if transport == "grpc":
-        with FakeGrpc(refuse_over_grpc) as denying, FakeGrpc(lambda *_: b"\xff") as mad:
+        with FakeGrpc(deny) as denying, FakeGrpc(lambda *_: b"\xff") as mad:
             yield [denying.target, mad.target, f"127.0.0.1:{free_port()}"]
     else:
         with FakeHttp(lambda _: (401, b"who are you?")) as denying, FakeHttp(lambda _: (200, b"<html>")) as mad:
             yield [denying.target, mad.target, f"127.0.0.1:{free_port()}"]
 
 
-def chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error:
         yield error
         error = error.__cause__ or error.__context__
@@ -138,17 +143,17 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 @pytest.mark.parametrize("transport", ["grpc", "rest"])
 def test_the_token_is_in_no_error_log_or_repr(transport: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """With logging at its most talkative, however the call fails, down to the errors below ours."""
+    """However a call fails, in our error and in those that caused it, and with logging at its most talkative."""
     caplog.set_level(logging.DEBUG)
     said: list[str] = []
-    with everything_that_refuses(transport) as targets:
+    with servers_that_refuse(transport) as targets:
         for target in targets:
             with PredictClient(target, transport, token=TOKEN, retries=1, timeout=5) as client:
                 said += [repr(client), str(vars(client))]
                 for question in (client.status, client.metadata, lambda client=client: client.run({"x": X})):
                     with pytest.raises(ClientError) as failed:
                         question()
-                    said += [f"{each} {each!r}" for each in chain(failed.value)]
+                    said += [f"{each} {each!r}" for each in causes(failed.value)]
     with pytest.raises(InvalidInput) as bad:
         PredictClient("localhost", transport, token=f"{TOKEN}\n")
     assert [text for text in [*said, *caplog.messages, str(bad.value), repr(bad.value)] if TOKEN in text] == []
@@ -156,28 +161,25 @@ def test_the_token_is_in_no_error_log_or_repr(transport: Any, caplog: pytest.Log
 
 @pytest.mark.parametrize("how", ["--grpc", "--rest"])
 def test_the_command_does_not_show_the_token(how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--token-file`, with a server that refuses it and with none: nothing on the screen."""
+    """`--token-file`, whoever refuses it or does not answer: the token is not on the screen."""
     (tmp_path / "token").write_text(TOKEN)
     picture = tmp_path / "a.png"
     Image.new("RGB", (8, 8)).save(picture)
-    with everything_that_refuses(how.strip("-")) as targets:
+    with servers_that_refuse(how.strip("-")) as targets:
         for target in targets:
-            command = [how, "--token-file", str(tmp_path / "token"), "--target", target, str(picture)]
-            assert ended(command) in (4, 8, 10)
+            try:
+                code = main([how, "--token-file", str(tmp_path / "token"), "--target", target, str(picture)])
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+            assert code in (4, 8, 10)
     out = capsys.readouterr()
     assert TOKEN not in out.out + out.err
-
-
-def ended(command: list[str]) -> Any:
-    try:
-        return main(command)
-    except SystemExit as error:
-        return error.code
 
 
 # Paths
 
 
+MARK = "seamline-mark"
 NAMES = [
     "../outside",
     f"../../{MARK}",
@@ -191,47 +193,34 @@ NAMES = [
     "~root",
     "file:///etc/passwd",
 ]
+PATHS = [f"/v1/models/../{MARK}", f"/v1/models/{MODEL}/versions/../../{MARK}", f"/../../../etc/{MARK}"]
 
 
-@pytest.fixture
-def watched(saved: Path, tmp_path: Path) -> Iterator[Server]:
-    """A server whose every look at the file system is written down; beside its model lies one that it was not given."""
+def rest_code(port: int, method: str, path: str) -> int:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(method, path, b"{}")
+        return connection.getresponse().status
+
+
+def test_names_from_requests_never_become_paths(saved: Path, tmp_path: Path) -> None:
+    """Models, labels and signatures named like paths are unknown, and nobody looks there, not even at a real model."""
     publish(saved, tmp_path / MODEL, 1)
     publish(saved, tmp_path / "outside", 1)
-    grpc_port, rest_port = free_port(), free_port()
-    command = [sys.executable, "-m", "tests.faults.watched_server", str(tmp_path / "seen")]
-    command += [f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
-    command += [f"--model_name={MODEL}", f"--model_base_path={tmp_path / MODEL}"]
-    log = tmp_path / "log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=ROOT, env=untraced())
-    server = Server("model_server", process, grpc_port, rest_port, log, "")
-    try:
-        server.wait_available(MODEL)
-        yield server
-    finally:
-        server.stop()
-
-
-def test_names_from_requests_never_become_paths(watched: Server, tmp_path: Path) -> None:
-    """Models, labels and signatures called like paths: unknown, each of them, and nothing there was looked at."""
-    for transport, port in (("grpc", watched.grpc_port), ("rest", watched.rest_port)):
-        target = f"127.0.0.1:{port}"
-        for name in NAMES:
-            with PredictClient(target, transport, model=name) as client:  # type: ignore[arg-type]
+    seen, refused = tmp_path / "seen", pytest.raises((NotFound, InvalidInput))
+    with half_server(tmp_path / MODEL, tmp_path / "log", program=("tests.faults.watched_server", str(seen))) as server:
+        for transport, name in itertools.product(server.ports, NAMES):
+            with server.client(transport, model=name) as client:
                 for question in (client.status, client.metadata, lambda client=client: client.run({"x": X})):
-                    with pytest.raises((NotFound, InvalidInput)):
+                    with refused:
                         question()
-            with PredictClient(target, transport, model=MODEL) as client:  # type: ignore[arg-type]
-                with pytest.raises((NotFound, InvalidInput)):
-                    client.run({"x": X}, label=name)
-                with pytest.raises((NotFound, InvalidInput)):
-                    client.run({"x": X}, signature=name)
-    for path in (f"/v1/models/../{MARK}", f"/v1/models/{MODEL}/versions/../../{MARK}", f"/../../../etc/{MARK}"):
-        for method in ("GET", "POST"):
-            assert watched.request(method, path, b"{}")[0] in (400, 404)
-    seen = (tmp_path / "seen").read_text()
-    assert str(tmp_path / MODEL) in seen
-    for forbidden in (MARK, "outside", "/etc/passwd"):
-        assert forbidden not in seen
-    assert watched.states(MODEL) == {1: "AVAILABLE"}
+            with server.client(transport) as client:
+                for named in ({"label": name}, {"signature": name}):
+                    with refused:
+                        client.run({"x": X}, **named)
+        for method, path in itertools.product(("GET", "POST"), PATHS):
+            assert rest_code(server.ports["rest"], method, path) in (400, 404)
+        with server.client("grpc") as client:
+            assert [each.state for each in client.status()] == ["AVAILABLE"]
+    looked_at = seen.read_text()
+    assert str(tmp_path / MODEL) in looked_at
+    assert [name for name in (MARK, "outside", "/etc/passwd") if name in looked_at] == []

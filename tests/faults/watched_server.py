@@ -1,4 +1,4 @@
-"""model_server, with every path that its Python code opens, lists or looks into written to a file.
+"""model_server, with every path that its Python code opens, lists or changes written to a file.
 
 python -m tests.faults.watched_server <file> --port=... ...
 """
