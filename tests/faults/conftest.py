@@ -84,8 +84,6 @@ class Served:
 
     home: Home
     process: psutil.Process
-    listening: dict[int, str]
-    """The addresses that it listens on, by port."""
 
     def target(self, transport: str) -> str:
         return f"127.0.0.1:{self.home.grpc_port if transport == 'grpc' else self.home.rest_port}"
@@ -98,9 +96,8 @@ def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     started = home.run("serve")
     assert started.code == 0, started.said
     try:
-        found = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
-        (pid,) = {each.pid for each in found if each.laddr.port == home.grpc_port}
-        listening = {each.laddr.port: each.laddr.ip for each in found if each.pid == pid}
-        yield Served(home, psutil.Process(pid), listening)
+        found = re.search(r"process (\d+)", started.said)
+        assert found, started.said
+        yield Served(home, psutil.Process(int(found[1])))
     finally:
         assert home.run("stop").code == 0

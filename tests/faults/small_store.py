@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.release import models_config
+from pipeline.release.releases import KEEP as KEEP
 from pipeline.release.releases import Releases
 from pipeline.release.store import CHECKSUMS, ModelStore, Version, verify_checksums, write_checksums
 

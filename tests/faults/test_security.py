@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import json
 import logging
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -23,10 +24,12 @@ from seamline_client.command import main
 from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
 from tests.client.client_support import FakeGrpc, FakeHttp
 from tests.faults.conftest import Served
-from tests.faults.half_server import MODEL, half_server
+from tests.faults.victims import ROOT
 from tests.model_server.model_server_support import Server, publish, running, save_half_plus
 from tests.ports import free_port
+from tests.untraced import untraced
 
+MODEL = "half"
 X = np.zeros(1, np.float32)
 TOKEN = "s3cr3t-t0k3n"
 
@@ -38,42 +41,34 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_server_listens_on_this_machine_only(served: Served) -> None:
     """As `serve` starts it where nothing says otherwise."""
-    assert served.listening.keys() == {served.home.grpc_port, served.home.rest_port}
-    assert {address.removeprefix("::ffff:") for address in served.listening.values()} == {"127.0.0.1"}
+    listening = [each.laddr for each in served.process.net_connections() if each.status == psutil.CONN_LISTEN]
+    assert {port for _, port in listening} == {served.home.grpc_port, served.home.rest_port}
+    assert {address.removeprefix("::ffff:") for address, _ in listening} == {"127.0.0.1"}
 
 
 # TLS
 
 
-def openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
-
-
 @pytest.fixture(scope="module")
 def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two authorities, each with a server and a caller whose certificates it signed."""
+    """Certificates for 127.0.0.1, which vouch for themselves, and their keys: of a server, a caller and a stranger."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificates, is not installed")
     folder = tmp_path_factory.mktemp("pems")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
-    for authority in ("ours", "theirs"):
-        files = ("-keyout", f"{authority}.key", "-out", f"{authority}.pem", "-subj", f"/CN={authority}")
-        openssl(folder, "req", "-x509", *key, "-days", "2", *files)
-        for name in ("server", "caller"):
-            made = f"{name}-{authority}"
-            openssl(folder, "req", *key, "-keyout", f"{made}.key", "-out", f"{made}.csr", "-subj", f"/CN={name}")
-            signed = ("-CA", f"{authority}.pem", "-CAkey", f"{authority}.key", "-CAcreateserial", "-extfile", "names")
-            openssl(folder, "x509", "-req", "-in", f"{made}.csr", "-out", f"{made}.pem", "-days", "2", *signed)
+    new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    for name in ("server", "caller", "stranger"):
+        subject = ("-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
+        files = ("-keyout", f"{name}.key", "-out", f"{name}.pem")
+        subprocess.run([*new, *subject, *files], cwd=folder, check=True, capture_output=True, timeout=60)
     return folder
 
 
 @pytest.fixture(scope="module")
 def tls_server(pems: Path, saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """model_server with a certificate of its own, which asks callers for one that our authority signed."""
+    """model_server with a certificate, which lets in only callers that show the caller's."""
     folder = tmp_path_factory.mktemp("tls")
     publish(saved, folder / MODEL, 1)
-    texts = {"server_key": "server-ours.key", "server_cert": "server-ours.pem", "custom_ca": "ours.pem"}
+    texts = {"server_key": "server.key", "server_cert": "server.pem", "custom_ca": "caller.pem"}
     lines = [f"{name}: {json.dumps((pems / file).read_text())}" for name, file in texts.items()]
     (folder / "ssl.config").write_text("\n".join([*lines, "client_verify: true"]))
     flags = {"model_name": MODEL, "model_base_path": folder / MODEL, "ssl_config_file": folder / "ssl.config"}
@@ -82,38 +77,33 @@ def tls_server(pems: Path, saved: Path, tmp_path_factory: pytest.TempPathFactory
         yield server
 
 
-def over_tls(server: Server, tls: Tls | None) -> PredictClient:
-    return PredictClient(f"127.0.0.1:{server.grpc_port}", model=MODEL, tls=tls, retries=0, timeout=10, token=TOKEN)
-
-
-def test_a_caller_whose_certificate_we_signed_is_answered(tls_server: Server, pems: Path) -> None:
-    """ssl_config_file with client_verify, end to end: our client, model_server, certificates of one authority."""
-    tls = Tls(pems / "ours.pem", pems / "caller-ours.pem", pems / "caller-ours.key")
-    with over_tls(tls_server, tls) as client:
-        assert client.run({"x": X})["y"].tolist() == [1.0]
-        assert client.metadata().version == 1
-
-
-@pytest.mark.parametrize("who", ["no certificate", "another authority's certificate", "no TLS"])
-def test_any_other_caller_is_turned_away(tls_server: Server, pems: Path, who: str) -> None:
-    """It gets no answer, its token is not shown, and the server goes on."""
-    theirs = (pems / "caller-theirs.pem", pems / "caller-theirs.key")
-    offers = {
-        "no certificate": Tls(pems / "ours.pem"),
-        "another authority's certificate": Tls(pems / "ours.pem", *theirs),
-        "no TLS": None,
-    }
-    with over_tls(tls_server, offers[who]) as client, pytest.raises(CannotConnect) as refused:
-        client.run({"x": X})
+@pytest.mark.parametrize(
+    ("trusts", "shows", "answered"),
+    [
+        ("server", "caller", True),
+        ("server", "stranger", False),
+        ("server", None, False),
+        ("stranger", "caller", False),
+        (None, None, False),
+    ],
+    ids=["let in", "shows another's certificate", "shows none", "does not trust the server", "speaks no TLS"],
+)
+def test_only_a_caller_that_trusts_and_is_trusted_is_answered(
+    tls_server: Server, pems: Path, trusts: str | None, shows: str | None, answered: bool
+) -> None:
+    """ssl_config_file with client_verify, end to end. Anyone else gets CannotConnect, and the server goes on."""
+    shown = (pems / f"{shows}.pem", pems / f"{shows}.key") if shows else ()
+    tls = Tls(pems / f"{trusts}.pem", *shown) if trusts else None
+    target = f"127.0.0.1:{tls_server.grpc_port}"
+    with PredictClient(target, model=MODEL, tls=tls, retries=0, timeout=10, token=TOKEN) as client:
+        if answered:
+            assert client.run({"x": X})["y"].tolist() == [1.0]
+            assert client.metadata().version == 1
+            return
+        with pytest.raises(CannotConnect) as refused:
+            client.run({"x": X})
     assert TOKEN not in str(refused.value)
     assert tls_server.process.poll() is None
-
-
-def test_the_client_does_not_talk_to_a_server_of_another_authority(tls_server: Server, pems: Path) -> None:
-    """Trust goes both ways: the authority that the caller names has not signed the server's certificate."""
-    tls = Tls(pems / "theirs.pem", pems / "caller-ours.pem", pems / "caller-ours.key")
-    with over_tls(tls_server, tls) as client, pytest.raises(CannotConnect, match=r"(?i)certificate"):
-        client.run({"x": X})
 
 
 # The token
@@ -196,31 +186,44 @@ NAMES = [
 PATHS = [f"/v1/models/../{MARK}", f"/v1/models/{MODEL}/versions/../../{MARK}", f"/../../../etc/{MARK}"]
 
 
-def rest_code(port: int, method: str, path: str) -> int:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request(method, path, b"{}")
-        return connection.getresponse().status
-
-
-def test_names_from_requests_never_become_paths(saved: Path, tmp_path: Path) -> None:
-    """Models, labels and signatures named like paths are unknown, and nobody looks there, not even at a real model."""
+@pytest.fixture
+def watched(saved: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server whose every look at the file system is written down; beside its model lies one that it was not given."""
     publish(saved, tmp_path / MODEL, 1)
     publish(saved, tmp_path / "outside", 1)
-    seen, refused = tmp_path / "seen", pytest.raises((NotFound, InvalidInput))
-    with half_server(tmp_path / MODEL, tmp_path / "log", program=("tests.faults.watched_server", str(seen))) as server:
-        for transport, name in itertools.product(server.ports, NAMES):
-            with server.client(transport, model=name) as client:
-                for question in (client.status, client.metadata, lambda client=client: client.run({"x": X})):
-                    with refused:
-                        question()
-            with server.client(transport) as client:
-                for named in ({"label": name}, {"signature": name}):
-                    with refused:
-                        client.run({"x": X}, **named)
-        for method, path in itertools.product(("GET", "POST"), PATHS):
-            assert rest_code(server.ports["rest"], method, path) in (400, 404)
-        with server.client("grpc") as client:
-            assert [each.state for each in client.status()] == ["AVAILABLE"]
-    looked_at = seen.read_text()
-    assert str(tmp_path / MODEL) in looked_at
-    assert [name for name in (MARK, "outside", "/etc/passwd") if name in looked_at] == []
+    ports = free_port(), free_port()
+    command = [sys.executable, "-m", "tests.faults.watched_server", str(tmp_path / "seen")]
+    command += [f"--port={ports[0]}", f"--rest_api_port={ports[1]}"]
+    command += [f"--model_name={MODEL}", f"--model_base_path={tmp_path / MODEL}"]
+    log = tmp_path / "log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=ROOT, env=untraced())
+    server = Server("model_server", process, *ports, log, "")
+    try:
+        server.wait_available(MODEL)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+def test_names_from_requests_never_become_paths(watched: Server, tmp_path: Path, transport: Any) -> None:
+    """Models, labels and signatures named like paths are unknown, and nobody looks there, not even at a real model."""
+    target = f"127.0.0.1:{watched.grpc_port if transport == 'grpc' else watched.rest_port}"
+    unknown = pytest.raises((NotFound, InvalidInput))
+    for name in NAMES:
+        with PredictClient(target, transport, model=name) as client:
+            for question in (client.status, client.metadata, lambda client=client: client.run({"x": X})):
+                with unknown:
+                    question()
+        with PredictClient(target, transport, model=MODEL) as client:
+            with unknown:
+                client.run({"x": X}, label=name)
+            with unknown:
+                client.run({"x": X}, signature=name)
+    for method, path in itertools.product(("GET", "POST"), PATHS):
+        assert watched.request(method, path, b"{}")[0] in (400, 404)
+    seen = (tmp_path / "seen").read_text()
+    assert str(tmp_path / MODEL) in seen
+    assert [name for name in (MARK, "outside", "/etc/passwd") if name in seen] == []
+    assert watched.states(MODEL) == {1: "AVAILABLE"}

@@ -10,12 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import psutil
 import pytest
@@ -24,10 +22,10 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 from pipeline.release.store import ModelStore, write_checksums
 from seamline_client import PredictClient
 from seamline_client.errors import InvalidInput, NotFound
-from tests.faults.half_server import MODEL, HalfServer, half_server
 from tests.faults.small_store import release
-from tests.model_server.model_server_support import predict_request, save_half_plus
+from tests.model_server.model_server_support import Server, predict_request, running, save_half_plus
 
+MODEL = "half"
 GROWTH = {"MB": 60, "file descriptors": 8, "threads": 8}
 X = np.zeros(1, np.float32)
 HALF_A_REQUEST = {
@@ -69,9 +67,9 @@ def bad(client: PredictClient) -> None:
     for inputs in ({"z": X}, {}, {"x": np.array([b"no number"], object)}):
         with pytest.raises(InvalidInput):
             client.run(inputs)
-    for spec in ({"signature": "nope"}, {"version": 10**6}, {"label": "nope"}):
+    for spec in ({"signature": "nope"}, {"version": 10**6}):
         with pytest.raises(NotFound):
-            client.run({"x": X}, **spec)  # type: ignore[arg-type]
+            client.run({"x": X}, **spec)
 
 
 def cut_off(port: int, data: bytes) -> None:
@@ -86,7 +84,12 @@ def cancelled(stub: Any) -> None:
     stub.Predict.future(predict_request(MODEL, {"x": np.zeros(100_000, np.float32)}), timeout=30).cancel()
 
 
-def traffic(server: HalfServer, seconds: float, publish_next: Callable[[], None]) -> int:
+def connect(server: Server, transport: Any) -> PredictClient:
+    port = server.grpc_port if transport == "grpc" else server.rest_port
+    return PredictClient(f"127.0.0.1:{port}", transport, model=MODEL)
+
+
+def traffic(server: Server, seconds: float, publish_next: Callable[[], None]) -> int:
     """Everything at once, for so long; returns how many good requests were answered. Raises what a caller raises."""
     done = threading.Event()
 
@@ -94,35 +97,38 @@ def traffic(server: HalfServer, seconds: float, publish_next: Callable[[], None]
         while not done.wait(pause):
             call()
 
-    with ExitStack() as stack:
-        clients = [stack.enter_context(server.client(transport)) for transport in server.ports]
-        channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.ports['grpc']}"))
-        pool = stack.enter_context(ThreadPoolExecutor(len(server.ports) * 3 + 1))
-        good = [Good(client) for client in clients]
-        calls: list[tuple[Callable[[], None], float]] = [(each, 0) for each in good]
-        calls += [(partial(bad, client), 0) for client in clients]
-        calls += [(partial(cut_off, port, HALF_A_REQUEST[transport]), 0.05) for transport, port in server.ports.items()]
-        calls += [(partial(cancelled, prediction_service_pb2_grpc.PredictionServiceStub(channel)), 0.05)]
-        callers = [pool.submit(repeat, *call) for call in calls]
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            publish_next()
-        done.set()
+    with connect(server, "grpc") as over_grpc, connect(server, "rest") as over_rest, server.channel() as channel:
+        good = [Good(over_grpc), Good(over_rest)]
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        calls: list[tuple[Callable[[], None], float]] = [
+            *((call, 0.0) for call in good),
+            (partial(bad, over_grpc), 0.0),
+            (partial(bad, over_rest), 0.0),
+            (partial(cut_off, server.grpc_port, HALF_A_REQUEST["grpc"]), 0.05),
+            (partial(cut_off, server.rest_port, HALF_A_REQUEST["rest"]), 0.05),
+            (partial(cancelled, stub), 0.05),
+        ]
+        with ThreadPoolExecutor(len(calls)) as pool:
+            callers = [pool.submit(repeat, *call) for call in calls]
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                publish_next()
+            done.set()
         for caller in callers:
             caller.result()
     return sum(each.answers for each in good)
 
 
-def when_idle(server: HalfServer) -> dict[str, float]:
+def when_idle(server: Server) -> dict[str, float]:
     """What the server holds once nobody is connected any more."""
+    process = psutil.Process(server.process.pid)
     deadline = time.monotonic() + 30
     gc.collect()  # a cancelled call keeps its connection for as long as a cycle holds it
-    while open_ := [each for each in server.process.net_connections() if each.status == psutil.CONN_ESTABLISHED]:
+    while open_ := [each for each in process.net_connections() if each.status == psutil.CONN_ESTABLISHED]:
         assert time.monotonic() < deadline, open_
         time.sleep(0.1)
     time.sleep(1.5)  # it looks for versions once a second
-    held = (server.process.memory_info().rss / 1e6, server.process.num_fds(), server.process.num_threads())
-    return dict(zip(GROWTH, held))
+    return dict(zip(GROWTH, (process.memory_info().rss / 1e6, process.num_fds(), process.num_threads())))
 
 
 @pytest.mark.slow
@@ -131,24 +137,26 @@ def test_no_good_request_fails_and_nothing_grows(
 ) -> None:
     """Versions come faster than the server looks for them, among bad requests and connections that break.
 
-    Memory, file descriptors and threads are after this what they were after a warm-up. And after a restart the same
-    callers are answered again.
+    What it holds afterwards is what it held after a warm-up. And callers are answered again after a restart.
     """
-    store = ModelStore(tmp_path / "models", MODEL)
-    numbers = itertools.count(1)
+    store, numbers = ModelStore(tmp_path / "models", MODEL), itertools.count(1)
     publish(store, next(numbers))
-    with half_server(store.folder, tmp_path / "log") as server:
+    flags = {"model_name": MODEL, "model_base_path": store.folder}
+    with running("model_server", tmp_path, **flags) as server:
+        server.wait_available(MODEL)
         first = traffic(server, 60 if soak else 6, lambda: publish(store, next(numbers)))
         before = when_idle(server)
         second = traffic(server, 540 if soak else 12, lambda: publish(store, next(numbers)))
         after = when_idle(server)
-    with capsys.disabled():
-        print(f"\n{first + second} good requests, {next(numbers) - 1} versions; {before} -> {after}")
-    assert first > 0
-    assert {name: after[name] - before[name] < most for name, most in GROWTH.items()} == dict.fromkeys(GROWTH, True)
-    with ExitStack() as stack:
-        clients = [stack.enter_context(server.client(transport)) for transport in server.ports]
-        for _ in range(2):
-            with half_server(store.folder, tmp_path / "log", ports=server.ports):
-                for client in clients:
+        with capsys.disabled():
+            print(f"\n{first + second} good requests, {next(numbers) - 1} versions; {before} -> {after}")
+        assert {name: after[name] - before[name] < most for name, most in GROWTH.items()} == dict.fromkeys(GROWTH, True)
+        with connect(server, "grpc") as over_grpc, connect(server, "rest") as over_rest:
+            for client in (over_grpc, over_rest):
+                Good(client)()
+            server.stop()
+            ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
+            with running("model_server", tmp_path, **ports, **flags):
+                over_rest.wait_until_available(time.monotonic() + 60)
+                for client in (over_grpc, over_rest):
                     Good(client)()

@@ -31,7 +31,7 @@ import psutil
 from tests.untraced import untraced
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN_SECONDS = 120
+RUN_SECONDS = 240
 _CHANGES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink", "os.truncate"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
