@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import logging
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,15 +22,15 @@ import psutil
 import pytest
 from PIL import Image
 
+from model_server import flags
+from model_server.server import serve
 from seamline_client import PredictClient, Tls
 from seamline_client.command import main
 from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
 from tests.client.client_support import FakeGrpc, FakeHttp
 from tests.faults.conftest import Served
-from tests.faults.victims import ROOT
 from tests.model_server.model_server_support import Server, publish, running, save_half_plus
 from tests.ports import free_port
-from tests.untraced import untraced
 
 MODEL = "half"
 X = np.zeros(1, np.float32)
@@ -71,8 +74,8 @@ def tls_server(pems: Path, saved: Path, tmp_path_factory: pytest.TempPathFactory
     texts = {"server_key": "server.key", "server_cert": "server.pem", "custom_ca": "caller.pem"}
     lines = [f"{name}: {json.dumps((pems / file).read_text())}" for name, file in texts.items()]
     (folder / "ssl.config").write_text("\n".join([*lines, "client_verify: true"]))
-    flags = {"model_name": MODEL, "model_base_path": folder / MODEL, "ssl_config_file": folder / "ssl.config"}
-    with running("model_server", folder, **flags) as server:
+    named = {"model_name": MODEL, "model_base_path": folder / MODEL, "ssl_config_file": folder / "ssl.config"}
+    with running("model_server", folder, **named) as server:
         server.wait_available(MODEL)
         yield server
 
@@ -186,44 +189,61 @@ NAMES = [
 PATHS = [f"/v1/models/../{MARK}", f"/v1/models/{MODEL}/versions/../../{MARK}", f"/../../../etc/{MARK}"]
 
 
-@pytest.fixture
-def watched(saved: Path, tmp_path: Path) -> Iterator[Server]:
-    """A server whose every look at the file system is written down; beside its model lies one that it was not given."""
+@contextmanager
+def paths_looked_at() -> Iterator[list[str]]:
+    """What Python code of this process opens, lists or changes meanwhile. An audit hook cannot be taken off again."""
+    seen: list[str] = []
+    watching = True
+
+    def see(event: str, arguments: tuple[Any, ...]) -> None:
+        if watching and event in ("open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove"):
+            seen.append(str(arguments[0]))
+
+    sys.addaudithook(see)
+    try:
+        yield seen
+    finally:
+        watching = False
+
+
+@contextmanager
+def in_a_thread(base: Path) -> Iterator[dict[str, int]]:
+    """The ports, by transport, of a model_server in this process that serves what is in `base`."""
+    ports, stop = {"grpc": free_port(), "rest": free_port()}, threading.Event()
+    arguments = [f"--port={ports['grpc']}", f"--rest_api_port={ports['rest']}"]
+    arguments += [f"--model_name={MODEL}", f"--model_base_path={base}"]
+    server = threading.Thread(target=serve, args=(flags.parse(arguments), stop))
+    server.start()
+    try:
+        with PredictClient(f"127.0.0.1:{ports['rest']}", "rest", model=MODEL) as client:
+            client.wait_until_available(time.monotonic() + 60)
+        yield ports
+    finally:
+        stop.set()
+        server.join(60)
+
+
+def test_names_from_requests_never_become_paths(saved: Path, tmp_path: Path) -> None:
+    """Models, labels and signatures named like paths are unknown, and nobody looks there, not even at a real model."""
     publish(saved, tmp_path / MODEL, 1)
     publish(saved, tmp_path / "outside", 1)
-    ports = free_port(), free_port()
-    command = [sys.executable, "-m", "tests.faults.watched_server", str(tmp_path / "seen")]
-    command += [f"--port={ports[0]}", f"--rest_api_port={ports[1]}"]
-    command += [f"--model_name={MODEL}", f"--model_base_path={tmp_path / MODEL}"]
-    log = tmp_path / "log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=ROOT, env=untraced())
-    server = Server("model_server", process, *ports, log, "")
-    try:
-        server.wait_available(MODEL)
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
-def test_names_from_requests_never_become_paths(watched: Server, tmp_path: Path, transport: Any) -> None:
-    """Models, labels and signatures named like paths are unknown, and nobody looks there, not even at a real model."""
-    target = f"127.0.0.1:{watched.grpc_port if transport == 'grpc' else watched.rest_port}"
     unknown = pytest.raises((NotFound, InvalidInput))
-    for name in NAMES:
-        with PredictClient(target, transport, model=name) as client:
-            for question in (client.status, client.metadata, lambda client=client: client.run({"x": X})):
+    with paths_looked_at() as seen, in_a_thread(tmp_path / MODEL) as ports:
+        for (transport, port), name in itertools.product(ports.items(), NAMES):
+            with PredictClient(f"127.0.0.1:{port}", transport, model=name) as client:  # type: ignore[arg-type]
+                for question in (client.status, client.metadata, lambda client=client: client.run({"x": X})):
+                    with unknown:
+                        question()
+            with PredictClient(f"127.0.0.1:{port}", transport, model=MODEL) as client:  # type: ignore[arg-type]
                 with unknown:
-                    question()
-        with PredictClient(target, transport, model=MODEL) as client:
-            with unknown:
-                client.run({"x": X}, label=name)
-            with unknown:
-                client.run({"x": X}, signature=name)
-    for method, path in itertools.product(("GET", "POST"), PATHS):
-        assert watched.request(method, path, b"{}")[0] in (400, 404)
-    seen = (tmp_path / "seen").read_text()
+                    client.run({"x": X}, label=name)
+                with unknown:
+                    client.run({"x": X}, signature=name)
+                assert [each.state for each in client.status()] == ["AVAILABLE"]
+        for method, path in itertools.product(("GET", "POST"), PATHS):
+            connection = http.client.HTTPConnection("127.0.0.1", ports["rest"], timeout=30)
+            connection.request(method, path, b"{}")
+            assert connection.getresponse().status in (400, 404)
+            connection.close()
     assert str(tmp_path / MODEL) in seen
-    assert [name for name in (MARK, "outside", "/etc/passwd") if name in seen] == []
-    assert watched.states(MODEL) == {1: "AVAILABLE"}
+    assert [path for path in seen if MARK in path or "outside" in path or path == "/etc/passwd"] == []
