@@ -26,7 +26,8 @@ from tests.faults.small_store import release
 from tests.model_server.model_server_support import Server, predict_request, running, save_half_plus
 
 MODEL = "half"
-GROWTH = {"MB": 60, "file descriptors": 8, "threads": 8}
+GROWTH = {"MB": 60, "file descriptors": 8, "threads": 16}
+"""Far less than one for each version, broken connection or refused request. Pools of threads fill up as needed."""
 X = np.zeros(1, np.float32)
 HALF_A_REQUEST = {
     "grpc": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\4",
