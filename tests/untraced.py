@@ -1,4 +1,4 @@
-"""Programs that coverage is not to look into: those that are measured, and those that are killed."""
+"""Programs that coverage leaves alone: those that are measured, and those that are killed."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def untraced() -> dict[str, str]:
-    """This process's environment, without what makes coverage begin in the programs that it starts."""
+    """This process's environment without the variables that start coverage in child processes."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}

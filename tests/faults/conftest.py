@@ -1,50 +1,66 @@
-"""A run that was trained once without being disturbed, and the process that runs the pipeline to be killed."""
+"""A home that was trained and exported once, undisturbed, and how to run commands in homes, to be killed or not."""
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from pipeline.release.store import ModelStore
-from pipeline.training.hooks import BestCheckpoint, Checkpoint
-from pipeline.training.runs import latest_run
 from seamline_client.contract import MODEL_NAME
-from tests.faults.victims import Victims
+from tests.faults.victims import Ended, Victims
+from tests.ports import free_port
 
 TRAIN, EXPORT = "train --preset tiny", "export"
 
 
 @dataclass(frozen=True)
 class Home:
-    """What SEAMLINE_HOME names."""
+    """What SEAMLINE_HOME names, with ports of its own."""
 
     folder: Path
+    victims: Victims
+    grpc_port: int = field(default_factory=free_port)
+    rest_port: int = field(default_factory=free_port)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ports = {"SEAMLINE_GRPC_PORT": str(self.grpc_port), "SEAMLINE_REST_PORT": str(self.rest_port)}
+        return {"SEAMLINE_HOME": str(self.folder), **ports}
+
+    def run(self, command: str, **kill: Any) -> Ended:
+        """`python -m pipeline <command>`, killed as Victims.run describes."""
+        return self.victims.run("pipeline", command, json.dumps(self.environment), **kill)
 
     @property
     def store(self) -> ModelStore:
         return ModelStore(self.folder / "models", MODEL_NAME)
 
-    @property
-    def best(self) -> Checkpoint:
-        best = BestCheckpoint(latest_run(self.folder / "runs").folder).current
-        assert best
-        return best
+    def checkpoint(self) -> int:
+        """The step of the last checkpoint of its only run, 0 before there is one."""
+        for file in self.folder.glob("runs/*/checkpoint"):
+            found = re.match(r'model_checkpoint_path: ".*-(\d+)"', file.read_text())
+            return int(found[1]) if found else 0
+        return 0
 
-    def another(self, folder: Path, *shared: str) -> Home:
-        """A home in a new folder that has those of our folders."""
-        folder.mkdir(parents=True)
-        for name in shared:
-            (folder / name).symlink_to(self.folder / name)
-        return Home(folder)
+    def with_copies(self, folder: Path, *names: str) -> Home:
+        """A new home that has copies of those of our folders."""
+        for name in names:
+            shutil.copytree(self.folder / name, folder / name, symlinks=True)
+        return Home(folder, self.victims)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """After `make train export PRESET=tiny`, which took so many seconds once the data was there, and what it said."""
+    """After `train export` with the preset tiny: how many seconds they took, and what training said."""
 
     home: Home
     seconds: float
@@ -52,17 +68,36 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def pipeline() -> Iterator[Victims]:
-    """`run(home, command, ...)` is `python -m pipeline <command>` in SEAMLINE_HOME=home."""
-    with Victims("tests.faults.jobs:pipeline", prepare="tests.faults.jobs:import_stages") as victims:
-        yield victims
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    with Victims("tests.faults.commands") as victims:
+        home = Home(tmp_path_factory.mktemp("faults") / "home", victims)
+        assert home.run("data --preset tiny").code == 0
+        started = time.monotonic()
+        trained, exported = home.run(TRAIN), home.run(EXPORT)
+        assert (trained.code, exported.code) == (0, 0), trained.said + exported.said
+        yield Trained(home, time.monotonic() - started, trained.said)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A home whose version the background server answers with, and that server's process."""
+
+    home: Home
+    process: psutil.Process
+
+    def target(self, transport: str) -> str:
+        return f"127.0.0.1:{self.home.grpc_port if transport == 'grpc' else self.home.rest_port}"
 
 
 @pytest.fixture(scope="session")
-def trained(pipeline: Victims, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    home = Home(tmp_path_factory.mktemp("faults") / "home")
-    assert pipeline.run(home.folder, "data --preset tiny").code == 0
-    started = time.monotonic()
-    ended = pipeline.run(home.folder, TRAIN, EXPORT)
-    assert ended.code == 0, ended.said
-    return Trained(home, time.monotonic() - started, ended.said)
+def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """After `serve` as well, in a copy of that home."""
+    home = trained.home.with_copies(tmp_path_factory.mktemp("faults") / "served", "models")
+    started = home.run("serve")
+    assert started.code == 0, started.said
+    try:
+        found = re.search(r"process (\d+)", started.said)
+        assert found, started.said
+        yield Served(home, psutil.Process(int(found[1])))
+    finally:
+        assert home.run("stop").code == 0

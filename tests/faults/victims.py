@@ -1,59 +1,72 @@
-"""Jobs that are killed at a chosen step: each run is a forked child of one helper process, which paid for the imports.
+"""Jobs that are killed at a moment which is visible from outside: a change of a file, a process started, a time.
 
-    with Victims("tests.faults.jobs:publish", folder) as victims:
-        ended = victims.run(at=3)          # SIGKILL just before the third step
-        ended = victims.run(match="rename .*models.config")  # before the first such step, or the nth
-        ended = victims.run(after=1.5)     # SIGKILL after seconds
-        ended = victims.run()              # to the end
+    with Victims("tests.faults.small_store") as victims:
+        ended = victims.run("publish", folder)                            # to its end
+        ended = victims.run("publish", folder, before="", nth=3)          # SIGKILL just before the third change
+        ended = victims.run("publish", folder, before="rename .*config")  # before the first one like this
+        ended = victims.run("publish", folder, when=after(1.5))           # as soon as this is true
 
-Steps are seen from outside, by an audit hook and by wrapped functions; the code under test knows nothing of them.
+Each run is a forked child of one helper process, which has imported the jobs' module, and with it TensorFlow, once.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, TracebackType
 from typing import Any
+
+import psutil
 
 from tests.untraced import untraced
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN_SECONDS = 120.0
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_CHANGES = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink", "os.truncate", "fcntl.flock")
+RUN_SECONDS = 240
+_CHANGES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink", "os.truncate"}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run came to its end. `steps` are those that were begun; of a killed run the last one was not done."""
+    """How a run ended. Of a run that was killed before a change, that change is the last one listed."""
 
-    killed: bool
     code: int
-    steps: tuple[str, ...]
+    """Its exit code, or minus the number of the signal that ended it."""
+    changes: list[str]
+    """`open <file>` (for writing), `rename <from> <to>`, `mkdir <folder>`, `fsync <path>`, `start <command>`, ..."""
     said: str
+    """Standard output and standard error."""
+
+    @property
+    def killed(self) -> bool:
+        return self.code == -signal.SIGKILL
+
+
+def after(seconds: float) -> Callable[[psutil.Process], bool]:
+    """For `when`: true once so many seconds have passed from now on."""
+    deadline = time.monotonic() + seconds
+    return lambda _: time.monotonic() > deadline
 
 
 class Victims:
-    """The helper process of one job, `module:function`, and its arguments. `prepare` is called once, before any run."""
+    """Runs the functions of one module, each in a process of its own. Not to be shared by threads."""
 
-    def __init__(self, job: str, *arguments: str | Path, prepare: str = "") -> None:
-        command = [sys.executable, "-m", "tests.faults.victims", job, prepare, *map(str, arguments)]
+    def __init__(self, module: str) -> None:
+        self._logs = tempfile.TemporaryDirectory()
         self._helper = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "tests.faults.victims", module],
             cwd=ROOT,
-            env={**untraced(), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={**untraced(), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -62,178 +75,88 @@ class Victims:
     def __enter__(self) -> Victims:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._helper.communicate()
+    def __exit__(self, *_: object) -> None:
+        self._helper.communicate(timeout=RUN_SECONDS)
+        self._logs.cleanup()
 
     def run(
         self,
-        *arguments: str | Path,
-        at: int | None = None,
-        match: str | None = None,
+        job: str,
+        *arguments: object,
+        before: str | None = None,
         nth: int = 1,
-        after: float | None = None,
+        when: Callable[[psutil.Process], object] | None = None,
         number: int = signal.SIGKILL,
     ) -> Ended:
-        """Runs the job, with further arguments, until the kill or the end, whichever comes first.
+        """Runs a function with these arguments, as text, until the kill or its end, whichever comes first.
 
-        `number` is another signal, sent before the step, which the job may survive.
+        Killed before the `nth` change that matches `before`, or once `when` is true of its process, which is then sent
+        the signal `number`. After RUN_SECONDS it is ended by SIGALRM.
         """
         assert self._helper.stdin
         assert self._helper.stdout
-        order: dict[str, Any] = {"arguments": [*map(str, arguments)], "after": after}
-        order["steps"] = {"at": at, "match": match, "nth": nth, "number": number}
-        self._helper.stdin.write(json.dumps(order) + "\n")
-        self._helper.stdin.flush()
-        answer = json.loads(self._helper.stdout.readline())
-        return Ended(answer["killed"], answer["code"], tuple(answer["steps"]), answer["said"])
+        log = tempfile.mkdtemp(dir=self._logs.name)
+        print(json.dumps([job, [*map(str, arguments)], log, before, nth]), file=self._helper.stdin, flush=True)
+        pid = int(self._helper.stdout.readline())
+        if when:
+            with suppress(psutil.NoSuchProcess):
+                victim = psutil.Process(pid)
+                while victim.is_running() and not when(victim):
+                    time.sleep(0.02)
+                victim.send_signal(number)
+        code = int(self._helper.stdout.readline())
+        changes, said = (Path(log, name).read_text(errors="replace") for name in ("changes", "said"))
+        return Ended(code, changes.splitlines(), said)
 
 
 # In the helper process
 
 
-def _serve(job: Callable[..., None], fixed: list[str]) -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a job prints must not be taken for an answer
+def _help(module: str) -> None:
+    jobs = importlib.import_module(module)
     for line in sys.stdin:
-        order = json.loads(line)
-        answers.write(json.dumps(_run(job, [*fixed, *order["arguments"]], order)) + "\n")
-        answers.flush()
+        job, arguments, log, before, nth = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(RUN_SECONDS)
+            said = os.open(f"{log}/said", os.O_WRONLY | os.O_CREAT)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            _watch(f"{log}/changes", before, nth)
+            getattr(jobs, job)(*arguments)
+            return
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
-def _run(job: Callable[..., None], arguments: list[str], order: Mapping[str, Any]) -> dict[str, Any]:
-    steps_out, steps_in = os.pipe()
-    said_out, said_in = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(said_in, 1)
-        os.dup2(said_in, 2)
-        _live(job, arguments, _Steps(steps_in, **order["steps"]))
-    os.close(steps_in)
-    os.close(said_in)
-    steps, said = _read_until_dead(child, [steps_out, said_out], order["after"])
-    _, status = os.waitpid(child, 0)
-    return {
-        "killed": os.WIFSIGNALED(status),
-        "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status),
-        "steps": steps.decode(errors="replace").splitlines(),
-        "said": said.decode(errors="replace"),
-    }
+def _watch(log: str, before: str | None, nth: int) -> None:
+    """From now on writes down each change just before it is made, and kills this process before the chosen one."""
+    out = os.open(log, os.O_WRONLY | os.O_CREAT)
+    left = nth
 
+    def change(what: str) -> None:
+        nonlocal left
+        os.write(out, f"{what}\n".encode())
+        if before is not None and re.search(before, what):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-def _read_until_dead(child: int, pipes: list[int], after: float | None) -> list[bytes]:
-    """What comes through the pipes. The child's own children may outlive it, and hold a pipe open: its end counts."""
-    read = dict.fromkeys(pipes, b"")
-    started = time.monotonic()
-    while True:
-        dead = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        while ready := select.select([pipe for pipe in pipes if pipe in read], [], [], 0 if dead else 0.02)[0]:
-            chunks = {pipe: os.read(pipe, 1 << 16) for pipe in ready}
-            for pipe, chunk in chunks.items():
-                read[pipe] += chunk
-            if not any(chunks.values()):
-                break
-        seconds = time.monotonic() - started
-        if dead:
-            break
-        if seconds > (RUN_SECONDS if after is None else after):
-            os.kill(child, signal.SIGKILL)
-    for pipe in pipes:
-        os.close(pipe)
-    return list(read.values())
-
-
-def _live(job: Callable[..., None], arguments: list[str], steps: _Steps) -> None:
-    code = 1
-    try:
-        steps.watch()
-        job(*arguments)
-        code = 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
-
-
-class _Steps:
-    """Writes down each step before it is done, and sends this process a signal before the chosen one."""
-
-    def __init__(self, out: int, at: int | None, match: str | None, nth: int, number: int) -> None:
-        self._out, self._at, self._match, self._nth = out, at, re.compile(match) if match else None, nth
-        self._number = number
-        self._count = 0
-
-    def watch(self) -> None:
-        sys.addaudithook(self._audit)
-        self._wrap_calls()
-        fsync = os.fsync
-
-        def watched(descriptor: int) -> None:
-            self._step(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink()}")
-            fsync(descriptor)
-
-        os.fsync = watched  # type: ignore[assignment]
-
-    def _step(self, what: str) -> None:
-        self._count += 1
-        os.write(self._out, f"{what}\n".encode())
-        found = self._match and self._match.search(what)
-        if found:
-            self._nth -= 1
-        if self._count == self._at or (found and not self._nth):
-            os.kill(os.getpid(), self._number)
-
-    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open":
-            path, _, flags = arguments
-            if isinstance(path, str) and flags & _WRITES:
-                self._step(f"open {path}")
-        elif event in _CHANGES:
-            self._step(f"{event.split('.')[1]} {' '.join(str(each) for each in arguments[:2])}")
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _CHANGES:
+            change(f"{event.split('.')[1]} {' '.join(str(each) for each in arguments[:2])}")
+        elif event == "open" and isinstance(arguments[0], str) and arguments[2] & _WRITING:
+            change(f"open {arguments[0]}")
         elif event == "subprocess.Popen":
-            self._step(f"Popen {' '.join(map(str, arguments[1]))}")
+            change(f"start {' '.join(map(str, arguments[1]))}")
 
-    def _wrap_calls(self) -> None:
-        """Calls of the pipeline's own functions, by file and name, wherever they are known by that name.
+    def fsync(descriptor: int, original: Callable[[int], None] = os.fsync) -> None:
+        change(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink()}")
+        original(descriptor)
 
-        Without `pipeline.dataset`, whose functions TensorFlow reads. A trace function would slow it down fourfold.
-        """
-        modules = [module for name, module in sys.modules.items() if _OURS.match(name)]
-        classes = {each for module in modules for each in vars(module).values() if isinstance(each, type)}
-        wrapped: dict[object, object] = {}
-        for owner in [*modules, *(each for each in classes if _OURS.match(each.__module__))]:
-            for name, value in list(vars(owner).items()):
-                if isinstance(value, FunctionType) and _OURS.match(value.__module__):
-                    wrapped.setdefault(value, self._wrap(value))
-                    setattr(owner, name, wrapped[value])
+    sys.addaudithook(audit)
+    os.fsync = fsync  # type: ignore[assignment]  # the one change that is no audit event
 
-    def _wrap(self, function: FunctionType) -> Callable[..., Any]:
-        what = f"call {function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
-
-        @functools.wraps(function)
-        def stepped(*arguments: Any, **named: Any) -> Any:
-            self._step(what)
-            return function(*arguments, **named)
-
-        return stepped
-
-
-def _function(name: str) -> Callable[..., None]:
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
-
-
-_OURS = re.compile(r"pipeline\.(?!dataset)")
 
 if __name__ == "__main__":
-    run, before = (_function(name) if name else None for name in sys.argv[1:3])
-    if before:
-        before()
-    assert run
-    _serve(run, sys.argv[3:])
+    _help(sys.argv[1])
