@@ -6,13 +6,16 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from garments import write_dataset
-from tests.local_job import Seamline
+from pipeline.training.checkpoints import best
+from pipeline.training.runs import latest_run
+from tests.homes import Made, Seamline, TinyRun
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -52,19 +55,29 @@ def real_photos() -> Path:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SEAMLINE_HOME after `train` and `export` of the preset tiny, made once. Copy it before anything is changed in it."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A home that was trained and exported once, for all tests. Copy it before anything is changed in it."""
     seamline = Seamline(tmp_path_factory.mktemp("made") / "home")
-    seamline.pipeline("train", "--preset", "tiny")
+    seamline.pipeline("data", "--preset", "tiny")
+    started = time.monotonic()
+    said = seamline.pipeline("train", "--preset", "tiny")
     seamline.pipeline("export")
-    return seamline.home
+    return Made(seamline.home, time.monotonic() - started, said)
 
 
 @pytest.fixture(scope="session")
-def seamline(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seamline]:
+def tiny_run(made: Made) -> TinyRun:
+    run = latest_run(made.home / "runs")
+    checkpoint = best(run.folder)
+    assert checkpoint
+    return TinyRun(made.home, run, checkpoint)
+
+
+@pytest.fixture(scope="session")
+def seamline(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seamline]:
     """A copy of that home with a server, after `make serve`. Only tests/test_main_job.py changes what is in it."""
     copy = tmp_path_factory.mktemp("served") / "home"
-    shutil.copytree(home, copy)
+    shutil.copytree(made.home, copy)
     seamline = Seamline(copy)
     try:
         seamline.said = seamline.make("serve")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seamline_client.keypoints import KEYPOINTS
-from tests.local_job import PREDICT, Seamline
+from tests.homes import PREDICT, Seamline
 
 
 @pytest.fixture

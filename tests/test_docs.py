@@ -18,7 +18,7 @@ import typer
 from model_server import flags
 from pipeline.cli import app
 from seamline_client.command import parser
-from tests.local_job import ROOT, Seamline
+from tests.homes import ROOT, Seamline
 
 PAGES = sorted(
     page

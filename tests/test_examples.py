@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from seamline_client.keypoints import KEYPOINTS
-from tests.local_job import PREDICT, ROOT, Seamline
+from tests.homes import PREDICT, ROOT, Seamline
 from tests.ports import free_port
 
 EXAMPLES = ROOT / "examples"

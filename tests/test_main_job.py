@@ -11,7 +11,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.local_job import PREDICT, Seamline
+from tests.homes import PREDICT, Seamline
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local_job import ROOT
+from tests.homes import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from pipeline.training import hooks
 from pipeline.training.presets import PRESETS
 from seamline_client import errors as client_errors
 from seamline_client.command import EPILOG, parser
-from tests.local_job import ROOT
+from tests.homes import ROOT
 
 PAGE = ROOT / "docs" / "reference.md"
 CODE = ("client", "examples", "garments", "model", "model_server", "pipeline", "tests")

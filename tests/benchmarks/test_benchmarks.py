@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.__main__ import NAMES
 from benchmarks.measure import Series, callers, in_turn
-from tests.local_job import ROOT, Seamline
+from tests.homes import ROOT, Seamline
 from tests.untraced import untraced
 
 CASES = {

@@ -12,7 +12,7 @@ from benchmarks import server
 from benchmarks.serving import BATCHING
 from seamline_client import PredictClient
 from tests.containers.job import PYTHON_IMAGE, Job
-from tests.local_job import Seamline
+from tests.homes import Seamline
 
 
 def containers(job: Job) -> list[str]:

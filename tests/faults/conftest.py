@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
 from tests.faults.victims import Ended, Victims
+from tests.homes import Made
 from tests.ports import free_port
 
 TRAIN, EXPORT = "train --preset tiny", "export"
@@ -60,7 +60,7 @@ class Home:
 
 @dataclass(frozen=True)
 class Trained:
-    """After `train export` with the preset tiny: how many seconds they took, and what training said."""
+    """The home that was trained and exported once: how many seconds that took, and what training said."""
 
     home: Home
     seconds: float
@@ -68,14 +68,9 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+def trained(made: Made) -> Iterator[Trained]:
     with Victims("tests.faults.commands") as victims:
-        home = Home(tmp_path_factory.mktemp("faults") / "home", victims)
-        assert home.run("data --preset tiny").code == 0
-        started = time.monotonic()
-        trained, exported = home.run(TRAIN), home.run(EXPORT)
-        assert (trained.code, exported.code) == (0, 0), trained.said + exported.said
-        yield Trained(home, time.monotonic() - started, trained.said)
+        yield Trained(Home(made.home, victims), made.seconds, made.said)
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,21 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.release import models_config
-from pipeline.release.releases import KEEP as KEEP
 from pipeline.release.releases import Releases
 from pipeline.release.store import CHECKSUMS, ModelStore, Version, verify_checksums, write_checksums
 
 MODEL = "m"
+KEEP = 5
+"""How many versions stay: the one that answers, the one that a rollback would go to, and three more."""
 
 # What answers: all that these tests know of how a version is released
 
 
 def release(store: ModelStore, version: Version) -> None:
-    """Lets a running server, if any, load the version, and removes all but the newest KEEP."""
-    Releases(store, None).published(version)
+    """Lets the version answer, and removes old ones, as `export` does."""
+    releases = Releases(store, None)
+    releases.promote(version.number, wait=True)
+    releases.prune(KEEP - 2)
 
 
 def promote(base: str, number: str) -> None:
@@ -26,19 +29,17 @@ def promote(base: str, number: str) -> None:
     Releases(ModelStore(Path(base), MODEL), None).promote(int(number))
 
 
-def rollback(store: ModelStore) -> int:
-    return Releases(store, None).rollback()
+def rollback(store: ModelStore) -> int | None:
+    return Releases(store, None).rollback().now
 
 
 def remove(store: ModelStore, number: int) -> None:
     store.remove(number)
 
 
-def answering(store: ModelStore) -> int:
-    """The version that was promoted, which `models.config` has the server load."""
-    config = models_config.read(store)
-    assert config.labels["stable"] in config.versions
-    return config.labels["stable"]
+def answering(store: ModelStore) -> int | None:
+    """The version that answers to the model's name, by `models.config`."""
+    return models_config.read(store).version
 
 
 # Publishing

@@ -143,7 +143,7 @@ def test_no_good_request_fails_and_nothing_grows(
     store, numbers = ModelStore(tmp_path / "models", MODEL), itertools.count(1)
     publish(store, next(numbers))
     flags = {"model_name": MODEL, "model_base_path": store.folder}
-    with running("model_server", tmp_path, **flags) as server:
+    with running("process", tmp_path, **flags) as server:
         server.wait_available(MODEL)
         first = traffic(server, 60 if soak else 6, lambda: publish(store, next(numbers)))
         before = when_idle(server)
@@ -157,7 +157,7 @@ def test_no_good_request_fails_and_nothing_grows(
                 Good(client)()
             server.stop()
             ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
-            with running("model_server", tmp_path, **ports, **flags):
+            with running("process", tmp_path, **ports, **flags):
                 over_rest.wait_until_available(time.monotonic() + 60)
                 for client in (over_grpc, over_rest):
                     Good(client)()

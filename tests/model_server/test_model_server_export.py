@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline.release.golden import Golden, difference
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, OUTPUTS, UINT8
-from tests.local_job import Seamline
+from tests.homes import Seamline
 from tests.model_server.model_server_support import Server, publish, running
 
 

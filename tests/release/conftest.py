@@ -12,8 +12,7 @@ from model.metrics import NE
 from pipeline.data.records import Dataset
 from pipeline.release.export import Candidate, export
 from pipeline.training.checkpoints import Checkpoint
-from tests.pipeline.conftest import TinyRun
-from tests.pipeline.conftest import tiny_run as tiny_run
+from tests.homes import TinyRun
 from tests.release.world import World
 
 

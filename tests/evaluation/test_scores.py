@@ -25,7 +25,7 @@ from pipeline.training.runs import Run
 from pipeline.training.train import train
 from seamline_client.contract import ABSENT, VISIBLE
 from seamline_client.keypoints import CATEGORIES, INDEX, KEYPOINTS, NORMALISER
-from tests.pipeline.conftest import TinyRun
+from tests.homes import TinyRun
 
 
 def batches(count: int) -> list[tuple[Any, Any, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from pipeline.evaluation.saved_model import evaluate
 from pipeline.release.export import export
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
-from tests.pipeline.conftest import TinyRun
+from tests.homes import TinyRun
 
 
 @pytest.fixture(scope="module")

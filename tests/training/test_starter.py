@@ -16,7 +16,7 @@ from pipeline.evaluation.scores import score
 from pipeline.training.presets import STARTER, demo, photos
 from pipeline.training.weights import STARTER_FILE, load
 from seamline_client.contract import PRED_V
-from tests.pipeline.conftest import TinyRun
+from tests.homes import TinyRun
 
 v1 = tf.compat.v1
 CARD = STARTER_FILE.with_name("README.md")

@@ -23,7 +23,7 @@ from pipeline.training.checkpoints import BestSoFar, best, step_of
 from pipeline.training.presets import Preset, choose, tiny
 from pipeline.training.runs import Run, latest_run
 from pipeline.training.train import Interrupted, train
-from tests.pipeline.conftest import TinyRun
+from tests.homes import TinyRun
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12

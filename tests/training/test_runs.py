@@ -16,7 +16,7 @@ from pipeline.cli import app
 from pipeline.errors import DataError, PipelineError
 from pipeline.training.presets import PRESETS, choose, tiny
 from pipeline.training.runs import latest_run, open_run
-from tests.pipeline.conftest import TinyRun
+from tests.homes import TinyRun
 
 
 def test_presets_are_called_by_their_names() -> None:

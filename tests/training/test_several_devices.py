@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.training.weights import save
-from tests.pipeline.conftest import TinyRun
+from tests.homes import TinyRun
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """

@@ -14,7 +14,7 @@ from pipeline.training.presets import Preset, choose
 from pipeline.training.runs import Run, open_run
 from pipeline.training.train import train
 from pipeline.training.weights import load, save
-from tests.pipeline.conftest import TinyRun
+from tests.homes import TinyRun
 
 
 def one_step(init: Path, rate: float = 1e-3) -> Preset:

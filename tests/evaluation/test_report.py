@@ -18,8 +18,8 @@ from pipeline.evaluation import samples, scoreboard
 from pipeline.evaluation.scores import Score
 from pipeline.report import bars, curves, sheet
 from seamline_client.keypoints import CATEGORIES
-from tests.pipeline.conftest import TinyRun
-from tests.pipeline.test_train import damaged
+from tests.homes import TinyRun
+from tests.training.test_train import damaged
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The project's commands as a person runs them, in a home of their own."""
+"""Homes for tests: one that was trained and exported once, and commands as a person runs them in homes of their own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,50 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 from pipeline import cli
+from pipeline.data.records import Dataset
+from pipeline.training.checkpoints import Checkpoint
+from pipeline.training.presets import Preset
+from pipeline.training.runs import Run
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 PREDICT = [sys.executable, "client/predict.py"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """After `train` and `export` of the preset tiny: how many seconds they took, and what training said."""
+
+    home: Path
+    seconds: float
+    said: str
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """The run of that home and its best checkpoint. Tests may add files to it, and change none."""
+
+    home: Path
+    run: Run
+    best: Checkpoint
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.run.dataset
+
+    @property
+    def preset(self) -> Preset:
+        return self.run.preset
+
+    @property
+    def photos(self) -> Path:
+        """The drawn garments, as a folder of annotated photos."""
+        return self.home / "data" / "drawn" / f"drawn-{self.preset.drawn}"
 
 
 class Seamline:
