@@ -116,6 +116,8 @@ def _install(environment: "dict[str, str]") -> "list[str]":
         process.kill()
         process.wait()
     said = log.read_text(errors="replace")
+    if sys.stdout.isatty():
+        print()
     if process.returncode:
         print("\n".join(said.splitlines()[-15:]), file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, command[1:])
@@ -125,7 +127,7 @@ def _install(environment: "dict[str, str]") -> "list[str]":
 def _progress(said: str) -> str:
     if "\nInstalling collected" in said:
         there = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
-        return f"unpacked {there} of {len(_pins(said))} packages"
+        return f"unpacked {min(there, len(_pins(said)))} of {len(_pins(said))} packages"
     return f"fetched {said.count('Collecting ')} of {len(_pins(said))} packages"
 
 
