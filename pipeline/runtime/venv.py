@@ -56,20 +56,25 @@ def check_python(newest: "tuple[int, int] | None" = None) -> None:
 
 def ensure() -> None:
     """`.venv` holds exactly what the lock says when this returns. Exits with a message when it cannot be made."""
-    wanted = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} {ROOT}"
-    if STAMP.is_file() and STAMP.read_text() == wanted and PYTHON.is_file():
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    wanted = f"{digest} {ROOT}"
+    there = STAMP.read_text() if STAMP.is_file() and PYTHON.is_file() else ""
+    # A link leads to another checkout's, which serves this one as well where the lock is the same.
+    if there == wanted or (VENV.is_symlink() and there.startswith(digest)):
         return
     check_python(NEWEST)
-    if VENV.is_symlink():  # to another checkout's, which is left as it is
+    if VENV.is_symlink():
         VENV.unlink()
     elif STAMP.is_file():  # made from another lock, or in a folder that was moved: its programs name the old one
         shutil.rmtree(str(VENV))
+    # Not that of `.venv` itself, which may just have gone.
+    python = getattr(sys, "_base_executable", sys.executable)
     print("Installing the locked packages into .venv: about 2 GB, one to four minutes", flush=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     try:
         if not PYTHON.is_file() or not (VENV / "bin" / "pip").is_file():
-            subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+            subprocess.run([python, "-m", "venv", str(VENV)], check=True)
         packages = _install(environment)
         for site in VENV.glob("lib/python3*/site-packages"):
             # The client is imported from the checkout, as after `pip install --editable`.
@@ -116,6 +121,8 @@ def _install(environment: "dict[str, str]") -> "list[str]":
         process.kill()
         process.wait()
     said = log.read_text(errors="replace")
+    if sys.stdout.isatty():
+        print()
     if process.returncode:
         print("\n".join(said.splitlines()[-15:]), file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, command[1:])
@@ -125,7 +132,7 @@ def _install(environment: "dict[str, str]") -> "list[str]":
 def _progress(said: str) -> str:
     if "\nInstalling collected" in said:
         there = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
-        return f"unpacked {there} of {len(_pins(said))} packages"
+        return f"unpacked {min(there, len(_pins(said)))} of {len(_pins(said))} packages"
     return f"fetched {said.count('Collecting ')} of {len(_pins(said))} packages"
 
 

@@ -116,16 +116,27 @@ def test_it_is_made_anew(lock: Path, empty: Path, before: str) -> None:
     place = empty / "other" if before == "a link" else venv.VENV
     (place / "bin").mkdir(parents=True)
     (place / "left").touch()
+    (place / "bin" / "python").symlink_to(sys.executable)
     if before == "a link":
         venv.VENV.symlink_to(place)
-    if before == "an interruption":
-        (place / "bin" / "python").symlink_to(sys.executable)
-    else:
+    if before != "an interruption":
         (place / "installed").write_text("of another lock or folder")
     venv.ensure()
     assert (venv.VENV / "bin" / "pip").is_file()
     assert (venv.VENV / "left").exists() == (before == "an interruption")
     assert (empty / "other" / "left").exists() == (before == "a link")
+
+
+def test_another_checkouts_serves_where_the_lock_is_the_same(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link to it stays, and no process is started."""
+    (empty / "other" / "bin").mkdir(parents=True)
+    (empty / "other" / "bin" / "python").symlink_to(sys.executable)
+    digest = hashlib.sha256(venv.LOCK.read_bytes()).hexdigest()
+    (empty / "other" / "installed").write_text(f"{digest} {empty / 'other'}")
+    venv.VENV.symlink_to(empty / "other")
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
+    venv.ensure()
+    assert venv.VENV.is_symlink()
 
 
 def test_the_lock_is_whole() -> None:
