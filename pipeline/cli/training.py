@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from pipeline.cli.shared import DATA, PRESET, app, latest_checkpoint, preset_name
+from pipeline.cli.shared import DATA, PRESET, app, latest_checkpoint, preset_name, releases
 from pipeline.console import console, progress
-from pipeline.release.store import ModelStore
 from pipeline.settings import Settings
-from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from pipeline.training.checkpoints import Checkpoint
@@ -58,7 +56,7 @@ def report() -> None:
 @app.command()
 def evaluate(
     source: Path = PHOTOS,
-    version: Optional[int] = typer.Option(None, help="A published version. Default: the newest."),
+    version: Optional[int] = typer.Option(None, help="A published version. Default: the one that serves."),
     split: str = typer.Option("all", help="train, val or all: by subfolders, or else as training splits the folder."),
     as_json: bool = typer.Option(False, "--json", help="For programs: one JSON object on standard output."),
 ) -> None:
@@ -71,7 +69,8 @@ def evaluate(
 
     if split not in SPLITS:
         raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="--split")
-    found = ModelStore(Settings.from_environment().models, MODEL_NAME).find(version)
+    known = releases()
+    found = (None if version else known.serving()) or known.store.find(version)
     photos = Photos(source, split)
     made = card.read(found.folder)
     trained_on = made["dataset"]["name"] if made else "unknown photos"
