@@ -196,6 +196,8 @@ def test_a_gpu_is_used_where_the_engine_reaches_one(machine: Machine) -> None:
     [
         ('docker: could not select device driver "" with capabilities: [[gpu]].\nRun help', "nvidia-ctk"),
         ("nvidia-container-cli: nvml error: driver/library version mismatch", "restart the machine"),
+        ("load library failed: libnvidia-ml.so.1: cannot open shared object file", "finds no NVIDIA driver"),
+        ('exec: "nvidia-smi": executable file not found in $PATH', "driver capabilities"),
         ("Got permission denied while trying to connect to the Docker daemon socket", "add it to the group docker"),
         ("write /var/lib/docker/tmp: no space left on device", "the disk is full"),
         ("something new", "something new"),
