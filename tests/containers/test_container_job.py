@@ -130,8 +130,8 @@ def test_which_version_answers(job: Job, photo: Path) -> None:
     assert job.server() == container
     assert f"{job.name}-serve, container {job.name}-serve-1" in status
     assert "healthy" in status
-    assert re.search(r"version 1: .*serves.*answers", status)
-    assert re.search(r"version 2: .*canary.*answers", status)
+    assert re.search(r"│ 1 .*serves.*answers", status)
+    assert re.search(r"│ 2 .*canary.*answers", status)
     if job.environment["SERVING_IMAGE"] == STAND_IN:
         assert "Serving keypoints" in job.make("logs")
 
