@@ -14,6 +14,7 @@ import pytest
 
 from model.metrics import NE
 from pipeline import job
+from pipeline.console import step
 from pipeline.release import gate
 from pipeline.release.export import Candidate
 from pipeline.release.models_config import Serving
@@ -67,6 +68,13 @@ def test_a_change_says_what_answered_before_and_what_answers_next(offline: World
     assert "make serve" in run("status", code=6)
     assert "make serve" in run("verify", code=6)
     assert "There is nothing to go back to" in run("rollback", code=6)
+
+
+def test_the_texts_of_others_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file name is no markup and has no emoji in it."""
+    with step("a[bold].jpg") as found:
+        found("[/] :warning:.csv")
+    assert capsys.readouterr().out == "  a[bold].jpg: [/] :warning:.csv\n"
 
 
 @pytest.mark.parametrize("arguments", [("canary",), ("canary", "1", "--end"), ("promote",), ("promote", "one")])
