@@ -25,7 +25,7 @@ from pipeline.data.convert import convert
 from seamline_client.contract import VISIBILITY_NAMES
 from seamline_client.finding import find_photos
 from seamline_client.keypoints import CATEGORY_KEYPOINTS, KEYPOINTS
-from seamline_client.progress import Progress
+from seamline_client.run import Progress
 from tests.client.client_support import ROOT, Server, failing
 from tests.ports import free_port
 
