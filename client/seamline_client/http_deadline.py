@@ -17,7 +17,7 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         deadline = time.monotonic() + (sock.gettimeout() or 0)
-        raw: Any = self.fp.raw  # type: ignore[attr-defined]
+        raw: Any = self.fp.raw
         receive = raw.readinto
 
         def readinto(buffer: memoryview) -> int | None:

@@ -89,17 +89,12 @@ def outputs(response: pb.PredictResponse) -> dict[str, NDArray[Any]]:
 
 def versions(response: pb.GetModelStatusResponse) -> list[VersionStatus]:
     """The versions in a status answer, highest first."""
-    state, code = pb.ModelVersionStatus.State, pb.StatusProto.Code
-    found = [
-        VersionStatus(
-            each.version,
-            _enum_name(state, each.state),
-            _enum_name(code, each.status.error_code),
-            each.status.error_message,
-        )
-        for each in response.model_version_status
-    ]
-    return sorted(found, key=lambda each: -each.version)
+    found = []
+    for each in sorted(response.model_version_status, key=lambda each: -each.version):
+        state = _enum_name(pb.ModelVersionStatus.State, each.state)
+        code = _enum_name(pb.StatusProto.Code, each.status.error_code)
+        found.append(VersionStatus(each.version, state, code, each.status.error_message))
+    return found
 
 
 def signatures(described: pb.SignatureDefMap) -> dict[str, SignatureInfo]:

@@ -91,12 +91,8 @@ class GrpcTransport:
 
 
 def _spec(model: ModelSpec, signature: str = "") -> pb.ModelSpec:
-    spec = pb.ModelSpec(name=model.name, signature_name=signature)
-    if model.version is not None:
-        spec.version.value = model.version
-    if model.label is not None:
-        spec.version_label = model.label
-    return spec
+    version = None if model.version is None else {"value": model.version}
+    return pb.ModelSpec(name=model.name, signature_name=signature, version=version, version_label=model.label)
 
 
 def _pem(path: Path | None) -> bytes | None:
