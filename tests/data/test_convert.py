@@ -305,7 +305,7 @@ def test_ids_may_be_text_and_paths_those_of_windows(coco: Coco) -> None:
 
 
 @pytest.mark.parametrize("category", [{"keypoints": None}, {"keypoints": []}, {}, {"name": None}])
-def test_what_has_no_keypoints_is_counted_and_passed_over(coco: Coco, category: dict[str, Any]) -> None:
+def test_what_has_no_keypoints_is_passed_over(coco: Coco, category: dict[str, Any]) -> None:
     """Rectangles that a labelling tool demands, in a category of their own or beside the points, even if strict."""
     coco.raw["categories"].append({"id": 8, "name": "bag", **category})
     coco.garment(coco.photo("a.jpg"))
@@ -313,7 +313,11 @@ def test_what_has_no_keypoints_is_counted_and_passed_over(coco: Coco, category: 
     coco.raw["annotations"].append({"id": 1, "image_id": 0, "category_id": 8, **box})
     coco.raw["annotations"].append({"id": 2, "image_id": 0, "category_id": 7, "keypoints": [], **box})
     converted = coco.convert(strict=True)
-    assert (converted.categories, converted.cropped, converted.passed_over) == ({"skirt": 1}, 0, 2)
+    assert (converted.categories, converted.cropped) == ({"skirt": 1}, 0)
+    coco.raw["annotations"] = coco.raw["annotations"][1:]
+    coco.to = coco.folder / "nothing"
+    with pytest.raises(DataError, match="none of its 2 annotations has keypoints"):
+        coco.convert()
 
 
 def test_a_file_with_anything_in_it_ends_in_a_message(coco: Coco) -> None:
