@@ -17,7 +17,7 @@ import requests
 
 from benchmarks import server, subject
 from benchmarks.machine import run_python
-from benchmarks.measure import Load, in_turn, once, series
+from benchmarks.measure import figures, in_turn, once
 from benchmarks.report import Report
 from benchmarks.server import Server
 from seamline_client import PredictClient
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
 def _starts(report: Report, rounds: int) -> None:
     found = in_turn({name: partial(run_python, command) for name, command in STARTS.items()}, rounds)
     memory = {name: float(np.median([ran.megabytes for ran in each])) for name, each in found.items()}
-    measured = series(found, lambda ran: ran.seconds)
+    measured = figures(found, lambda ran: ran.seconds)
     report.compare("Start of a process", "seconds", measured, columns={"peak memory, MB": memory})
 
 
@@ -60,10 +60,10 @@ def _requests(target: Server, report: Report, *, quick: bool) -> None:
         names = [*found]
         bases = dict(zip(names, (ours for ours in names[::2] for _ in range(2))))
         title = f"A request and its answer over {transport}, one picture"
-        report.compare(title, "ms", series(found, Load.milliseconds), bases=bases, percentiles=(95,))
+        report.compare(title, "ms", found, bases=bases, percentiles=(95,))
 
 
-def _grpc_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], Load]]:
+def _grpc_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], float]]:
     import grpc
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -89,7 +89,7 @@ def _grpc_cases(target: Server, client: PredictClient) -> dict[str, Callable[[],
     return cases
 
 
-def _rest_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], Load]]:
+def _rest_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], float]]:
     session = requests.Session()
     session.trust_env = False  # no proxy stands between
     (floats,) = subject.inputs(DEFAULT).values()

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import run_python
-from benchmarks.measure import Series
 from benchmarks.report import Report
 from garments import write_dataset
 
@@ -22,18 +21,17 @@ from garments import write_dataset
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """On all cores, the start of processes included. A large count is long enough for one round to tell."""
     drawn, rounds, counts = (15, 1, (50,)) if arguments.quick else (100, 3, (1_000, 10_000))
-    measured: dict[str, Series] = {}
+    measured: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        rates = [_draw(folder / f"drawn-{number}", drawn) for number in range(rounds)]
-        measured["draw garments"] = Series("draw garments", tuple(rates))
+        measured["draw garments"] = [_draw(folder / f"drawn-{number}", drawn) for number in range(rounds)]
         for count in counts:
             photos = folder / f"photos-{count}"
             _copies(folder / "drawn-0", photos, count)
             ran = run_python(["-m", "pipeline", "data", "--data", str(photos)], home=folder / f"home-{count}")
             name = f"write {count:,} photos as TFRecord"
-            measured[name] = Series(name, (count / ran.seconds,))
+            measured[name] = [count / ran.seconds]
             memory[name] = ran.megabytes
     report.compare("Photos to a data set", "photos per second", measured, columns={"peak memory, MB": memory})
     report.write()

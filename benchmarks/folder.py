@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import server, subject
 from benchmarks.machine import Ran, run_python
-from benchmarks.measure import callers, in_turn, series
+from benchmarks.measure import callers, figures, in_turn
 from benchmarks.report import Report
 from seamline_client import PredictClient
 from seamline_client.contract import BYTES, UINT8, Signature
@@ -39,7 +39,7 @@ def _stream(client: PredictClient, scratch: Path, report: Report, *, quick: bool
         cases[ready] = partial(_ready_made, client, signature, seconds)
         cases[folder] = partial(_streamed, client, signature, paths)
         bases |= {ready: ready, folder: ready}
-    measured = series(in_turn(cases, rounds, warm_up=1), float)
+    measured = figures(in_turn(cases, rounds, warm_up=1), float)
     report.compare(f"PredictClient.stream, {photos} photos", "photos per second", measured, bases=bases)
 
 
@@ -67,4 +67,4 @@ def _command(target: str, scratch: Path, report: Report, *, quick: bool) -> None
     found = in_turn(cases, 1 if quick else 2)
     memory = {name: max(ran.megabytes for ran in each) for name, each in found.items()}
     title = "client/predict.py, its start included"
-    report.compare(title, "seconds", series(found, lambda ran: ran.seconds), columns={"peak memory, MB": memory})
+    report.compare(title, "seconds", figures(found, lambda ran: ran.seconds), columns={"peak memory, MB": memory})

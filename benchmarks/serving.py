@@ -11,8 +11,10 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import server, subject
-from benchmarks.measure import Load, Series, callers, in_turn, once, series
+from benchmarks.measure import Load, callers, figures, in_turn, once
 from benchmarks.report import Report
 from benchmarks.server import Server
 from seamline_client import PredictClient
@@ -40,7 +42,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
 
 
 def _one_caller(version: Path, target: Server, report: Report, rounds: int) -> None:
-    found: dict[str, list[Load]] = {}
+    found: dict[str, list[float]] = {}
     bases: dict[str, str] = {}
     with PredictClient(target.grpc) as grpc, PredictClient(target.rest, "rest") as rest:
         for name, signature in SIGNATURES.items():
@@ -54,23 +56,22 @@ def _one_caller(version: Path, target: Server, report: Report, rounds: int) -> N
             found |= in_turn(cases, rounds, warm_up=5)
             bases |= dict.fromkeys(cases, f"in-process {name}")
     title = "One caller, one picture per request"
-    report.compare(title, "ms", series(found, Load.milliseconds), bases=bases, percentiles=(95, 99))
+    report.compare(title, "ms", found, bases=bases, percentiles=(95, 99))
 
 
 def _sizes(version: Path, target: Server, report: Report, rounds: int) -> None:
     local = subject.in_process(version, UINT8)
-    measured: dict[str, Series] = {}
+    measured: dict[str, list[float]] = {}
     bases: dict[str, str] = {}
     with PredictClient(target.grpc) as client:
         for size in SIZES:
             inputs = subject.inputs(UINT8, size)
-            cases: dict[str, Callable[[], Load]] = {
+            cases = {
                 f"in-process, {size}": once(partial(local, *inputs.values())),
                 f"gRPC uint8, {size}": once(partial(client.run, inputs, signature=UINT8.key)),
             }
-            found = in_turn(cases, rounds, warm_up=2)
-            for name, loads in found.items():
-                measured[name] = Series(name, tuple(load.milliseconds() / size for load in loads))
+            for name, taken in in_turn(cases, rounds, warm_up=2).items():
+                measured[name] = [milliseconds / size for milliseconds in taken]
             bases |= dict.fromkeys(cases, f"in-process, {size}")
     report.compare("Several pictures per request", "ms per picture", measured, bases=bases)
 
@@ -88,9 +89,9 @@ def _several_callers(version: Path, servers: dict[str, Server], report: Report, 
             ask = partial(grpc.run, subject.inputs(UINT8), signature=UINT8.key)
             cases[f"gRPC uint8, {kind}, callers: {CALLERS}"] = partial(callers, CALLERS, seconds, ask)
         found = in_turn(cases, rounds, warm_up=1)
-    measured = series(found, lambda load: load.rate)
-    measured[best] = Series(best, tuple(BATCH * rate for rate in measured[best].values))
-    tails = {name: each.median for name, each in series(found, lambda load: load.milliseconds(99)).items()}
+    measured = figures(found, lambda load: load.rate)
+    measured[best] = [BATCH * rate for rate in measured[best]]
+    slowest = {name: float(np.median([load.milliseconds(99) for load in loads])) for name, loads in found.items()}
     title = "Several callers, one picture per request"
     bases = dict.fromkeys(measured, best)
-    report.compare(title, "pictures per second", measured, bases=bases, columns={"99 %, ms": tails})
+    report.compare(title, "pictures per second", measured, bases=bases, columns={"99 %, ms": slowest})

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from benchmarks import server, subject
-from benchmarks.measure import Load, callers, in_turn, series
+from benchmarks.measure import Load, callers, figures, in_turn
 from benchmarks.report import Report
 from seamline_client import PredictClient
 from seamline_client.contract import OUTPUTS, UINT8
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         f"MB after {SETTLED} swaps": column(lambda each: each.memory[: SETTLED + 1][-1], np.mean),
         "MB at the end": column(lambda each: each.memory[-1], np.mean),
     }
-    slowest = series(found, lambda each: each.load.milliseconds(100))
+    slowest = figures(found, lambda each: each.load.milliseconds(100))
     title = f"{CALLERS} callers, a new version every {every:g} s"
     report.compare(title, "slowest answer, ms", slowest, columns=columns)
     report.write()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import run_python
-from benchmarks.measure import in_turn, series
+from benchmarks.measure import in_turn
 from benchmarks.report import Report
 from garments import write_dataset
 
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
             for loop, found in in_turn(loops, chunks, warm_up=0 if number else 1).items():
                 rates[loop] += [preset.batch_size * steps / seconds for seconds in found]
     bases = dict.fromkeys(rates, TRAIN)
-    report.compare(f"Training, preset {name}", "images per second", series(rates, float), bases=bases)
+    report.compare(f"Training, preset {name}", "images per second", rates, bases=bases)
     report.write()
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.__main__ import NAMES
-from benchmarks.measure import Series, callers, in_turn
+from benchmarks.measure import callers, in_turn, ratio
 from benchmarks.page import fill
 from tests.homes import ROOT, Seamline
 from tests.untraced import untraced
@@ -85,8 +85,7 @@ def test_cases_take_turns_and_a_ratio_has_its_interval() -> None:
     found = in_turn({name: lambda name=name: turns.append(name) for name in "ab"}, 4, warm_up=1)  # type: ignore[misc]
     assert all({*pair} == {"a", "b"} for pair in zip(turns[::2], turns[1::2]))
     assert [len(results) for results in found.values()] == [4, 4]
-    base = Series("base", (1.0, 1.1, 0.9))
-    assert Series("twice", (2.0, 2.2, 1.8)).ratio(base) == "2.00 (2.00 to 2.00)"
+    assert ratio([2.0, 2.2, 1.8], [1.0, 1.1, 0.9]) == "2.00 (2.00 to 2.00)"
 
 
 def test_a_failed_request_ends_a_measurement() -> None:

@@ -191,21 +191,13 @@ def test_a_refused_annotation_is_named_with_its_reason(coco: Coco, more: dict[st
         raise ValueError(refusal.reason)
 
 
-def test_nothing_is_written_over_and_nothing_by_halves(coco: Coco, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that holds something is refused; one that breaks off, or of which nothing can be used, is not there."""
+def test_nothing_is_written_over_and_nothing_by_halves(coco: Coco) -> None:
+    """A folder that holds something is refused; one for which no annotation can be used does not appear."""
     coco.garment(coco.photo("a.jpg"), [0] * 12)
     with pytest.raises(DataError, match="no garment to write; 1 refused"):
         coco.convert()
-    coco.garment(0)
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError("No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("csv.writer", full)
-        with pytest.raises(OSError, match="No space"):
-            coco.convert()
     assert sorted(path.name for path in coco.folder.iterdir()) == ["photos", "skirts.json"]
+    coco.garment(0)
     coco.to.mkdir()
     coco.convert()
     before = sorted(coco.to.rglob("*"))
@@ -249,7 +241,6 @@ def test_other_files_of_the_same_name_do_not_meet(coco: Coco) -> None:
 @pytest.mark.parametrize(
     ("table", "entry", "reason"),
     [
-        ("images", {"id": 0, "file_name": "b.jpg"}, "image id 0 is given 2 times, to a.jpg and to b.jpg"),
         ("images", {"id": "0", "file_name": "b.jpg"}, "image id 0 is given 2 times, to a.jpg and to b.jpg"),
         ("images", {"id": 5, "file_name": "a.jpg"}, "photo 'a.jpg' is given 2 times, to image id 0 and to image id 5"),
         ("images", {"id": 5, "file_name": ".\\a.jpg"}, "photo 'a.jpg' is given 2 times"),

@@ -50,7 +50,8 @@ def test_pictures_and_their_points() -> None:
     assert {v for drawn in sample for v in drawn.v} == {-1, 0, 1}
     for drawn in sample:
         assert (drawn.image.mode, drawn.points.shape, drawn.v.shape) == ("RGB", (24, 2), (24,))
-        assert (drawn.points.dtype, drawn.v.dtype) == (np.float32, np.int8)
+        assert drawn.points.dtype == np.float32
+        assert drawn.v.dtype == np.int8
         marked = drawn.v >= 0
         assert marked.sum() >= 2
         assert set(np.flatnonzero(marked)) <= set(CATEGORY_KEYPOINTS[drawn.category])
