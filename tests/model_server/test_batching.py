@@ -18,7 +18,7 @@ from model_server.batching import Batcher
 from model_server.errors import StatusError, invalid_argument
 from model_server.text_config import Batching
 from tests.model_server.conftest import Saved
-from tests.model_server.model_server_support import publish, running
+from tests.model_server.support import publish, running
 
 
 class Doubling:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from pipeline.release.golden import Golden, difference
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, OUTPUTS, UINT8
 from tests.homes import Seamline
-from tests.model_server.model_server_support import Server, publish, running
+from tests.model_server.support import Server, publish, running
 
 
 @pytest.fixture(scope="module")

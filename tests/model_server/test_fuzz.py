@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from tests.model_server.conftest import Saved, zoo_server
-from tests.model_server.model_server_support import Server, predict_request
+from tests.model_server.support import Server, predict_request
 
 SIGNATURES = ["", "scalar", "any_shape", "guarded", "two", "strings", "booleans", "float16", "uint8", "int64", "nope"]
 RPC = "/tensorflow.serving.PredictionService/Predict"

@@ -28,7 +28,7 @@ from model_server import flags
 from model_server.errors import StatusError
 from model_server.server import serve
 from tests.model_server.conftest import Saved
-from tests.model_server.model_server_support import ROOT, Server, predict_request, publish, running
+from tests.model_server.support import ROOT, Server, predict_request, publish, running
 from tests.ports import free_port
 
 SLOW = 20_000
