@@ -42,7 +42,9 @@ def test_tensorflow_2_model_with_assets(tmp_path: Path) -> None:
     tf.saved_model.save(module, str(tmp_path / "1"), signatures={"serving_default": module.number})
     words.unlink()  # the model must find its own copy
     model = load(tmp_path / "1")
-    (numbers,) = model.run("serving_default", {"word": np.array([b"skirt", b"shirt", b"hat"], object)}, ["number"], None)
+    (numbers,) = model.run(
+        "serving_default", {"word": np.array([b"skirt", b"shirt", b"hat"], object)}, ["number"], None
+    )
     assert numbers.tolist() == [11, 10, 9]
     model.close()
 
@@ -63,14 +65,3 @@ def test_what_cannot_be_loaded(saved: Saved, tmp_path: Path, broken: str) -> Non
     with pytest.raises(StatusError, match=str(folder)) as caught:
         load(folder)
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
-
-
-def test_a_run_that_takes_too_long(saved: Saved) -> None:
-    """A timeout ends the run, and the model goes on working."""
-    model = load(saved.zoo)
-    with pytest.raises(StatusError) as late:
-        model.run("slow", {"rounds": np.array([10_000_000], np.int32)}, ["rounds"], 0.1)
-    assert late.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
-    (rounds,) = model.run("slow", {"rounds": np.array([1], np.int32)}, ["rounds"], 10)
-    assert rounds.tolist() == [1]
-    model.close()
