@@ -32,11 +32,6 @@ def predict_request(
     return key, dict(zip(outputs, servable.run(key, inputs, outputs, timeout)))
 
 
-def output_aliases(signature: meta_graph_pb2.SignatureDef) -> list[str]:
-    """All outputs, in the order of their names (a C++ map has none of its own)."""
-    return sorted(signature.outputs)
-
-
 def _check_names(signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, tensor_pb2.TensorProto]) -> None:
     names, wanted = set(sent), set(signature.inputs)
     if len(names) != len(wanted):
@@ -62,7 +57,7 @@ def _select_outputs(signature: meta_graph_pb2.SignatureDef, wanted: Sequence[str
             )
         if alias in wanted[:position]:
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
-    return list(wanted) or output_aliases(signature)
+    return list(wanted) or sorted(signature.outputs)
 
 
 def _braces(names: Iterable[str]) -> str:

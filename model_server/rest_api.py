@@ -17,7 +17,6 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from model_server import json_answers, json_requests, metrics
 from model_server.errors import StatusError, from_exception, invalid_argument, unimplemented
 from model_server.introspection import SIGNATURE_FIELD, model_metadata, model_status
-from model_server.predict import output_aliases
 from model_server.versions import Versions
 
 log = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ class RestApplication:
     def _predict(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         with self._versions.lease(spec) as (_, servable):
             key, inputs, as_rows = json_requests.read(body, servable.signatures)
-            aliases = output_aliases(servable.signatures[key])
+            aliases = sorted(servable.signatures[key].outputs)
             outputs = servable.run(key, inputs, aliases, self._timeout)
         return json_answers.answer(dict(zip(aliases, outputs)), as_rows)
 

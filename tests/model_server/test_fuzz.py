@@ -1,4 +1,4 @@
-"""Whatever is thrown at it, the server answers with a proper status, stays up, stays small and serves the next one.
+"""Whatever is thrown at it, the server answers with a proper status, stays up and serves the next one.
 
 No request that ends the official server is sent to any but the stand-in. With --soak there are more of all.
 """
@@ -10,7 +10,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -32,24 +31,17 @@ PROPER = {
     grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.UNIMPLEMENTED,
 }
-GROWTH_BYTES = 400 << 20
 RESOURCE = 20
 """A dtype with which some tensors end the official server."""
 
 
 @pytest.fixture(scope="module")
 def server(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A process of its own, which all of this module leaves running and not much larger than it was."""
+    """A process of its own, which all of this module leaves running."""
     kind = "process" if kind == "model_server" else kind
     with zoo_server(kind, saved, tmp_path_factory.mktemp("fuzz")) as server:
-        if kind == "container":  # its process is not ours to look at
-            yield server
-            return
-        memory = Path(f"/proc/{server.process.pid}/statm")
-        before = int(memory.read_text().split()[1]) * 4096
         yield server
         assert server.process.poll() is None, server.log.read_text()[-3000:]
-        assert int(memory.read_text().split()[1]) * 4096 - before < GROWTH_BYTES
 
 
 def fuzzing(test: Callable[..., None]) -> Callable[..., None]:

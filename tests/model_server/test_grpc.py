@@ -206,14 +206,6 @@ def test_a_resource_is_a_broken_tensor(server: Server) -> None:
     assert refused(server, ask("zoo", {"x": tensor(20)})) == BROKEN
 
 
-def test_only_the_graph_guards_shapes(server: Server) -> None:
-    """The server does not check shapes against the signature; ensure_shape in the graph does, with its own text."""
-    assert answers(server, "zoo", {"x": np.ones((1, 2), np.float32)}, "guarded") == {"y": [[2, 2]]}
-    code, text = refused(server, ask("zoo", {"x": np.ones((1, 3), np.float32)}, "guarded"))
-    assert code is INVALID
-    assert "is not compatible with expected shape [?,2]" in text
-
-
 def test_deadline_ends_a_long_run(server: Server) -> None:
     """The client's deadline ends the call, and the server answers the next request."""
     request = ask("zoo", {"rounds": np.array([30_000], np.int32)}, "slow")
