@@ -29,7 +29,7 @@ from seamline_client.command import main
 from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
 from tests.client.fakes import FakeGrpc, FakeHttp
 from tests.faults.conftest import Served
-from tests.model_server.model_server_support import Server, publish, running, save_half_plus
+from tests.model_server.support import Server, publish, running, save_half_plus
 from tests.ports import free_port
 
 MODEL = "half"

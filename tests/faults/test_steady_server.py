@@ -23,7 +23,7 @@ from pipeline.release.store import ModelStore, write_checksums
 from seamline_client import PredictClient
 from seamline_client.errors import InvalidInput, NotFound
 from tests.faults.small_store import release
-from tests.model_server.model_server_support import Server, predict_request, running, save_half_plus
+from tests.model_server.support import Server, predict_request, running, save_half_plus
 
 MODEL = "half"
 GROWTH = {"MB": 60, "file descriptors": 8, "threads": 16}
