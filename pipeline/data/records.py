@@ -50,7 +50,7 @@ class Dataset:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Categories without a photo. (No data set is written if rows name a category that has no photo to train on.)"""
+        """Categories without a photo. (If rows name one that has no photo to train on, no data set is written.)"""
         return tuple(category for category in CATEGORIES if category not in self.categories["train"])
 
     def shards(self, split: str) -> list[str]:
