@@ -98,7 +98,7 @@ def _as_seen(encoded: bytes) -> bytes:
 def refuse_too_little(folder: Path, annotated: Splits, usable: Splits, refusals: Sequence[Refusal]) -> None:
     """Raises DataError where photos that can be used are too few to train, to evaluate, or to measure NE.
 
-    So it does for a category that rows name and no training photo is of: the model would only guess there.
+    Also for a category that rows name but no training photo shows: the model could only guess there.
     """
     reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
     rows = sum(map(len, annotated.values()))

@@ -38,7 +38,7 @@ class Garment:
     alone: bool
     """Whether no other garment of its photo is annotated, usable or not."""
     guessed: bool
-    """Whether the category is the one that its points fit best, because the file's own is not one of ours."""
+    """Whether the category was chosen by the points, because the file's own is not one of ours."""
     points: tuple[tuple[float, float], ...]
     v: tuple[int, ...]
     box: Box
@@ -66,7 +66,7 @@ class _Table:
     """The entries of a list by what should be unique to each. Tools write ids as numbers or text, and mix the two."""
 
     def __init__(self, what: str, entries: Iterable[_Raw], key: _Name, owner: _Name) -> None:
-        """`what` the key is, and who has it, for messages."""
+        """Messages call the key `what`, and whoever has it what `owner` returns."""
         self._what, self._owner = what, owner
         self._entries: dict[str, list[_Raw]] = {}
         for entry in entries:

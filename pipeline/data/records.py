@@ -50,7 +50,7 @@ class Dataset:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Categories that no photo is of. One that rows name, without a photo to train on, is no data set at all."""
+        """Categories without a photo. (If rows name one that has no photo to train on, no data set is written.)"""
         return tuple(category for category in CATEGORIES if category not in self.categories["train"])
 
     def shards(self, split: str) -> list[str]:
@@ -93,7 +93,7 @@ def load(folder: Path) -> Dataset:
 
 @contextmanager
 def reading(*datasets: Dataset | None) -> Iterator[None]:
-    """Within it a record of these that cannot be read raises DataError; TensorFlow does not say of which."""
+    """Inside, a record that cannot be read raises DataError with these folders; TensorFlow does not say which it is."""
     try:
         yield
     except tf.errors.DataLossError as error:
@@ -104,7 +104,7 @@ def reading(*datasets: Dataset | None) -> Iterator[None]:
 
 
 def _stamp(annotated: Splits, refusals: list[Refusal]) -> str:
-    """Of all that is read: the rows, and each photo that they name, wherever it is and whatever links lead there."""
+    """Changes with all that is read: the rows and the photos that they name, wherever those are or links lead to."""
     digest = hashlib.sha256(f"{FORMAT} {SHARDS} {EVAL_PERCENT} {CATEGORY_KEYPOINTS} {refusals}".encode())
     for split, rows in annotated.items():
         for row in rows:
