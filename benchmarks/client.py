@@ -23,11 +23,6 @@ from benchmarks.server import Server
 from seamline_client import PredictClient
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, UINT8, Signature
 
-ROUNDS, QUICK_ROUNDS = 5, 1
-ASK_ROUNDS, QUICK_ASK_ROUNDS = 60, 5
-JSON_ROUNDS, QUICK_JSON_ROUNDS = 7, 1
-"""An answer to JSON takes a second or more: few rounds tell."""
-
 STARTS = {
     "predict.py --help": ["client/predict.py", "--help"],
     "import PredictClient": ["-c", "from seamline_client import PredictClient"],
@@ -40,15 +35,11 @@ STARTS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    server.add_arguments(parser)
-
-
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Programs are started in turn, requests sent in turn."""
-    version = subject.newest()
-    _starts(report, QUICK_ROUNDS if arguments.quick else ROUNDS)
-    with server.running(arguments, version.parent, report) as there:
+    base = subject.newest().parent
+    _starts(report, 1 if arguments.quick else 5)
+    with server.running(arguments, base, report) as there:
         _requests(there, report, quick=arguments.quick)
     report.write()
 
@@ -62,16 +53,14 @@ def _starts(report: Report, rounds: int) -> None:
 
 def _requests(target: Server, report: Report, *, quick: bool) -> None:
     with PredictClient(target.grpc) as grpc, PredictClient(target.rest, "rest") as rest:
-        asked = in_turn(_grpc_cases(target, grpc), QUICK_ASK_ROUNDS if quick else ASK_ROUNDS, warm_up=5)
-        # On its own: after the second that JSON takes, client and server have to wake up.
-        beside_json = in_turn(_rest_cases(target, rest), QUICK_JSON_ROUNDS if quick else JSON_ROUNDS, warm_up=1)
+        asked = in_turn(_grpc_cases(target, grpc), 5 if quick else 60, warm_up=5)
+        # On its own: after the second that JSON takes, client and server have to wake up. Few rounds tell.
+        beside_json = in_turn(_rest_cases(target, rest), 1 if quick else 7, warm_up=1)
     for transport, found in (("gRPC", asked), ("REST", beside_json)):
-        cpu = {name: float(np.mean([load.cpu_ms for load in loads])) for name, loads in found.items()}
         names = [*found]
         bases = dict(zip(names, (ours for ours in names[::2] for _ in range(2))))
         title = f"A request and its answer over {transport}, one picture"
-        measured = series(found, Load.milliseconds)
-        report.compare(title, "ms", measured, bases=bases, percentiles=(95,), columns={"client CPU, ms": cpu})
+        report.compare(title, "ms", series(found, Load.milliseconds), bases=bases, percentiles=(95,))
 
 
 def _grpc_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], Load]]:

@@ -76,8 +76,6 @@ class Load:
     """What came of several callers."""
 
     seconds: float = 0.0
-    cpu: float = 0.0
-    """Processor seconds that this process took."""
     taken: list[float] = field(default_factory=list)
     """Seconds of each answer."""
     failures: list[Exception] = field(default_factory=list)
@@ -86,11 +84,6 @@ class Load:
     def rate(self) -> float:
         """Answers per second."""
         return len(self.taken) / self.seconds
-
-    @property
-    def cpu_ms(self) -> float:
-        """Processor time of this process per answer."""
-        return 1000 * self.cpu / len(self.taken)
 
     def milliseconds(self, percent: float = 50) -> float:
         """A percentile of the answers' times."""
@@ -103,7 +96,7 @@ def callers(count: int, seconds: float, ask: Callable[[], object], *, strict: bo
     An exception is a failed request, and ends the benchmark if `strict`, since the figures then mean nothing.
     """
     load = Load()
-    started, cpu = time.perf_counter(), time.process_time()
+    started = time.perf_counter()
 
     def call() -> None:
         while True:
@@ -122,7 +115,7 @@ def callers(count: int, seconds: float, ask: Callable[[], object], *, strict: bo
         thread.start()
     for thread in threads:
         thread.join()
-    load.seconds, load.cpu = time.perf_counter() - started, time.process_time() - cpu
+    load.seconds = time.perf_counter() - started
     if strict and load.failures:
         raise SystemExit(f"{len(load.failures)} requests failed, the first with: {load.failures[0]}")
     return load

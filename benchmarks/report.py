@@ -6,22 +6,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.machine import facts
 from benchmarks.measure import Series, figure
 
-BLUE, GREY = "#4c78a8", "#444444"
 BAR_INCHES, FRAME_INCHES, WIDTH_INCHES = 0.26, 0.5, 8.0
-STYLE: Any = {
-    "axes.spines.bottom": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.edgecolor": GREY,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "font.size": 9,
-}
 
 
 class Report:
@@ -95,27 +84,17 @@ def draw(path: Path, pictured: Mapping[str, Sequence[Series]]) -> None:
     import matplotlib.pyplot as plt
 
     heights = [FRAME_INCHES + BAR_INCHES * len(series) for series in pictured.values()]
-    with plt.rc_context(STYLE):
-        picture, axes = plt.subplots(
-            len(heights),
-            squeeze=False,
-            layout="constrained",
-            figsize=(WIDTH_INCHES, sum(heights)),
-            height_ratios=heights,
-        )
-        for (title, series), each in zip(pictured.items(), axes[:, 0]):
-            medians = [one.median for one in series]
-            low, high = ([abs(one.percentile(p) - one.median) for one in series] for p in (5, 95))
-            whiskers = {"ecolor": GREY, "elinewidth": 1, "capsize": 2}
-            names = [one.name for one in series]
-            each.barh(names, medians, height=0.7, color=BLUE, xerr=[low, high], error_kw=whiskers)
-            ends = [median + above for median, above in zip(medians, high)]
-            for index, (median, end) in enumerate(zip(medians, ends)):
-                each.annotate(figure(median), (end, index), (5, 0), textcoords="offset points", va="center")
-            each.set_title(title)
-            each.set_xlim(0, 1.12 * max(ends))
-            each.set_xticks([])
-            each.tick_params(axis="y", length=0)
-            each.invert_yaxis()
-        picture.savefig(path, dpi=110)
-        plt.close(picture)
+    size = WIDTH_INCHES, sum(heights)
+    picture, axes = plt.subplots(len(heights), squeeze=False, layout="constrained", figsize=size, height_ratios=heights)
+    for (title, series), each in zip(pictured.items(), axes[:, 0]):
+        medians = [one.median for one in series]
+        whiskers = [[abs(one.percentile(p) - one.median) for one in series] for p in (5, 95)]
+        bars = each.barh([one.name for one in series], medians, xerr=whiskers, capsize=2)
+        each.bar_label(bars, [figure(median) for median in medians], padding=5)
+        each.set_title(title, loc="left", fontsize="medium")
+        each.margins(x=0.15)
+        each.set_xticks([])
+        each.spines[["bottom", "right", "top"]].set_visible(False)
+        each.invert_yaxis()
+    picture.savefig(path, dpi=110)
+    plt.close(picture)

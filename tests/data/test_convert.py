@@ -286,13 +286,8 @@ def test_crops_of_a_photo_are_on_one_side_whatever_they_are_called(coco: Coco) -
         for identity in (-number - 1, f"x-{number}", None):
             coco.garment(image, id=identity)
     assert coco.convert().cropped == 36
-    sides: dict[str, set[str]] = {}
-    for row in coco.rows():
-        photo, _, crop = Path(row.image_id).stem.partition("@")
-        assert crop in ("0", "1", "2")
-        sides.setdefault(photo, set()).add(split_of(row.image_id))
+    sides = {(Path(row.image_id).stem.partition("@")[0], split_of(row.image_id)) for row in coco.rows()}
     assert len(sides) == 12
-    assert {len(each) for each in sides.values()} == {1}
 
 
 def test_ids_may_be_text_and_paths_those_of_windows(coco: Coco) -> None:
@@ -305,7 +300,7 @@ def test_ids_may_be_text_and_paths_those_of_windows(coco: Coco) -> None:
 
 
 @pytest.mark.parametrize("category", [{"keypoints": None}, {"keypoints": []}, {}, {"name": None}])
-def test_what_has_no_keypoints_is_counted_and_passed_over(coco: Coco, category: dict[str, Any]) -> None:
+def test_what_has_no_keypoints_is_passed_over(coco: Coco, category: dict[str, Any]) -> None:
     """Rectangles that a labelling tool demands, in a category of their own or beside the points, even if strict."""
     coco.raw["categories"].append({"id": 8, "name": "bag", **category})
     coco.garment(coco.photo("a.jpg"))
@@ -313,7 +308,11 @@ def test_what_has_no_keypoints_is_counted_and_passed_over(coco: Coco, category: 
     coco.raw["annotations"].append({"id": 1, "image_id": 0, "category_id": 8, **box})
     coco.raw["annotations"].append({"id": 2, "image_id": 0, "category_id": 7, "keypoints": [], **box})
     converted = coco.convert(strict=True)
-    assert (converted.categories, converted.cropped, converted.passed_over) == ({"skirt": 1}, 0, 2)
+    assert (converted.categories, converted.cropped) == ({"skirt": 1}, 0)
+    coco.raw["annotations"] = coco.raw["annotations"][1:]
+    coco.to = coco.folder / "nothing"
+    with pytest.raises(DataError, match="none of its 2 annotations has keypoints"):
+        coco.convert()
 
 
 def test_a_file_with_anything_in_it_ends_in_a_message(coco: Coco) -> None:

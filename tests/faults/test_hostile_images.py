@@ -22,7 +22,7 @@ from pipeline.serving import process
 from seamline_client import PredictClient
 from seamline_client.contract import BYTES, MODEL_NAME, OUTPUTS
 from seamline_client.errors import InvalidInput
-from tests.client.client_support import TRANSPORTS
+from tests.client.fakes import TRANSPORTS
 from tests.homes import Seamline
 
 BOUND_MB = 400 + 250 * min(os.cpu_count() or 1, 10)

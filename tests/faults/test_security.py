@@ -22,7 +22,7 @@ from pipeline.serving import process
 from seamline_client import PredictClient, Tls
 from seamline_client.command import main
 from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
-from tests.client.client_support import TRANSPORTS, FakeGrpc, FakeHttp, failing
+from tests.client.fakes import TRANSPORTS, FakeGrpc, FakeHttp, failing
 from tests.homes import Seamline
 from tests.model_server.model_server_support import publish, running, save_half_plus
 from tests.ports import free_port
