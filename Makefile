@@ -89,7 +89,7 @@ bench: ### Measure, briefly: all benchmarks, or BENCH=<name>; its options in ARG
 
 bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
 	$(INSTALL)
-	$(VENV)/python -m benchmarks all --out docs/benchmarks
+	$(VENV)/python -m benchmarks all
 	$(VENV)/python -m benchmarks page
 
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate

@@ -6,8 +6,8 @@ An ASGI application, so that it runs under any server of that kind and fits into
     SEAMLINE_TARGET=127.0.0.1:8500 uvicorn examples.async_service:app
     curl --data-binary @photo.jpg http://127.0.0.1:8000/keypoints
 
-What is worth copying: one client for the life of the service, a deadline for every call, the label that production is
-on, and which of our errors is whose fault.
+What is worth copying: one client for the life of the service, a deadline for every call, and which of our errors is
+whose fault.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SECONDS = 2.0
 LARGEST = 20 << 20
 """Bytes of a photo; longer bodies are not read."""
 STATUS = {InvalidInput: 422, ServerBusy: 503, CannotConnect: 503, DeadlineExceeded: 504}
-"""The photo's fault, or one that may pass. Everything else is ours: 500."""
+"""The photo's fault, or something that may pass. Everything else is ours: 500."""
 
 
 class Service:
@@ -69,7 +69,7 @@ class Service:
             return 413, {"error": f"more than {LARGEST} bytes"}
         assert self.client is not None
         try:
-            (found,) = await self.client.predict(photo, label=os.environ.get("SEAMLINE_LABEL"))
+            (found,) = await self.client.predict(photo)
         except ClientError as error:
             return STATUS.get(type(error), 500), {"error": str(error)}
         width, height = found.size

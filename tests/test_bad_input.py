@@ -70,8 +70,8 @@ def test_export_before_train_and_serve_before_export(seamline: Seamline) -> None
 
 def test_status_and_stop_without_a_server(seamline: Seamline) -> None:
     """Status says so by its exit code; stopping what does not run is no error."""
-    assert "No server runs" in one_line(seamline.pipeline("status", code=6))
-    assert "No server runs" in seamline.pipeline("stop")
+    assert "No server is running" in one_line(seamline.pipeline("status", code=6))
+    assert "No server is running" in seamline.pipeline("stop")
 
 
 def test_a_photo_that_does_not_exist(seamline: Seamline, tmp_path: Path) -> None:

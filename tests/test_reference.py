@@ -11,8 +11,9 @@ import pytest
 import typer
 
 from pipeline import errors as pipeline_errors
+from pipeline import runtime
 from pipeline.cli import app
-from pipeline.runtime import deleting, launch, local_stages, targets, venv
+from pipeline.runtime import targets
 from pipeline.training import train
 from pipeline.training.presets import PRESETS
 from seamline_client import errors as client_errors
@@ -63,7 +64,7 @@ def test_environment() -> None:
     others = set(re.findall(r"environ\.get\(\s*\"(TENSORFLOW_[A-Z_]+)\"", "\n".join(sources)))
     compose = "\n".join(path.read_text() for path in ROOT.glob("docker-compose*.yml"))
     in_compose = set(re.findall(r"\$\{([A-Z_]+)", compose)) | set(re.findall(r"\b(SEAMLINE_[A-Z_]+):", compose))
-    examples = set(re.findall(r"\bSEAMLINE_(?:ROOT|TARGET|LABEL)\b", "\n".join(sources)))
+    examples = set(re.findall(r"\bSEAMLINE_(?:ROOT|TARGET)\b", "\n".join(sources)))
     same(column("Environment"), (ours | others | in_compose) - examples)
 
 
@@ -106,7 +107,7 @@ def exit_codes(*modules: Any) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("title", "real"),
     [
-        ("Exit codes of make and the stages", exit_codes(pipeline_errors, train, venv, launch, local_stages, deleting)),
+        ("Exit codes of make and the stages", exit_codes(pipeline_errors, train, runtime)),
         ("Exit codes of client/predict.py", exit_codes(client_errors)),
     ],
 )

@@ -85,7 +85,7 @@ def _reason(error: Exception) -> str:
 
 
 def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
-    estimator = estimators.build(checkpoint.run, preset.model, seed=preset.seed)
+    estimator = estimators.build(checkpoint.run, preset)
     with step("SavedModel") as found:
         folder = _saved_model(estimator, checkpoint, staging)
         found(f"written from {Path(checkpoint.prefix).name}")

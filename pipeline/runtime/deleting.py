@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+from pipeline.runtime import EXIT_USAGE
 from pipeline.runtime.targets import is_on
-
-EXIT_USAGE = 2
 
 
 def refused(things: Mapping[str, str]) -> int | None:

@@ -12,14 +12,13 @@ import sys
 import tarfile
 from pathlib import Path
 
-from pipeline.runtime import deleting, docker_server
+from pipeline.runtime import EXIT_SERVING, EXIT_USAGE, deleting, docker_server
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
 from pipeline.runtime.mounts import mount_data, mount_photos
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
-EXIT_USAGE, EXIT_SERVING = 2, 6
 DEMO = Path("var", "demo.png")
 REPORT = Path("var", "report")
 """Where a copy of the report is put, out of the volume."""

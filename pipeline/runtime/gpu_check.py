@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import sys
 
+from pipeline.runtime import EXIT_NO_DOCKER, images
 from pipeline.runtime import engine as engines
-from pipeline.runtime import images
 from pipeline.runtime.compose import Compose
 from pipeline.runtime.engine import EngineError
 
-EXIT_NO_GPU = 9
 _DEVICES = """
 import tensorflow as tf
 gpus = tf.config.list_physical_devices("GPU")
@@ -36,7 +35,7 @@ def main() -> int:
             )
     except EngineError as error:
         print(f"Error: no GPU for containers: {error}", file=sys.stderr)
-        return EXIT_NO_GPU
+        return EXIT_NO_DOCKER
     print("GPU check: training and serving containers can use the GPUs above.")
     return 0
 

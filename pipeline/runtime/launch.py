@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from pipeline.runtime import venv
+from pipeline.runtime import EXIT_NO_DOCKER, EXIT_USAGE, venv
 
 venv.check_python()  # before the modules that an old Python cannot read
 
@@ -19,7 +19,6 @@ from pipeline.runtime.compose import Compose  # noqa: E402
 from pipeline.runtime.engine import EngineError  # noqa: E402
 
 RUNTIMES = ("auto", "docker", "local")
-EXIT_USAGE, EXIT_NO_DOCKER = 2, 9
 
 
 def main() -> None:

@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.runtime import deleting, venv
+from pipeline.runtime import EXIT_SERVING, deleting, venv
 
-EXIT_SERVING = 6
 MADE = ("data/records", "data/drawn", "runs", "models", "server", "demo.png")
 """What the stages make below SEAMLINE_HOME."""
 

@@ -15,14 +15,14 @@ import sys
 import time
 from pathlib import Path
 
+from pipeline.runtime import EXIT_CANNOT_INSTALL, EXIT_WRONG_PYTHON
+
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
 OLDEST, NEWEST = (3, 9), (3, 11)
-EXIT_WRONG_PYTHON = 7
-EXIT_CANNOT_INSTALL = 8
 NEWS_SECONDS = 15
 """How often progress is told where there is no terminal to count on."""
 _SOURCES = (

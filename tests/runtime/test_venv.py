@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime import venv
+from pipeline.runtime import EXIT_CANNOT_INSTALL, EXIT_WRONG_PYTHON, venv
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ def test_another_python_is_refused(
     monkeypatch.setattr(sys, "version_info", (*found, 0))
     with pytest.raises(SystemExit) as ended:
         venv.ensure()
-    assert ended.value.code == venv.EXIT_WRONG_PYTHON
+    assert ended.value.code == EXIT_WRONG_PYTHON
     said = capsys.readouterr().err
     assert f"found Python {found[0]}.{found[1]}" in said
     assert "3.9 to 3.11" in said
@@ -44,7 +44,7 @@ def test_an_old_python_is_told_so() -> None:
     """`make status PYTHON=python3.8`: exit code 7, before a module is imported that such a Python cannot read."""
     script = "import sys; sys.version_info = (3, 8, 0); import pipeline.runtime.launch"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == venv.EXIT_WRONG_PYTHON
+    assert done.returncode == EXIT_WRONG_PYTHON
     assert done.stderr.startswith("Error: found Python 3.8")
     assert done.stderr.count("\n") == 1
 
@@ -85,7 +85,7 @@ def test_it_holds_what_the_lock_says(
     lock.write_text(good + "no-such-package==1 --hash=sha256:" + 64 * "0")
     with pytest.raises(SystemExit) as ended:
         venv.ensure()
-    assert ended.value.code == venv.EXIT_CANNOT_INSTALL
+    assert ended.value.code == EXIT_CANNOT_INSTALL
     said = capsys.readouterr().err
     assert "No matching distribution found for no-such-package" in said
     assert "The same command continues from here" in said
