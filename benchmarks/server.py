@@ -52,7 +52,7 @@ def started(base: Path, report: Report, *flags: str) -> Iterator[Server]:
     program = process.program(executable)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        process.throw_away(base, MODEL_NAME, Path(scratch) / "log", flags, program) as server,
+        process.throw_away(program, base, MODEL_NAME, Path(scratch) / "log", flags) as server,
     ):
         wait_until_available(server, MODEL_NAME, START_SECONDS)
         yield Server(server.grpc_target, server.rest_target, server.pid)

@@ -89,4 +89,4 @@ def _throw_away_server(settings: Settings) -> gate.Serve:
         image = settings.serving_image
         return lambda base: sibling.throw_away(image, base, MODEL_NAME)
     program = process.program(settings.model_server)
-    return lambda base: process.throw_away(program, base, MODEL_NAME)
+    return lambda base: process.throw_away(program, base, MODEL_NAME, base / "server.log")

@@ -127,14 +127,16 @@ def start(program: tuple[str, ...], flags: tuple[str, ...], log: Path, grpc_port
 
 
 @contextmanager
-def throw_away(program: tuple[str, ...], base: Path, model: str) -> Iterator[ServerProcess]:
-    """A server of the newest version below `base`, on free ports, stopped at the end; its log is in `base`.
+def throw_away(
+    program: tuple[str, ...], base: Path, model: str, log: Path, flags: tuple[str, ...] = ()
+) -> Iterator[ServerProcess]:
+    """A server of the newest version below `base`, on free ports, stopped at the end.
 
     It gives up on a broken model at once, and ends with this process even where that is killed.
     """
-    flags = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0")
+    flags = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0", *flags)
     leashed = (sys.executable, "-m", "pipeline.serving.leash", str(os.getpid()), *program)
-    server = start(leashed, flags, base / "server.log", _free_port(), _free_port())
+    server = start(leashed, flags, log, _free_port(), _free_port())
     try:
         yield server
     finally:
