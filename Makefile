@@ -9,7 +9,7 @@ RUNTIME ?= auto
 # How long `make test` usually takes on two cores.
 TEST_MINUTES = 10
 
-RUN = PYTHONPATH="$(HERE):$(HERE)/client" $(INTERPRETER) -m pipeline.runtime
+RUN = PYTHONPATH="$(HERE)" $(INTERPRETER) -m pipeline.runtime
 LAUNCH = @$(RUN).launch --runtime $(or $(RUNTIME),auto)
 INSTALL = @cd "$(HERE)" && $(RUN).venv
 VENV = cd "$(HERE)" && .venv/bin
@@ -18,7 +18,7 @@ VENV = cd "$(HERE)" && .venv/bin
 TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 ifneq ($(TYPED),)
 $(foreach name,$(TYPED),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
-COMPLAINT := $(shell $(RUN).targets --targets "$(MAKECMDGOALS)" --variables "$(TYPED)" 2>/dev/null)
+COMPLAINT := $(shell $(RUN).targets "$(MAKECMDGOALS)" "$(TYPED)" 2>/dev/null)
 $(if $(COMPLAINT),$(error $(COMPLAINT)))
 endif
 

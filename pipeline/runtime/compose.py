@@ -7,10 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from functools import cached_property
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from pipeline.runtime import engine as engines
@@ -19,11 +16,7 @@ from pipeline.runtime.engine import Engine, EngineError, explain
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("docker-compose.yml",)
 GPU_FILES = (*FILES, "docker-compose.gpu.yml")
-JOB = "job"
-"""The profile of the services that run once, and that `docker compose up` leaves alone."""
 LOOK_SECONDS = 0.3
-SILENT_SECONDS = 3.0
-"""How long a build of what is there already may take before it shows what it does."""
 
 
 class Compose:
@@ -32,7 +25,7 @@ class Compose:
     def __init__(self, engine: Engine, *, gpu: bool) -> None:
         """Raises EngineError where Compose cannot read the project's files, or a variable makes no sense in them."""
         self.engine = engine
-        self._command = ["docker", "compose", "--profile", JOB]
+        self._command = ["docker", "compose", "--profile", "job"]
         for file in GPU_FILES if gpu else FILES:
             self._command += ["--file", str(ROOT / file)]
         self.environment = {"DOCKER_SOCKET": engine.socket, "DOCKER_GID": str(engine.socket_group), **os.environ}
@@ -40,9 +33,9 @@ class Compose:
         self.project = str(config["name"])
         self._services: dict[str, Any] = config["services"]
 
-    @cached_property
+    @property
     def used(self) -> bool:
-        """Whether containers did work before: their image was there when this was first asked."""
+        """Whether containers did work here before: the image that trains is there."""
         return engines.has(self.image("train"))
 
     def image(self, service: str) -> str:
@@ -60,26 +53,12 @@ class Compose:
             raise EngineError(explain(done.stderr))
         return done.stdout.strip()
 
-    def build(self, service: str, *, again: bool) -> int:
-        """The exit code. What it does is shown, on standard error; `again` only once that takes its time."""
+    def build(self, service: str, *, quiet: bool) -> bool:
+        """Whether it succeeded. What it does is shown on standard error, unless `quiet`."""
         sys.stdout.flush()
-        if not again:
-            command = [*self._command, "build", service]
-            return subprocess.run(command, env=self.environment, stdout=sys.stderr, check=False).returncode
-        command = [*self._command, "--progress", "plain", "build", service]
-        begun, held = time.monotonic(), [f"Building {self.image(service)} again\n"]
-        with subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                held.append(line)
-                if time.monotonic() - begun > SILENT_SECONDS:
-                    sys.stderr.writelines(held)
-                    held.clear()
-        if process.returncode:
-            sys.stderr.writelines(held)
-        return process.returncode
+        output = subprocess.DEVNULL if quiet else sys.stderr
+        command = [*self._command, "build", service]
+        return not subprocess.run(command, env=self.environment, stdout=output, stderr=output, check=False).returncode
 
     def run(self, *arguments: str) -> int:
         """A new container of a service; its exit code. Ctrl-C and SIGTERM are for what runs in it.
@@ -90,12 +69,8 @@ class Compose:
             self.become("run", "--rm", *arguments)
         name = f"{self.project}-run-{os.getpid()}"
         pending: list[int] = []
-
-        def remember(number: int, _: FrameType | None) -> None:
-            pending.append(number)
-
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, remember)
+            signal.signal(number, lambda number, _: pending.append(number))
         sys.stdout.flush()
         command = [*self._command, "run", "--rm", "-T", "--name", name, *arguments]
         child = subprocess.Popen(command, env=self.environment, start_new_session=True)
@@ -104,8 +79,8 @@ class Compose:
                 return child.wait(LOOK_SECONDS)
             except subprocess.TimeoutExpired:
                 # Until the container is there to be told.
-                if pending and _signal(name, pending[0]):
-                    pending.pop(0)
+                if pending and engines.succeeds("kill", "--signal", str(pending[0]), name):
+                    del pending[0]
 
     def answer(self, *arguments: str) -> tuple[bytes, int]:
         """What a new container writes to standard output, and its exit code."""
@@ -118,8 +93,3 @@ class Compose:
         """Takes the place of this process: signals, terminal and exit code are then the command's own."""
         sys.stdout.flush()
         os.execvpe("docker", [*self._command, *arguments], self.environment)
-
-
-def _signal(container: str, number: int) -> bool:
-    command = ["docker", "kill", "--signal", str(number), container]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -30,12 +30,3 @@ def refused(things: Mapping[str, str]) -> int | None:
         return None
     print("Nothing was deleted.")
     return EXIT_USAGE
-
-
-def size(count: float) -> str:
-    """Bytes in words."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
 from seamline_client.contract import BYTES, GRPC_PORT, MODEL_NAME, REST_PORT
 
-CONFIG = "/models/models.config"
-SAMPLE = Path("var", "sample")
-"""A picture of the served version's golden requests, for people to try."""
+PUBLISHED = "test -f /models/models.config && echo yes || echo no"
+SAMPLES = Path("var", "sample")
+"""Where the pictures of the served version's golden requests are put, for people to try."""
+HOW_IT_IS = (
+    "{{.Config.Image}}, container {{slice .Name 1}}, {{.State.Health.Status}}, since {{slice .State.StartedAt 0 19}}Z"
+)
 LOG_LINES = "15"
 ANSWER_SECONDS = 10.0
 
 
 def serve(compose: Compose) -> None:
     """Starts it, unless it runs, and waits until it is healthy. Raises EngineError when it does not become so."""
-    look = ("run", "--rm", "-T", "--entrypoint", "sh", "serve", "-c", f"test -f {CONFIG} && echo there || echo absent")
     try:
-        found = compose.ask(*look)
+        published = compose.ask("run", "--rm", "-T", "--entrypoint", "sh", "serve", "-c", PUBLISHED)
     except EngineError as error:
         raise EngineError(f"The serving image does not run: {error}") from error
-    if found == "absent":
+    if published == "no":
         raise EngineError("No version is published. `make export` publishes one.")
-    before = running(compose)
+    before = _running(compose)
     try:
         compose.ask("up", "--detach", "--wait", "serve")
-    except EngineError as error:
-        log = _log(compose)
+        grpc, url = _endpoints(compose)
+        version = _version(url)
+    except (EngineError, OSError) as error:
+        log = compose.ask("logs", "--no-log-prefix", "--tail", LOG_LINES, "serve")
         if not before:
             compose.ask("rm", "--stop", "--force", "serve")
-        raise EngineError(f"The server did not become healthy: {error}\n{log}") from error
-    container = running(compose)
+        raise EngineError(f"The server did not become healthy: {error}\nIts last lines:\n{log}") from error
+    container = _running(compose)
     print(f"{'Already running' if container == before else 'Started'}, container {container[:12]}")
-    grpc, url = _endpoints(compose)
-    try:
-        version = _available(url)
-    except (OSError, ValueError, LookupError) as error:
-        raise EngineError(f"{url}: healthy a moment ago, and now {error!r}\n{_log(compose)}") from error
     sample = _copy_sample(container, version)
     print(
         f"\nVersion {version} of {MODEL_NAME} is AVAILABLE\n"
@@ -56,30 +55,24 @@ def serve(compose: Compose) -> None:
 
 
 def stop(compose: Compose) -> None:
-    container = running(compose)
+    container = _running(compose)
     compose.ask("rm", "--stop", "--force", "serve")
     print(f"Stopped container {container[:12]}" if container else "No server is running.")
 
 
 def describe(compose: Compose) -> None:
     """Says where it is and since when. Raises EngineError when it does not run."""
-    container = running(compose)
+    container = _running(compose)
     if not container:
         raise EngineError("No server is running. `make serve` starts one.")
-    (known,) = json.loads(engines.ask("inspect", container))
+    print(engines.ask("inspect", "--format", HOW_IT_IS, container))
     grpc, url = _endpoints(compose)
-    since = known["State"]["StartedAt"][:19].replace("T", " ")
-    print(f"{known['Config']['Image']}, container {known['Name'].strip('/')}, since {since} UTC")
-    print(f"  {known['State']['Health']['Status']}\n  gRPC  {grpc}\n  REST  {url}")
+    print(f"  gRPC  {grpc}\n  REST  {url}")
 
 
-def running(compose: Compose) -> str:
+def _running(compose: Compose) -> str:
     """The server's container; empty when none runs."""
     return compose.ask("ps", "--quiet", "--status", "running", "serve")
-
-
-def _log(compose: Compose) -> str:
-    return "Last lines of the server:\n" + compose.ask("logs", "--no-log-prefix", "--tail", LOG_LINES, "serve")
 
 
 def _endpoints(compose: Compose) -> tuple[str, str]:
@@ -88,25 +81,18 @@ def _endpoints(compose: Compose) -> tuple[str, str]:
     return grpc, f"http://{rest}/v1/models/{MODEL_NAME}"
 
 
-def _available(url: str) -> str:
-    """The version that answers. Raises OSError, ValueError or LookupError when there is no such answer."""
+def _version(url: str) -> str:
+    """The version that answers to the plain name. Raises OSError where none does."""
     # No proxy of the environment stands between this machine and itself.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=ANSWER_SECONDS) as answer:
-        versions: list[dict[str, Any]] = json.load(answer)["model_version_status"]
-    available = [int(each["version"]) for each in versions if each["state"] == "AVAILABLE"]
-    return str(max(available))
+    with opener.open(f"{url}/metadata", timeout=ANSWER_SECONDS) as answer:
+        return str(json.load(answer)["model_spec"]["version"])
 
 
 def _copy_sample(container: str, version: str) -> str:
-    """Out of the models volume to where people and curl reach it. Its path, or a stand-in for a photo of one's own."""
-    (ROOT / SAMPLE).parent.mkdir(exist_ok=True)
-    for suffix in (".jpg", ".png"):
-        source = f"{container}:/models/{MODEL_NAME}/{version}/assets.extra/golden/0{suffix}"
-        target = SAMPLE.with_suffix(suffix)
-        try:
-            engines.ask("cp", source, str(ROOT / target))
-        except EngineError:
-            continue
-        return str(target)
-    return "photo.jpg"
+    """A picture out of the models volume, where people and curl reach it; its path below the project's folder."""
+    folder = ROOT / SAMPLES
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(exist_ok=True)
+    engines.ask("cp", f"{container}:/models/{MODEL_NAME}/{version}/assets.extra/golden", str(folder))
+    return str(SAMPLES / next(folder.glob("0.*")).name)

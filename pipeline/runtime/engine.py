@@ -61,10 +61,6 @@ class Engine:
     rootless: bool
     """Root in a container is whoever runs the engine."""
 
-    @property
-    def is_amd64(self) -> bool:
-        return self.architecture in ("x86_64", "amd64")
-
 
 def find() -> Engine:
     """Raises EngineError when there is no engine, no Compose v2, or no answer in time."""
@@ -78,11 +74,9 @@ def find() -> Engine:
     if info.get("ServerErrors") or not info.get("ServerVersion"):
         raise EngineError(explain("\n".join(info.get("ServerErrors") or ["the engine gave no version"])))
     try:
-        compose = ask("compose", "version", "--short").lstrip("v")
+        ask("compose", "version")
     except EngineError as error:
         raise EngineError("Docker answers, but `docker compose` (v2) is not installed") from error
-    if compose.startswith("1."):
-        raise EngineError(f"Docker answers, but docker compose is {compose} and 2 is needed")
     rootless = any("rootless" in option for option in info.get("SecurityOptions") or [])
     socket = _socket()
     group = 0 if rootless else _group(info, socket)
@@ -113,8 +107,12 @@ def ask(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def succeeds(*arguments: str) -> bool:
+    return subprocess.run(["docker", *arguments], capture_output=True, check=False).returncode == 0
+
+
 def has(image: str) -> bool:
-    return subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0
+    return succeeds("image", "inspect", image)
 
 
 def label(image: str, name: str) -> str:
@@ -127,21 +125,19 @@ def label(image: str, name: str) -> str:
 
 def can_pull(image: str) -> None:
     """Begins to pull, until the registry's first word. Raises EngineError when it refuses, or says nothing."""
-    process = subprocess.Popen(["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    timer = threading.Timer(REGISTRY_SECONDS, process.kill)
-    timer.start()
-    with process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    silence = f"its registry did not answer in {REGISTRY_SECONDS:.0f} s"
+    with subprocess.Popen(
+        ["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        timer = threading.Timer(REGISTRY_SECONDS, process.kill)
+        timer.start()
         answered = process.stdout.readline()
-        silent = not timer.is_alive()
         timer.cancel()
-        if answered:
-            process.kill()
-        elif silent:
-            raise EngineError(f"{image} cannot be pulled: its registry did not answer in {REGISTRY_SECONDS:.0f} s")
-        else:
-            raise EngineError(f"{image} cannot be pulled: {explain(process.stderr.read())}")
+        process.kill()
+        if not answered:
+            raise EngineError(f"{image} cannot be pulled: {explain(process.stderr.read() or silence)}")
 
 
 def pull(image: str) -> None:

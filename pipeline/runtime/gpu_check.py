@@ -21,13 +21,18 @@ raise SystemExit(not gpus)
 
 
 def main() -> int:
-    """0 when nvidia-smi and TensorFlow both see a GPU in the training container."""
+    """0 when nvidia-smi and TensorFlow both see a GPU in a container."""
     try:
         compose = Compose(engines.find(), gpu=True)
-        _check_engine(compose)
+        # In any image, before gigabytes of CUDA are built: the toolkit brings nvidia-smi in.
+        image = compose.image("train")
+        if not engines.has(image):
+            image = compose.build_argument("train", "PYTHON_IMAGE")
+        if not engines.has(image):
+            engines.pull(image)
+        print(engines.ask("run", "--rm", "--gpus", "all", "--network", "none", "--entrypoint", "nvidia-smi", image))
         images.prepare("train", compose)
-        print(compose.ask("run", "--rm", "-T", "--no-deps", "--entrypoint", "nvidia-smi", "train"))
-        seen, code = compose.answer("--no-deps", "--entrypoint", "python", "train", "-c", _DEVICES)
+        seen, code = compose.answer("--entrypoint", "python", "train", "-c", _DEVICES)
         print(seen.decode(), end="")
         if code:
             raise EngineError(
@@ -38,13 +43,3 @@ def main() -> int:
         return EXIT_NO_DOCKER
     print("GPU check: training and serving containers can use the GPUs above.")
     return 0
-
-
-def _check_engine(compose: Compose) -> None:
-    """Before gigabytes of CUDA are built: does the engine start anything at all with a GPU?"""
-    image = compose.image("train")
-    if not engines.has(image):
-        image = compose.build_argument("train", "PYTHON_IMAGE")
-    if not engines.has(image):
-        engines.pull(image)
-    engines.ask("run", "--rm", "--gpus", "all", "--network", "none", "--entrypoint", "true", image)

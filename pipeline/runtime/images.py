@@ -9,14 +9,13 @@ from pipeline.runtime.engine import EngineError
 STAND_IN = "stand-in"
 """The stage of Dockerfile.serve that takes the place of the official image."""
 SERVING_LABEL = "seamline.serving-image"
-NEEDED = {
-    **dict.fromkeys(("data", "train", "report", "evaluate", "demo"), ("train",)),
-    **dict.fromkeys(("versions", "promote", "canary", "rollback", "retire", "verify"), ("train",)),
-    "export": ("train", "serve"),
-    "serve": ("serve",),
-    "predict": ("client",),
+SERVICES = {
+    **{stage: stage for stage in ("train", "evaluate", "export", "serve")},
+    **dict.fromkeys(("data", "report"), "train"),
+    **dict.fromkeys(("versions", "promote", "canary", "rollback", "retire", "verify", "demo"), "release"),
+    "predict": "client",
 }
-"""By stage, the services whose images it runs."""
+"""By stage, the service that does it. Stages that are not here are told the engine, or what runs already."""
 
 
 def plan(stage: str, compose: Compose) -> str:
@@ -24,7 +23,7 @@ def plan(stage: str, compose: Compose) -> str:
 
     Raises EngineError when an image can be neither found nor pulled.
     """
-    services = NEEDED.get(stage, ())
+    services = _needed(stage)
     words = _choose_server(compose) if "serve" in services else ""
     for service in services:
         base = _base(service, compose)
@@ -38,7 +37,7 @@ def prepare(stage: str, compose: Compose) -> None:
 
     Raises EngineError when an image can be neither pulled nor built.
     """
-    for service in NEEDED.get(stage, ()):
+    for service in _needed(stage):
         image, base = compose.image(service), _base(service, compose)
         there = engine.has(image)
         if not engine.has(base):
@@ -50,10 +49,18 @@ def prepare(stage: str, compose: Compose) -> None:
                     raise
                 print(f"Using {image} as it is: a newer one cannot be built ({error})", flush=True)
                 continue
-        if not there:
-            print(f"Building {image}", flush=True)
-        if compose.build(service, again=there):
+        print(f"Bringing {image} up to date" if there else f"Building {image}", flush=True)
+        # Of an image that is there, only what goes wrong is worth showing.
+        if not (there and compose.build(service, quiet=True)) and not compose.build(service, quiet=False):
             raise EngineError(f"{image} could not be built, see above")
+
+
+def _needed(stage: str) -> tuple[str, ...]:
+    """The services that build the images a stage runs. An export starts a server of its own."""
+    service = SERVICES.get(stage)
+    own = {None: (), "serve": ("serve",), "client": ("client",), "export": ("train", "serve")}
+    # The others share train's. Compose labels images with the service, and would make another of it for each.
+    return own.get(service, ("train",))
 
 
 def _choose_server(compose: Compose) -> str:
@@ -62,10 +69,11 @@ def _choose_server(compose: Compose) -> str:
     built = engine.label(compose.image("serve"), SERVING_LABEL)
     if compose.environment.get("SERVING_IMAGE") or built == wanted or engine.has(wanted):
         return f"{wanted} serves"
+    architecture = compose.engine.architecture
     if built == STAND_IN:
         reason = f"as before; SERVING_IMAGE={wanted} tries again"
-    elif not compose.engine.is_amd64:
-        reason = f"{wanted} is for amd64 only and this engine is {compose.engine.architecture}"
+    elif architecture not in ("x86_64", "amd64"):
+        reason = f"{wanted} is for amd64 only and this engine is {architecture}"
     else:
         try:
             engine.can_pull(wanted)

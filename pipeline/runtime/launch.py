@@ -10,22 +10,21 @@ import signal
 import sys
 from typing import NoReturn
 
-from pipeline.runtime import EXIT_NO_DOCKER, EXIT_USAGE, venv
+from pipeline.runtime import EXIT_NO_DOCKER, EXIT_SERVING, EXIT_USAGE, venv
 
 venv.check_python()  # before the modules that an old Python cannot read
+sys.path.insert(0, str(venv.ROOT / "client"))  # the contract, and nothing that has to be installed
 
 from pipeline.runtime import docker_stages, engine, gpu_check, images, local_stages, targets  # noqa: E402
 from pipeline.runtime.compose import Compose  # noqa: E402
 from pipeline.runtime.engine import EngineError  # noqa: E402
-
-RUNTIMES = ("auto", "docker", "local")
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)  # Ctrl-C and a closed pipe end it without a traceback
     parser = argparse.ArgumentParser(prog="python3 -m pipeline.runtime.launch", description=__doc__.splitlines()[0])
-    parser.add_argument("--runtime", choices=RUNTIMES, default="auto")
+    parser.add_argument("--runtime", choices=("auto", "docker", "local"), default="auto")
     parser.add_argument("stage")
     parser.add_argument("options", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
@@ -48,7 +47,12 @@ def main() -> None:
                 _no_docker(error)
             print(f"Runtime: local instead ({error})", flush=True)
         else:
-            sys.exit(docker_stages.run(compose, stage, options))
+            try:
+                sys.exit(docker_stages.run(compose, stage, options))
+            except ValueError as error:
+                _fail(str(error), EXIT_USAGE)
+            except EngineError as error:
+                _fail(str(error), EXIT_SERVING)
     sys.exit(local_stages.run(stage, options))
 
 

@@ -73,4 +73,4 @@ def _clean() -> int:
 
 def _size(path: Path) -> str:
     files = [path] if path.is_symlink() or path.is_file() else path.rglob("*")
-    return deleting.size(sum(each.lstat().st_size for each in files))
+    return f"{sum(each.lstat().st_size for each in files) / 1e6:.0f} MB"

@@ -1,12 +1,13 @@
 """The variables that each make target takes, and the options that they become. Standard library only.
 
-make itself ignores a variable that it does not know: `python3 -m pipeline.runtime.targets` is how it finds out.
+make itself ignores a variable that it does not know: `python3 -m pipeline.runtime.targets "<targets>" "<variables>"`
+prints what is wrong with them.
 """
 
 from __future__ import annotations
 
-import argparse
 import shlex
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -80,13 +81,5 @@ def complaint(targets: list[str], variables: list[str]) -> str:
     return ""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python3 -m pipeline.runtime.targets", description=complaint.__doc__)
-    parser.add_argument("--targets", default="", help="what make was asked for, separated by blanks")
-    parser.add_argument("--variables", default="", help="names of the variables on its command line")
-    options = parser.parse_args()
-    print(complaint(options.targets.split(), options.variables.split()))
-
-
 if __name__ == "__main__":
-    main()
+    print(complaint(sys.argv[1].split(), sys.argv[2].split()))

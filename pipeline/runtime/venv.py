@@ -4,7 +4,6 @@ Any Python 3 can read this file, to say which one is needed. `python3 -m pipelin
 nothing where it is there.
 """
 
-import ast
 import hashlib
 import os
 import re
@@ -23,24 +22,9 @@ PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
 OLDEST, NEWEST = (3, 9), (3, 11)
-NEWS_SECONDS = 15
-"""How often progress is told where there is no terminal to count on."""
-_SOURCES = (
-    "(?:extra-)?index-url|find-links|no-index|trusted-host|(?:client-)?cert|proxy|timeout|retries|(?:no-)?cache-dir|"
-    "keyring-provider"
-)
-"""pip's settings that say where packages come from. Others (user, target, prefix) would put them somewhere else."""
-_PROOF = """
-import sys
-from importlib.metadata import distribution
-for name in sys.argv[2:]:
-    place = str(distribution(name).locate_file(""))
-    assert place.startswith(sys.argv[1]), name + " was installed in " + place
-    if name == "tensorflow":
-        import tensorflow
-import seamline_client
-"""
-"""What `.venv` is taken for, asked of its own Python."""
+NEWS_SECONDS = 10
+PROOF = "import tensorflow, seamline_client"
+"""What `.venv` is taken for, asked of its own Python: pip may be configured to install somewhere else."""
 
 
 def check_python(newest: "tuple[int, int] | None" = None) -> None:
@@ -70,16 +54,16 @@ def ensure() -> None:
     # Not that of `.venv` itself, which may just have gone.
     python = getattr(sys, "_base_executable", sys.executable)
     print("Installing the locked packages into .venv: about 2 GB, one to four minutes", flush=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
-    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_PROGRESS_BAR="off", TF_CPP_MIN_LOG_LEVEL="3")
     try:
         if not PYTHON.is_file() or not (VENV / "bin" / "pip").is_file():
             subprocess.run([python, "-m", "venv", str(VENV)], check=True)
-        packages = _install(environment)
+        _install(environment)
         for site in VENV.glob("lib/python3*/site-packages"):
             # The client is imported from the checkout, as after `pip install --editable`.
             (site / "seamline.pth").write_text(os.path.relpath(str(ROOT / "client"), str(site)) + "\n")
-        subprocess.run([str(PYTHON), "-c", _PROOF, str(VENV), *packages], env=environment, check=True)
+        subprocess.run([str(PYTHON), "-c", PROOF], env=environment, check=True)
     except subprocess.CalledProcessError as error:
         if not PYTHON.is_file():
             shutil.rmtree(str(VENV), ignore_errors=True)
@@ -93,55 +77,32 @@ def ensure() -> None:
     STAMP.write_text(wanted)
 
 
-def _install(environment: "dict[str, str]") -> "list[str]":
-    """Installs what the lock says; the names of its packages that this Python needs."""
-    pip = [str(PYTHON), "-m", "pip"]
+def _install(environment: "dict[str, str]") -> None:
     # The lock is whole. Where pip looks for what a package needs, it finds versions newer than the lock's.
-    command = [*pip, "install", "--require-hashes", "--no-deps", "--requirement", str(LOCK)]
-    # Of pip's settings, in files and in the environment, only those that say where packages come from. The section
-    # for `install` counts more than that for all commands, and the environment most.
-    listed = subprocess.run([*pip, "config", "list"], stdout=subprocess.PIPE, text=True, check=True)
-    settings = {}
-    for section in ("global", "install", ":env:"):
-        for key, value in re.findall(rf"^{section}\.({_SOURCES})=(.*)$", listed.stdout, re.MULTILINE):
-            settings["PIP_" + key.replace("-", "_").upper()] = ast.literal_eval(value)
-    settings.update(PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_PROGRESS_BAR="off")
+    command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-deps", "--requirement", str(LOCK)]
+    # Settings of pip that people have, and that would put packages somewhere else.
+    command += ["--no-user", "--target="]
     log = VENV / "pip.log"
     with log.open("w") as output:
-        process = subprocess.Popen(command, env={**environment, **settings}, stdout=output, stderr=subprocess.STDOUT)
-    begun = told = time.monotonic()
-    try:
-        while process.poll() is None:
-            time.sleep(0.5)
-            if sys.stdout.isatty() or time.monotonic() - told > NEWS_SECONDS:
-                told = time.monotonic()
-                end = "\r" if sys.stdout.isatty() else "\n"
-                print(f"  {_progress(log.read_text(errors='replace'))}, {told - begun:.0f} s ", end=end, flush=True)
-    finally:
-        process.kill()
-        process.wait()
-    said = log.read_text(errors="replace")
-    if sys.stdout.isatty():
-        print()
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    begun = time.monotonic()
+    while process.poll() is None:
+        try:
+            process.wait(NEWS_SECONDS)
+        except subprocess.TimeoutExpired:
+            print(f"  {_progress(log.read_text(errors='replace'))}, {time.monotonic() - begun:.0f} s", flush=True)
     if process.returncode:
-        print("\n".join(said.splitlines()[-15:]), file=sys.stderr)
+        print("\n".join(log.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, command[1:])
-    return sorted(set(_pins(said)))
 
 
 def _progress(said: str) -> str:
+    # pip ignores what is locked for other Pythons, and says so first.
+    wanted = len(re.findall(r"^[\w.-]+==", LOCK.read_text(), re.MULTILINE)) - said.count("Ignoring ")
     if "\nInstalling collected" in said:
         there = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
-        return f"unpacked {min(there, len(_pins(said)))} of {len(_pins(said))} packages"
-    return f"fetched {said.count('Collecting ')} of {len(_pins(said))} packages"
-
-
-def _pins(said: str) -> "list[str]":
-    """The lock's packages without those that pip ignores, because they are for other Pythons."""
-    pins = re.findall(r"^([\w.-]+)==", LOCK.read_text(), re.MULTILINE)
-    for name in re.findall(r"^Ignoring ([\w.-]+):", said, re.MULTILINE):
-        pins.remove(name)
-    return pins
+        return f"unpacked {min(there, wanted)} of {wanted} packages"
+    return f"fetched {said.count('Collecting ')} of {wanted} packages"
 
 
 def _fail(code: int, message: str) -> None:

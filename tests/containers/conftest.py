@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.job import Job, missing
+from tests.containers.job import SERVICES, Job, missing
+from tests.homes import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,7 @@ def built(docker: None) -> Iterator[Job]:
     """Images of all services, built by plain `docker compose build`."""
     job = Job(f"seamline-test-{os.getpid()}")
     try:
-        job.compose("build", "train", "serve", "client")
+        job.compose("build", *SERVICES)
         yield job
     finally:
         job.remove()
@@ -37,18 +38,16 @@ def job(built: Job) -> Job:
 
 
 @pytest.fixture(scope="session")
-def photo(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of the golden requests, out of the models volume."""
-    folder = tmp_path_factory.mktemp("golden")
-    job.run("docker", "cp", f"{job.server()}:/models/keypoints/1/assets.extra/golden/.", str(folder))
-    return next(folder.glob("0.*"))
+def photo(job: Job) -> Path:
+    """A picture of the golden requests, which `make serve` copied out of the models volume."""
+    return next((ROOT / "var" / "sample").glob("0.*"))
 
 
 @pytest.fixture
 def fresh(built: Job) -> Iterator[Job]:
     """The same images, and volumes in which nothing happened yet."""
     job = Job(f"{built.name}-fresh")
-    for service in ("train", "serve", "client"):
+    for service in SERVICES:
         job.run("docker", "tag", f"{built.name}-{service}", f"{job.name}-{service}")
     try:
         yield job

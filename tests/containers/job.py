@@ -11,9 +11,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.homes import ROOT
 from tests.ports import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("train", "serve", "client")
+"""Those that have an image of their own."""
 PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm")
 STAND_IN = "stand-in"
 LAUNCH = (sys.executable, "-m", "pipeline.runtime.launch", "--runtime", "docker")
@@ -56,58 +58,54 @@ class Job:
             "DOCKER_GID": str(Path("/var/run/docker.sock").stat().st_gid),
         }
 
-    def run(self, *command: str, code: int | None = 0, stdin: bytes | None = None, seconds: float = 280) -> str:
+    def run(self, *command: str, code: int | None = 0, stdin: bytes = b"") -> str:
         """What it said on both outputs. `code` None: however it ends."""
         done = subprocess.run(
             command,
             cwd=self.root,
             env=self.environment,
             input=stdin,
-            stdin=None if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=seconds,
+            timeout=280,
             check=False,
         )
         said = done.stdout.decode(errors="replace")
         assert code is None or done.returncode == code, f"{' '.join(command)}: exit code {done.returncode}\n{said}"
         return said
 
-    def make(self, *targets: str, code: int = 0) -> str:
-        return self.run("make", *targets, "RUNTIME=docker", f"PYTHON={sys.executable}", code=code)
+    def make(self, *targets: str) -> str:
+        return self.run("make", *targets, "RUNTIME=docker", f"PYTHON={sys.executable}")
 
     def launch(self, *arguments: str, code: int = 0) -> str:
         return self.run(*LAUNCH, *arguments, code=code)
 
-    def compose(self, *arguments: str, code: int | None = 0, stdin: bytes | None = None) -> str:
+    def compose(self, *arguments: str, code: int | None = 0, stdin: bytes = b"") -> str:
         return self.run("docker", "compose", "--profile", "job", *arguments, code=code, stdin=stdin)
 
-    def inside(self, service: str, script: str, *, code: int | None = 0) -> str:
-        """A shell script in a new container of a service."""
-        return self.compose("run", "--rm", "-T", "--no-deps", "--entrypoint", "sh", service, "-c", script, code=code)
+    def inside(self, service: str, script: str, *, program: str = "sh", code: int = 0) -> str:
+        """A script in a new container of a service."""
+        entry = ("--entrypoint", program)
+        return self.compose("run", "--rm", "-T", "--no-deps", *entry, service, "-c", script, code=code)
 
-    def inspect(self, container: str) -> dict[str, Any]:
-        return dict(json.loads(self.run("docker", "inspect", container))[0])
+    def inspect(self, thing: str) -> dict[str, Any]:
+        return dict(json.loads(self.run("docker", "inspect", thing))[0])
 
     def server(self) -> str:
-        return self.run("docker", "compose", "ps", "--all", "--quiet", "serve").strip()
+        return self.compose("ps", "--all", "--quiet", "serve").strip()
 
     def containers(self, *filters: str) -> list[str]:
         """Of this project, running or not."""
         chosen = (f"label=com.docker.compose.project={self.name}", *filters)
-        options = [part for each in chosen for part in ("--filter", each)]
-        return self.run("docker", "ps", "--all", "--quiet", *options).split()
+        return self.run("docker", "ps", "--all", "--quiet", *(f"--filter={each}" for each in chosen)).split()
 
     def throw_away_servers(self) -> list[str]:
         return self.containers("label=seamline.throw-away-of")
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.rest_port}/v1/models/keypoints"
-
     def answering(self, name: str = "keypoints") -> str:
         """The version that answers whoever asks for no version."""
-        with urllib.request.urlopen(f"{self.url.replace('keypoints', name)}/metadata", timeout=10) as answer:
+        url = f"http://127.0.0.1:{self.rest_port}/v1/models/{name}/metadata"
+        with urllib.request.urlopen(url, timeout=10) as answer:
             return str(json.load(answer)["model_spec"]["version"])
 
     def remove(self) -> None:
@@ -115,4 +113,5 @@ class Job:
         left = self.containers()
         if left:
             self.run("docker", "rm", "--force", *left, code=None)
-        self.compose("down", "--volumes", "--remove-orphans", "--rmi", "all", "--timeout", "5", code=None)
+        self.compose("down", "--volumes", "--rmi", "all", "--timeout", "5", code=None)
+        self.run("docker", "image", "prune", "--force", f"--filter=label=seamline.project={self.name}", code=None)

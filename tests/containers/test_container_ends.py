@@ -20,7 +20,7 @@ DEADLINE = 120
 
 
 def first_step(command: list[str], job: Job) -> subprocess.Popen[str]:
-    """A program that says what training says, as soon as it said that it trains."""
+    """A program that says what training says, as soon as it said that it trains. With -s: after how long."""
     begun = time.monotonic()
     program = subprocess.Popen(
         command,
@@ -37,12 +37,9 @@ def first_step(command: list[str], job: Job) -> subprocess.Popen[str]:
     for line in program.stdout:
         said.append(line)
         if line.startswith("Training: "):
-            break
-    else:
-        pytest.fail("".join(said))
-    assert time.monotonic() - begun < DEADLINE
-    print(f"{command[0]}: {time.monotonic() - begun:.1f} s to the first step")
-    return program
+            print(f"{command[0]}: {time.monotonic() - begun:.1f} s to the first step")
+            return program
+    pytest.fail("".join(said))
 
 
 def in_background(job: Job, name: str) -> subprocess.Popen[str]:
@@ -81,9 +78,12 @@ def test_a_server_ends_and_starts_in_time(job: Job) -> None:
     """`docker stop` within 5 s, with an exit code that says that it was asked (0 or 143); healthy again by itself.
 
     A port that is taken meanwhile is named, with the variables for other ports: exit code 6. Volumes outlive
-    `docker compose down`: the same version answers afterwards, and training has nothing left to do.
+    `docker compose down`: the same version answers afterwards, and training has nothing left to do. The health check is
+    not fooled by an open port: of a model that is not there the port says 404, and the check fails.
     """
     container, version = job.server(), job.answering()
+    job.run("docker", "exec", container, "bash", "/etc/seamline/healthy.bash")
+    job.run("docker", "exec", "--env", "MODEL_NAME=other", container, "bash", "/etc/seamline/healthy.bash", code=1)
     started = time.monotonic()
     job.run("docker", "stop", container)
     assert time.monotonic() - started < 5

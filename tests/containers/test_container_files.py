@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
-from tests.containers.job import ROOT
+from tests.containers.job import SERVICES
+from tests.homes import ROOT
 
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 COMPOSE = (("docker-compose.yml",), ("docker-compose.yml", "docker-compose.gpu.yml"))
-TENSORFLOW = re.compile(r"^(tensorflow|keras|nvidia-)")
 
 
 def pins(lock: Path) -> set[str]:
@@ -23,19 +24,15 @@ def pins(lock: Path) -> set[str]:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.stem))
 def test_every_pin_of_an_image_is_a_pin_of_the_project(lock: Path) -> None:
-    """What runs in a container is what was tested in the virtual environment; NVIDIA's libraries come on top.
+    """What runs in a container is what was tested in the virtual environment, with hashes.
 
-    The client's has the newest NumPy and protobuf, which TensorFlow does not allow: its tests are those in containers.
+    NVIDIA's libraries come on top. The client's image has the newest NumPy and protobuf, which TensorFlow does not
+    allow: its tests are those in containers.
     """
     others = ("numpy==", "protobuf==") if lock.stem == "client" else ("nvidia-",)
     own = {pin for pin in pins(lock) if not pin.startswith(others)}
     assert len(own) > 5
     assert own <= pins(ROOT / "requirements.lock")
-
-
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.stem))
-def test_every_pin_has_hashes(lock: Path) -> None:
-    """pip installs with --require-hashes: what was locked is what is installed."""
     entries = re.split(r"\n(?=\S)", lock.read_text().strip())
     assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
@@ -43,9 +40,8 @@ def test_every_pin_has_hashes(lock: Path) -> None:
 def test_which_image_has_tensorflow() -> None:
     """The client has none of it, the GPU image has CUDA, nobody has the developers' tools."""
     names = {lock.stem: {pin.split("==")[0] for pin in pins(lock)} for lock in LOCKS}
-    assert not [name for name in names["client"] if TENSORFLOW.match(name)]
-    assert "nvidia-cudnn-cu12" in names["train-gpu"]
-    assert "nvidia-cudnn-cu12" not in names["train"]
+    assert not [name for name in names["client"] if name.startswith(("tensorflow", "keras", "nvidia-"))]
+    assert "nvidia-cudnn-cu12" in names["train-gpu"] - names["train"]
     assert not {"pytest", "mypy", "ruff", "hypothesis"} & {name for image in names.values() for name in image}
 
 
@@ -65,13 +61,23 @@ def test_names_and_ports_are_the_contract() -> None:
 
 
 @pytest.mark.parametrize("files", COMPOSE, ids=["cpu", "gpu"])
-def test_compose_accepts_the_files(docker: None, files: tuple[str, ...]) -> None:
-    """`docker compose config` for each combination of files, with every profile."""
+def test_every_service_has_limits(docker: None, files: tuple[str, ...]) -> None:
+    """As Compose reads each combination of files: memory, processes and logs are limited, ports are the loopback's."""
     chosen = [part for file in files for part in ("--file", file)]
-    subprocess.run(["docker", "compose", *chosen, "--profile", "job", "config", "--quiet"], cwd=ROOT, check=True)
+    command = ["docker", "compose", *chosen, "--profile", "job", "config", "--format", "json"]
+    services = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)["services"]
+    assert {*SERVICES, "export", "evaluate", "release"} == {*services}
+    for name, service in services.items():
+        assert int(service["mem_limit"]) > 0, name
+        assert service["pids_limit"] > 0, name
+        assert service["init"], name
+        assert service["logging"]["options"] == {"max-file": "3", "max-size": "10m"}, name
+        assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
+    assert services["serve"]["restart"] == "unless-stopped"
+    assert len(services["serve"]["ports"]) == 2
 
 
-@pytest.mark.parametrize("name", ["train", "serve", "client"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_hadolint_finds_nothing(name: str) -> None:
     """Where hadolint is installed."""
     if shutil.which("hadolint") is None:

@@ -2,54 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.containers.job import ROOT, STAND_IN, Job
+from tests.containers.job import SERVICES, STAND_IN, Job
+from tests.homes import ROOT
 
 pytestmark = pytest.mark.slow
 
-SERVICES = ("train", "serve", "client")
 OURS = 4
 """The last layers of an image, which a change of our code may change."""
-COPY = ("client", "config", "garments", "model", "model_server", "pipeline", "requirements")
 
 
 def layers(job: Job, service: str) -> list[str]:
-    image = f"{job.name}-{service}"
-    return list(json.loads(job.run("docker", "inspect", "--format", "{{json .RootFS.Layers}}", image)))
+    return list(job.inspect(f"{job.name}-{service}")["RootFS"]["Layers"])
 
 
 @pytest.fixture
 def checkout(built: Job, tmp_path: Path) -> Job:
     """Another one, that only its owner can read, as after `umask 077; git clone`."""
-    for name in COPY:
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in [
-        *ROOT.glob("Dockerfile.*"),
-        *ROOT.glob("docker-compose*.yml"),
-        ROOT / ".dockerignore",
-        ROOT / "Makefile",
-    ]:
-        shutil.copy(file, tmp_path)
-    for path in tmp_path.rglob("*"):
+    others = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "var", "tests", "docs")
+    root = shutil.copytree(ROOT, tmp_path / "checkout", ignore=others)
+    for path in root.rglob("*"):
         if path.suffix != ".lock":  # another mode of these would install all packages again
             path.chmod(0o700 if path.is_dir() else 0o600)
-    return Job(f"{built.name}-changed", tmp_path)
+    return Job(f"{built.name}-changed", root)
 
 
 def test_from_build_to_clean(checkout: Job) -> None:
     """Packages are in layers of their own: a change of our code builds the last layers again. With -s: how long.
 
     `make clean` names what there is and deletes nothing in a script without YES=1. Then it deletes what is this
-    project's, and nothing that another application has under the same project name.
+    project's, former images too, and nothing that another application has under the same project name.
     """
-    others = f"{checkout.name}-db-1"
-    labels = ("--label", f"com.docker.compose.project={checkout.name}")
+    name = checkout.name
+    others = f"{name}-db-1"
     try:
         checkout.compose("build", *SERVICES)
         for source in ("pipeline/__init__.py", "model_server/__init__.py", "client/seamline_client/__init__.py"):
@@ -67,25 +57,20 @@ def test_from_build_to_clean(checkout: Job) -> None:
         # Each service's own user can read all of the code, whatever the umask of the checkout.
         assert "changed at" in checkout.inside("train", "tail -n 1 pipeline/__init__.py && ls -R /seamline >&2")
         assert "--rest" in checkout.compose("run", "--rm", "-T", "client", "--help")
-        checkout.run(
-            "docker", "run", "--detach", "--name", others, *labels, checkout.environment["PYTHON_IMAGE"], "true"
-        )
+        image, label = checkout.environment["PYTHON_IMAGE"], f"--label=com.docker.compose.project={name}"
+        checkout.run("docker", "run", "--detach", f"--name={others}", label, image, "true")
 
-        named = [
-            f"volume {checkout.name}_runs",
-            f"image {checkout.name}-serve:latest",
-            f"network {checkout.name}_default",
-        ]
+        named = [f"volume {name}_runs", f"image {name}-serve:latest", f"network {name}_default"]
         said = checkout.launch("clean", code=2)
         assert "make clean YES=1" in said
-        assert [name for name in named if name not in said] == []
+        assert [each for each in named if each not in said] == []
         assert checkout.containers() != []
         assert others not in said
         said = checkout.make("clean", "YES=1")
-        assert [name for name in named if f"Deleted {name}" not in said] == []
+        assert [each for each in named if f"Deleted {each}" not in said] == []
         assert [checkout.inspect(each)["Name"] for each in checkout.containers()] == [f"/{others}"]
-        left = checkout.run("docker", "image", "ls", "--quiet", "--filter", f"reference={checkout.name}-*")
-        assert left == checkout.run("docker", "volume", "ls", "--quiet", "--filter", f"name={checkout.name}") == ""
+        left = checkout.run("docker", "image", "ls", "--quiet", f"--filter=label=seamline.project={name}")
+        assert left == checkout.run("docker", "volume", "ls", "--quiet", f"--filter=name={name}") == ""
         assert "There is nothing to delete" in checkout.make("clean", "YES=1")
     finally:
         checkout.remove()

@@ -35,8 +35,7 @@ with throw_away(image, base, MODEL_NAME) as server:
 
 
 def python(job: Job, service: str, script: str, code: int = 0) -> str:
-    command = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python", service, "-c", PRELUDE + script)
-    return job.compose(*command, code=code)
+    return job.inside(service, PRELUDE + script, program="python", code=code)
 
 
 def test_a_good_model_answers_and_the_server_is_gone(job: Job) -> None:

@@ -59,7 +59,7 @@ def test_a_good_candidate_is_proven_step_by_step_and_published_whole(
         candidate,
         None,
         trained.dataset,
-        lambda base: process.throw_away(process.program(executable), base, MODEL_NAME, tmp_path / "log"),
+        lambda base: process.throw_away(process.program(executable), base, MODEL_NAME, base / "server.log"),
         force=False,
     )
     said = [line.split(":")[0].strip() for line in capsys.readouterr().out.splitlines()]

@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.runtime import local_stages, venv
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_logs_of_a_server_that_never_ran(tmp_path: Path) -> None:
-    """One line that says so, with the exit code of server errors."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.runtime.launch", "--runtime", "local", "logs"],
-        cwd=ROOT,
-        env={"SEAMLINE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
-    assert "server.log: no server was started here" in done.stderr
 
 
 @pytest.fixture
@@ -44,12 +24,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_logs_of_a_server_that_never_ran(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that says so, with the exit code of server errors."""
+    assert local_stages.run("logs", []) == 6
+    assert capsys.readouterr().err.endswith("server.log: no server was started here. `make serve` starts one.\n")
+
+
 def test_clean_deletes_all_that_was_made(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It names it first, with sizes; there is nothing to name the second time."""
     assert local_stages.run("clean", []) == 0
     assert list(project.iterdir()) == []
     said = capsys.readouterr().out
-    assert said == "This deletes:\n       3 MB  var\n        0 B  .venv\nDeleted var\nDeleted .venv\n"
+    assert said == "This deletes:\n       3 MB  var\n       0 MB  .venv\nDeleted var\nDeleted .venv\n"
     assert local_stages.run("clean", []) == 0
     assert capsys.readouterr().out == "There is nothing to delete.\n"
 
@@ -76,43 +62,29 @@ def test_clean_follows_no_link_to_things_of_others(project: Path) -> None:
     assert [path.name for path in (project / "var").iterdir()] == ["photos"]
 
 
-@pytest.mark.parametrize(("answer", "stays"), [("n", True), ("", True), ("y", False)])
-def test_clean_asks_a_person(project: Path, monkeypatch: pytest.MonkeyPatch, answer: str, stays: bool) -> None:
-    """At a terminal, where only yes is yes."""
-    monkeypatch.delenv("YES")
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda _: answer)
-    assert local_stages.run("clean", []) == (2 if stays else 0)
-    assert (project / "var").exists() == stays
-
-
-def test_clean_in_a_script_needs_yes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is there to be asked: exit code 2, and nothing is deleted."""
-    monkeypatch.setenv("YES", "0")
-    assert local_stages.run("clean", []) == 2
-    assert (project / "var").exists()
-
-
-@pytest.fixture
-def handed_over(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
-    """The environment that a stage is run in."""
-    found: list[dict[str, str]] = []
-    monkeypatch.setattr(venv, "ensure", lambda: None)
-    monkeypatch.setattr(os, "execve", lambda _, __, environment: found.append(environment))
-
-    def run(stage: str) -> dict[str, str]:
-        local_stages.run(stage, [])
-        return found.pop()
-
-    return run
-
-
-def test_stages_find_their_home_from_any_folder(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handed_over: Callable[..., dict[str, str]]
+@pytest.mark.parametrize(
+    ("terminal", "answer", "code"), [(True, "n", 2), (True, "", 2), (True, "y", 0), (False, "", 2)]
+)
+def test_clean_asks_a_person(
+    project: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, answer: str, code: int
 ) -> None:
+    """At a terminal, where only yes is yes. In a script nobody is there to be asked, and nothing is deleted."""
+    monkeypatch.setenv("YES", "0")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert local_stages.run("clean", []) == code
+    assert (project / "var").exists() == (code != 0)
+
+
+def test_stages_find_their_home_from_any_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`make -f` from elsewhere: data, runs and models are the project's, names with any characters are read."""
+    given: dict[str, str] = {}
+    monkeypatch.setattr(venv, "ensure", lambda: None)
+    monkeypatch.setattr(os, "execve", lambda _, __, environment: given.update(environment))
     monkeypatch.chdir(project)
-    assert "SEAMLINE_HOME" not in handed_over("train")
+    local_stages.run("train", [])
+    assert "SEAMLINE_HOME" not in given
     monkeypatch.chdir("/")
-    assert handed_over("train")["SEAMLINE_HOME"] == str(project / "var")
-    assert handed_over("train")["PYTHONUTF8"] == "1"
+    local_stages.run("train", [])
+    assert given["SEAMLINE_HOME"] == str(project / "var")
+    assert given["PYTHONUTF8"] == "1"
