@@ -17,16 +17,11 @@ import requests
 
 from benchmarks import server, subject
 from benchmarks.machine import run_python
-from benchmarks.measure import Load, in_turn, once, series
+from benchmarks.measure import figures, in_turn, once
 from benchmarks.report import Report
 from benchmarks.server import Server
 from seamline_client import PredictClient
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, UINT8, Signature
-
-ROUNDS, QUICK_ROUNDS = 5, 1
-ASK_ROUNDS, QUICK_ASK_ROUNDS = 60, 5
-JSON_ROUNDS, QUICK_JSON_ROUNDS = 7, 1
-"""An answer to JSON takes a second or more: few rounds tell."""
 
 STARTS = {
     "predict.py --help": ["client/predict.py", "--help"],
@@ -40,15 +35,11 @@ STARTS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    server.add_arguments(parser)
-
-
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Programs are started in turn, requests sent in turn."""
-    version = subject.newest()
-    _starts(report, QUICK_ROUNDS if arguments.quick else ROUNDS)
-    with server.running(arguments, version.parent, report) as there:
+    base = subject.newest().parent
+    _starts(report, 1 if arguments.quick else 5)
+    with server.running(arguments, base, report) as there:
         _requests(there, report, quick=arguments.quick)
     report.write()
 
@@ -56,25 +47,23 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
 def _starts(report: Report, rounds: int) -> None:
     found = in_turn({name: partial(run_python, command) for name, command in STARTS.items()}, rounds)
     memory = {name: float(np.median([ran.megabytes for ran in each])) for name, each in found.items()}
-    measured = series(found, lambda ran: ran.seconds)
+    measured = figures(found, lambda ran: ran.seconds)
     report.compare("Start of a process", "seconds", measured, columns={"peak memory, MB": memory})
 
 
 def _requests(target: Server, report: Report, *, quick: bool) -> None:
     with PredictClient(target.grpc) as grpc, PredictClient(target.rest, "rest") as rest:
-        asked = in_turn(_grpc_cases(target, grpc), QUICK_ASK_ROUNDS if quick else ASK_ROUNDS, warm_up=5)
-        # On its own: after the second that JSON takes, client and server have to wake up.
-        beside_json = in_turn(_rest_cases(target, rest), QUICK_JSON_ROUNDS if quick else JSON_ROUNDS, warm_up=1)
+        asked = in_turn(_grpc_cases(target, grpc), 5 if quick else 60, warm_up=5)
+        # On its own: after the second that JSON takes, client and server have to wake up. Few rounds tell.
+        beside_json = in_turn(_rest_cases(target, rest), 1 if quick else 7, warm_up=1)
     for transport, found in (("gRPC", asked), ("REST", beside_json)):
-        cpu = {name: float(np.mean([load.cpu_ms for load in loads])) for name, loads in found.items()}
         names = [*found]
         bases = dict(zip(names, (ours for ours in names[::2] for _ in range(2))))
         title = f"A request and its answer over {transport}, one picture"
-        measured = series(found, Load.milliseconds)
-        report.compare(title, "ms", measured, bases=bases, percentiles=(95,), columns={"client CPU, ms": cpu})
+        report.compare(title, "ms", found, bases=bases, percentiles=(95,))
 
 
-def _grpc_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], Load]]:
+def _grpc_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], float]]:
     import grpc
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -100,7 +89,7 @@ def _grpc_cases(target: Server, client: PredictClient) -> dict[str, Callable[[],
     return cases
 
 
-def _rest_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], Load]]:
+def _rest_cases(target: Server, client: PredictClient) -> dict[str, Callable[[], float]]:
     session = requests.Session()
     session.trust_env = False  # no proxy stands between
     (floats,) = subject.inputs(DEFAULT).values()

@@ -14,42 +14,26 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import run_python
-from benchmarks.measure import Series
 from benchmarks.report import Report
 from garments import write_dataset
 
-DRAWN, QUICK_DRAWN = 100, 15
-COUNTS, QUICK_COUNTS, FULL = (1_000, 10_000), (50,), 100_000
-ROUNDS = 3
-"""Of drawing and of the smallest count; the others are long enough for one round to tell."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--full", action="store_true", help=f"{FULL:,} photos as well: some minutes, 4 GB of disk")
-
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
-    """On all cores, the start of processes included."""
-    quick = arguments.quick
-    counts = QUICK_COUNTS if quick else (*COUNTS, FULL) if arguments.full else COUNTS
-    rounds = 1 if quick else ROUNDS
-    measured: dict[str, Series] = {}
-    memory: dict[str, dict[str, float]] = {"peak memory, MB": {}}
+    """On all cores, the start of processes included. A large count is long enough for one round to tell."""
+    drawn, rounds, counts = (15, 1, (50,)) if arguments.quick else (100, 3, (1_000, 10_000))
+    measured: dict[str, list[float]] = {}
+    memory: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        name, drawn = "draw garments", QUICK_DRAWN if quick else DRAWN
-        measured[name] = Series(name, tuple(_draw(folder / f"drawn-{number}", drawn) for number in range(rounds)))
+        measured["draw garments"] = [_draw(folder / f"drawn-{number}", drawn) for number in range(rounds)]
         for count in counts:
             photos = folder / f"photos-{count}"
             _copies(folder / "drawn-0", photos, count)
-            ran = [
-                run_python(["-m", "pipeline", "data", "--data", str(photos)], home=folder / f"home-{count}-{number}")
-                for number in range(rounds if count == counts[0] else 1)
-            ]
+            ran = run_python(["-m", "pipeline", "data", "--data", str(photos)], home=folder / f"home-{count}")
             name = f"write {count:,} photos as TFRecord"
-            measured[name] = Series(name, tuple(count / each.seconds for each in ran))
-            memory["peak memory, MB"][name] = max(each.megabytes for each in ran)
-    report.compare("Photos to a data set", "photos per second", measured, columns=memory)
+            measured[name] = [count / ran.seconds]
+            memory[name] = ran.megabytes
+    report.compare("Photos to a data set", "photos per second", measured, columns={"peak memory, MB": memory})
     report.write()
 
 

@@ -19,36 +19,17 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-@dataclass(frozen=True)
-class Series:
-    """One value per round, in whatever unit the benchmark says."""
+def ratio(values: Sequence[float], base: Sequence[float]) -> str:
+    """The median of `values` over that of `base`, with its 90 % confidence interval (bootstrap over the rounds).
 
-    name: str
-    values: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        return self.percentile(50)
-
-    def percentile(self, percent: float) -> float:
-        return float(np.percentile(self.values, percent))
-
-    @property
-    def spread(self) -> str:
-        """The lowest and the highest round."""
-        return f"{figure(min(self.values))} to {figure(max(self.values))}"
-
-    def ratio(self, base: Series) -> str:
-        """This median over that of `base`, with its 90 % confidence interval (bootstrap over the rounds).
-
-        Two series of the same length come from the same rounds, and are resampled together.
-        """
-        rng = np.random.default_rng(1)
-        own, other = np.array(self.values), np.array(base.values)
-        mine = rng.integers(0, len(own), (1000, len(own)))
-        theirs = mine if len(own) == len(other) else rng.integers(0, len(other), (1000, len(other)))
-        low, high = np.percentile(np.median(own[mine], axis=1) / np.median(other[theirs], axis=1), [5, 95])
-        return f"{self.median / base.median:.2f} ({low:.2f} to {high:.2f})"
+    As many rounds of both are the same rounds, and are resampled together.
+    """
+    rng = np.random.default_rng(1)
+    own, other = np.array(values), np.array(base)
+    mine = rng.integers(0, len(own), (1000, len(own)))
+    theirs = mine if len(own) == len(other) else rng.integers(0, len(other), (1000, len(other)))
+    low, high = np.percentile(np.median(own[mine], axis=1) / np.median(other[theirs], axis=1), [5, 95])
+    return f"{np.median(own) / np.median(other):.2f} ({low:.2f} to {high:.2f})"
 
 
 def in_turn(cases: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: int = 0) -> dict[str, list[T]]:
@@ -66,9 +47,9 @@ def in_turn(cases: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: int =
     return found
 
 
-def series(found: Mapping[str, Sequence[T]], value: Callable[[T], float]) -> dict[str, Series]:
+def figures(found: Mapping[str, Sequence[T]], value: Callable[[T], float]) -> dict[str, list[float]]:
     """One figure of each result that `in_turn` returned."""
-    return {name: Series(name, tuple(map(value, results))) for name, results in found.items()}
+    return {name: [value(result) for result in results] for name, results in found.items()}
 
 
 @dataclass
@@ -76,8 +57,6 @@ class Load:
     """What came of several callers."""
 
     seconds: float = 0.0
-    cpu: float = 0.0
-    """Processor seconds that this process took."""
     taken: list[float] = field(default_factory=list)
     """Seconds of each answer."""
     failures: list[Exception] = field(default_factory=list)
@@ -86,11 +65,6 @@ class Load:
     def rate(self) -> float:
         """Answers per second."""
         return len(self.taken) / self.seconds
-
-    @property
-    def cpu_ms(self) -> float:
-        """Processor time of this process per answer."""
-        return 1000 * self.cpu / len(self.taken)
 
     def milliseconds(self, percent: float = 50) -> float:
         """A percentile of the answers' times."""
@@ -103,7 +77,7 @@ def callers(count: int, seconds: float, ask: Callable[[], object], *, strict: bo
     An exception is a failed request, and ends the benchmark if `strict`, since the figures then mean nothing.
     """
     load = Load()
-    started, cpu = time.perf_counter(), time.process_time()
+    started = time.perf_counter()
 
     def call() -> None:
         while True:
@@ -122,12 +96,12 @@ def callers(count: int, seconds: float, ask: Callable[[], object], *, strict: bo
         thread.start()
     for thread in threads:
         thread.join()
-    load.seconds, load.cpu = time.perf_counter() - started, time.process_time() - cpu
+    load.seconds = time.perf_counter() - started
     if strict and load.failures:
         raise SystemExit(f"{len(load.failures)} requests failed, the first with: {load.failures[0]}")
     return load
 
 
-def once(ask: Callable[[], object]) -> Callable[[], Load]:
-    """A case for `in_turn`: one call by one caller."""
-    return lambda: callers(1, 0, ask)
+def once(ask: Callable[[], object]) -> Callable[[], float]:
+    """A case for `in_turn`: the milliseconds of one call."""
+    return lambda: callers(1, 0, ask).milliseconds()

@@ -6,22 +6,15 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from benchmarks.machine import facts
-from benchmarks.measure import Series, figure
+from benchmarks.measure import figure, ratio
 
-BLUE, GREY = "#4c78a8", "#444444"
+Rounds = Mapping[str, Sequence[float]]
+"""What was measured in each round, by what was measured."""
 BAR_INCHES, FRAME_INCHES, WIDTH_INCHES = 0.26, 0.5, 8.0
-STYLE: Any = {
-    "axes.spines.bottom": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.edgecolor": GREY,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "font.size": 9,
-}
 
 
 class Report:
@@ -33,7 +26,7 @@ class Report:
         self._machine = facts()
         self._started = time.monotonic()
         self._parts: list[str] = []
-        self._pictured: dict[str, Sequence[Series]] = {}
+        self._rounds: dict[str, Rounds] = {}
 
     def state(self, **conditions: str) -> None:
         """More of what the figures depend on: which server, which preset."""
@@ -43,7 +36,7 @@ class Report:
         self,
         title: str,
         unit: str,
-        measured: Mapping[str, Series],
+        measured: Rounds,
         *,
         bases: Mapping[str, str] | None = None,
         percentiles: Sequence[int] = (),
@@ -58,16 +51,17 @@ class Report:
         spread = [f"{percent} %" for percent in percentiles] or ["rounds"]
         rows = [[title, unit, *spread, *(["compared (5-95 %)"] if bases else []), *columns]]
         for name, each in measured.items():
-            row = [name, figure(each.median)]
-            row += [figure(each.percentile(percent)) for percent in percentiles] or [each.spread]
+            row = [name, figure(float(np.median(each)))]
+            row += map(figure, np.percentile(each, percentiles)) if percentiles else [_spread(each)]
             if bases:
-                row.append("" if bases[name] == name else f"{each.ratio(measured[bases[name]])} of {bases[name]}")
+                base = bases[name]
+                row.append("" if base == name else f"{ratio(each, measured[base])} of {base}")
             rows.append([*row, *(figure(values[name]) if name in values else "" for values in columns.values())])
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = [[row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))] for row in rows]
         lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
         self._say("\n".join(f"| {' | '.join(line)} |" for line in lines))
-        self._pictured[f"{title}, {unit}"] = [*measured.values()]
+        self._rounds[f"{title}, {unit}"] = measured
 
     def write(self) -> None:
         """The three files."""
@@ -77,9 +71,9 @@ class Report:
         self._say(f"{taken}: {machine}.")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.with_suffix(".md").write_text("\n\n".join(self._parts) + "\n", encoding="utf-8")
-        rounds = {title: {each.name: each.values for each in series} for title, series in self._pictured.items()}
-        self._path.with_suffix(".json").write_text(json.dumps({"machine": self._machine, "rounds": rounds}, indent=1))
-        draw(self._path.with_suffix(".png"), self._pictured)
+        raw = {"machine": self._machine, "rounds": self._rounds}
+        self._path.with_suffix(".json").write_text(json.dumps(raw, indent=1))
+        _draw(self._path.with_suffix(".png"), self._rounds)
         print(f"Written: {self._path}.md, .json and .png")
 
     def _say(self, part: str) -> None:
@@ -87,35 +81,28 @@ class Report:
         self._parts.append(part)
 
 
-def draw(path: Path, pictured: Mapping[str, Sequence[Series]]) -> None:
+def _spread(rounds: Sequence[float]) -> str:
+    return f"{figure(min(rounds))} to {figure(max(rounds))}"
+
+
+def _draw(path: Path, tables: Mapping[str, Rounds]) -> None:
     """Bars from zero for each title: medians, with whiskers from the 5th to the 95th percentile of the rounds."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    heights = [FRAME_INCHES + BAR_INCHES * len(series) for series in pictured.values()]
-    with plt.rc_context(STYLE):
-        picture, axes = plt.subplots(
-            len(heights),
-            squeeze=False,
-            layout="constrained",
-            figsize=(WIDTH_INCHES, sum(heights)),
-            height_ratios=heights,
-        )
-        for (title, series), each in zip(pictured.items(), axes[:, 0]):
-            medians = [one.median for one in series]
-            low, high = ([abs(one.percentile(p) - one.median) for one in series] for p in (5, 95))
-            whiskers = {"ecolor": GREY, "elinewidth": 1, "capsize": 2}
-            names = [one.name for one in series]
-            each.barh(names, medians, height=0.7, color=BLUE, xerr=[low, high], error_kw=whiskers)
-            ends = [median + above for median, above in zip(medians, high)]
-            for index, (median, end) in enumerate(zip(medians, ends)):
-                each.annotate(figure(median), (end, index), (5, 0), textcoords="offset points", va="center")
-            each.set_title(title)
-            each.set_xlim(0, 1.12 * max(ends))
-            each.set_xticks([])
-            each.tick_params(axis="y", length=0)
-            each.invert_yaxis()
-        picture.savefig(path, dpi=110)
-        plt.close(picture)
+    heights = [FRAME_INCHES + BAR_INCHES * len(rounds) for rounds in tables.values()]
+    size = WIDTH_INCHES, sum(heights)
+    picture, axes = plt.subplots(len(heights), squeeze=False, layout="constrained", figsize=size, height_ratios=heights)
+    for (title, rounds), each in zip(tables.items(), axes[:, 0]):
+        low, medians, high = np.array([np.percentile(values, (5, 50, 95)) for values in rounds.values()]).T
+        bars = each.barh([*rounds], medians, xerr=[medians - low, high - medians], capsize=2)
+        each.bar_label(bars, [figure(median) for median in medians], padding=5)
+        each.set_title(title, loc="left", fontsize="medium")
+        each.margins(x=0.15)
+        each.set_xticks([])
+        each.spines[["bottom", "right", "top"]].set_visible(False)
+        each.invert_yaxis()
+    picture.savefig(path, dpi=110)
+    plt.close(picture)

@@ -1,7 +1,6 @@
 """What a request costs beyond the network itself, and how many pictures a second several callers get.
 
-Without --target a server is started: a container of the image that TENSORFLOW_SERVING_IMAGE names, the official binary
-that TENSORFLOW_MODEL_SERVER names, or else the stand-in, `model_server`.
+Without --target a server is started: the official binary that TENSORFLOW_MODEL_SERVER names, or else the stand-in.
 """
 
 from __future__ import annotations
@@ -11,27 +10,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks import server, subject
-from benchmarks.measure import Load, Series, callers, in_turn, once, series
+from benchmarks.measure import Load, callers, figures, in_turn, once
 from benchmarks.report import Report
 from benchmarks.server import Server
 from seamline_client import PredictClient
 from seamline_client.contract import BYTES, DEFAULT, UINT8
 
 SIGNATURES = {"uint8": UINT8, "bytes": BYTES, "float": DEFAULT}
-ROUNDS, QUICK_ROUNDS = 150, 10
-SIZES, SIZE_ROUNDS, QUICK_SIZE_ROUNDS = (1, 4, 16), 8, 1
-CALLERS, BATCH = (1, 4, 16), 8
-LOAD_ROUNDS, LOAD_SECONDS, QUICK_LOAD_SECONDS = 3, 4.0, 0.3
+SIZES = (1, 4, 16)
+CALLERS, BATCH = 16, 8
 BATCHING = ("--enable_batching=true", "--batching_parameters_file=config/batching.config")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    server.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
@@ -41,16 +33,16 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         plain = stack.enter_context(server.running(arguments, version.parent, report))
         servers = {"as it is": plain}
         if not arguments.target:
-            batching = server.started(version.parent, *BATCHING)
+            batching = server.started(version.parent, report, *BATCHING)
             servers = {"no batching": plain, "batching": stack.enter_context(batching)}
-        _one_caller(version, plain, report, QUICK_ROUNDS if arguments.quick else ROUNDS)
-        _sizes(version, plain, report, QUICK_SIZE_ROUNDS if arguments.quick else SIZE_ROUNDS)
+        _one_caller(version, plain, report, 10 if arguments.quick else 150)
+        _sizes(version, plain, report, 1 if arguments.quick else 8)
         _several_callers(version, servers, report, quick=arguments.quick)
     report.write()
 
 
 def _one_caller(version: Path, target: Server, report: Report, rounds: int) -> None:
-    found: dict[str, list[Load]] = {}
+    found: dict[str, list[float]] = {}
     bases: dict[str, str] = {}
     with PredictClient(target.grpc) as grpc, PredictClient(target.rest, "rest") as rest:
         for name, signature in SIGNATURES.items():
@@ -63,35 +55,29 @@ def _one_caller(version: Path, target: Server, report: Report, rounds: int) -> N
                 cases["REST bytes"] = once(partial(rest.run, inputs, signature=signature.key))
             found |= in_turn(cases, rounds, warm_up=5)
             bases |= dict.fromkeys(cases, f"in-process {name}")
-    cpu = {name: float(np.mean([load.cpu_ms for load in loads])) for name, loads in found.items()}
-    measured = series(found, Load.milliseconds)
-    title, columns = "One caller, one picture per request", {"client CPU, ms": cpu}
-    report.compare(title, "ms", measured, bases=bases, percentiles=(95, 99), columns=columns)
+    title = "One caller, one picture per request"
+    report.compare(title, "ms", found, bases=bases, percentiles=(95, 99))
 
 
 def _sizes(version: Path, target: Server, report: Report, rounds: int) -> None:
     local = subject.in_process(version, UINT8)
-    measured: dict[str, Series] = {}
+    measured: dict[str, list[float]] = {}
     bases: dict[str, str] = {}
     with PredictClient(target.grpc) as client:
         for size in SIZES:
             inputs = subject.inputs(UINT8, size)
-            cases: dict[str, Callable[[], Load]] = {
+            cases = {
                 f"in-process, {size}": once(partial(local, *inputs.values())),
                 f"gRPC uint8, {size}": once(partial(client.run, inputs, signature=UINT8.key)),
             }
-            found = in_turn(cases, rounds, warm_up=2)
-            measured |= series(found, partial(_per_picture, size))
+            for name, taken in in_turn(cases, rounds, warm_up=2).items():
+                measured[name] = [milliseconds / size for milliseconds in taken]
             bases |= dict.fromkeys(cases, f"in-process, {size}")
     report.compare("Several pictures per request", "ms per picture", measured, bases=bases)
 
 
-def _per_picture(size: int, load: Load) -> float:
-    return load.milliseconds() / size
-
-
 def _several_callers(version: Path, servers: dict[str, Server], report: Report, *, quick: bool) -> None:
-    seconds, rounds = (QUICK_LOAD_SECONDS, 1) if quick else (LOAD_SECONDS, LOAD_ROUNDS)
+    seconds, rounds = (0.3, 1) if quick else (4.0, 3)
     local = subject.in_process(version, UINT8)
     best = f"in-process, batch {BATCH}"
     with ExitStack() as stack:
@@ -100,14 +86,12 @@ def _several_callers(version: Path, servers: dict[str, Server], report: Report, 
             cases[name] = partial(callers, 1, seconds, partial(local, *subject.inputs(UINT8, size).values()))
         for kind, each in servers.items():
             grpc = stack.enter_context(PredictClient(each.grpc, retries=0))
-            rest = stack.enter_context(PredictClient(each.rest, "rest", retries=0))
-            for way, client, signature in (("gRPC uint8", grpc, UINT8), ("REST bytes", rest, BYTES)):
-                ask: Any = partial(client.run, subject.inputs(signature), signature=signature.key)
-                cases |= {f"{way}, {kind}, callers: {n}": partial(callers, n, seconds, ask) for n in CALLERS}
+            ask = partial(grpc.run, subject.inputs(UINT8), signature=UINT8.key)
+            cases[f"gRPC uint8, {kind}, callers: {CALLERS}"] = partial(callers, CALLERS, seconds, ask)
         found = in_turn(cases, rounds, warm_up=1)
-    measured = series(found, lambda load: load.rate)
-    measured[best] = Series(best, tuple(BATCH * rate for rate in measured[best].values))
-    tails = {name: each.median for name, each in series(found, lambda load: load.milliseconds(99)).items()}
+    measured = figures(found, lambda load: load.rate)
+    measured[best] = [BATCH * rate for rate in measured[best]]
+    slowest = {name: float(np.median([load.milliseconds(99) for load in loads])) for name, loads in found.items()}
     title = "Several callers, one picture per request"
     bases = dict.fromkeys(measured, best)
-    report.compare(title, "pictures per second", measured, bases=bases, columns={"99 %, ms": tails})
+    report.compare(title, "pictures per second", measured, bases=bases, columns={"99 %, ms": slowest})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from garments import draw
+from pipeline.release.store import ModelStore
+from pipeline.settings import Settings
 from seamline_client.contract import BYTES, IMAGE_SIDE, MODEL_NAME, TAG, UINT8, Signature
 
 SEED, DIFFERENT = 7, 8
@@ -22,17 +22,8 @@ SEED, DIFFERENT = 7, 8
 
 
 def newest() -> Path:
-    """The newest version below SEAMLINE_HOME. Raises SystemExit if there is none."""
-    models = Path(os.environ.get("SEAMLINE_HOME", "var")) / "models" / MODEL_NAME
-    versions = [path for path in models.glob("*") if path.name.isdecimal()]
-    if not versions:
-        raise SystemExit(f"No version is published in {models}: `make train export` first.")
-    return max(versions, key=lambda path: int(path.name))
-
-
-def copy(version: Path, folder: Path) -> None:
-    """A copy that takes no disk: hard links, so `folder` has to be on the same file system."""
-    shutil.copytree(version, folder, copy_function=os.link)
+    """The newest version below SEAMLINE_HOME. Raises PipelineError if there is none."""
+    return ModelStore(Settings.from_environment().models, MODEL_NAME).find(None).folder
 
 
 @lru_cache

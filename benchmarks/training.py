@@ -17,16 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import run_python
-from benchmarks.measure import in_turn, series
+from benchmarks.measure import in_turn
 from benchmarks.report import Report
 from garments import write_dataset
 
 if TYPE_CHECKING:  # TensorFlow, which the other benchmarks need not wait for
     from pipeline.training.presets import Preset
 
-PHOTOS, QUICK_PHOTOS = 240, 40
-ROUNDS, CHUNKS, STEPS, QUICK_STEPS = 2, 2, 20, 3
-"""In each round: one run of `train`, then so many chunks of so many steps of each of the others."""
 SKIPPED = 3
 """First steps of `fit` that do not count."""
 IN_MEMORY = 8
@@ -34,37 +31,26 @@ IN_MEMORY = 8
 TRAIN, BARE, KERAS = "python -m pipeline train", "bare step, from memory", "Keras fit"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", help="default: demo, with --quick tiny")
-
-
 def run(arguments: argparse.Namespace, report: Report) -> None:
-    """Whole runs of `train`, and in between some steps of the others; their first chunk warms up."""
+    """In each round a whole run of `train`, then chunks of some steps of the others; the first chunk warms up."""
     from pipeline.training.presets import PRESETS
 
-    quick = arguments.quick
-    name = arguments.preset or ("tiny" if quick else "demo")
-    if name not in PRESETS:
-        raise SystemExit(f"--preset {name}: one of {', '.join(PRESETS)}")
+    name, drawn, rounds, chunks, steps = ("tiny", 40, 1, 1, 3) if arguments.quick else ("demo", 240, 2, 2, 20)
     preset = PRESETS[name]()
     report.state(preset=name, batch=str(preset.batch_size))
     rates: dict[str, list[float]] = {TRAIN: [], BARE: [], KERAS: []}
     with tempfile.TemporaryDirectory() as scratch:
         photos, home = Path(scratch) / "photos", Path(scratch) / "home"
-        write_dataset(photos, QUICK_PHOTOS if quick else PHOTOS, 1)
+        write_dataset(photos, drawn, 1)
         run_python(["-m", "pipeline", "data", "--data", str(photos), "--preset", name], home=home)
         batches = _batches(home, preset)
-        steps = QUICK_STEPS if quick else STEPS
-        chunks = {
-            BARE: partial(_bare(batches, preset), steps),
-            KERAS: partial(_keras(batches, preset), steps),
-        }
-        for number in range(1 if quick else ROUNDS):
+        loops = {BARE: partial(_bare(batches, preset), steps), KERAS: partial(_keras(batches, preset), steps)}
+        for number in range(rounds):
             rates[TRAIN] += _train(photos, home, preset)
-            for loop, found in in_turn(chunks, 1 if quick else CHUNKS, warm_up=0 if number else 1).items():
+            for loop, found in in_turn(loops, chunks, warm_up=0 if number else 1).items():
                 rates[loop] += [preset.batch_size * steps / seconds for seconds in found]
     bases = dict.fromkeys(rates, TRAIN)
-    report.compare(f"Training, preset {name}", "images per second", series(rates, float), bases=bases)
+    report.compare(f"Training, preset {name}", "images per second", rates, bases=bases)
     report.write()
 
 

@@ -40,9 +40,8 @@ def position_loss(heads: Heads, xy: tf.Tensor, v: tf.Tensor, config: LossConfig)
         for axis, logits in enumerate((heads.x_logits, heads.y_logits))
     )
     distance = tf.reduce_sum(tf.abs(heads.mean_xy - xy), axis=2)
-    total = (
-        present + config.absent * tf.cast(absent, tf.float32)
-    ) * cross_entropy + present * config.distance * distance
+    weight = present + config.absent * tf.cast(absent, tf.float32)
+    total = weight * cross_entropy + present * config.distance * distance
     return tf.math.divide_no_nan(tf.reduce_sum(total), tf.reduce_sum(present))
 
 

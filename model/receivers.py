@@ -49,8 +49,16 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
     """A scalar JPEG or PNG file -> (384, 384, 3) uint8, stretched with an antialiased bilinear filter.
 
     The one definition of preprocessing in the graph, for training and serving; `seamline_client.images` is its twin
-    outside of TensorFlow. Raises InvalidArgumentError for anything that is not such a file, is cut short, or is larger
-    than MAX_PIXELS.
+    outside of TensorFlow. Raises InvalidArgumentError as `decode` does.
+    """
+    resized = tf.image.resize(decode(image_bytes), (IMAGE_SIDE, IMAGE_SIDE), method="bilinear", antialias=True)
+    return tf.ensure_shape(tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8), _SHAPE)
+
+
+def decode(image_bytes: tf.Tensor) -> tf.Tensor:
+    """A scalar JPEG or PNG file -> its pixels (H, W, 3) uint8.
+
+    Raises InvalidArgumentError for anything that is not such a file, is cut short, or is larger than MAX_PIXELS.
     """
     is_jpeg = tf.equal(tf.strings.substr(image_bytes, 0, len(_JPEG)), _JPEG)
     is_png = tf.equal(tf.strings.substr(image_bytes, 0, len(_PNG)), _PNG)
@@ -66,19 +74,12 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
         ["Image of", width, "x", height, "pixels is too large: at most", MAX_PIXELS, "pixels are accepted."],
     )
     with tf.control_dependencies([small] if small is not None else []):
-        pixels = tf.cond(
+        return tf.cond(
             is_jpeg,
             # With this setting the decoder agrees with Pillow's to the last bit, or nearly so.
             lambda: tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE"),
             lambda: tf.io.decode_png(image_bytes, channels=3),
         )
-    return stretch(pixels)
-
-
-def stretch(pixels: tf.Tensor) -> tf.Tensor:
-    """(H, W, 3) uint8 of any size -> (384, 384, 3) uint8."""
-    resized = tf.image.resize(pixels, (IMAGE_SIDE, IMAGE_SIDE), method="bilinear", antialias=True)
-    return tf.ensure_shape(tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8), _SHAPE)
 
 
 def _png_shape(image_bytes: tf.Tensor) -> tf.Tensor:

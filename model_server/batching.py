@@ -42,23 +42,24 @@ class _Batch:
 
 
 class Batcher:
-    """A Servable that batches the runs of another in the threads of `pool`, which all models share."""
+    """A Servable that batches the runs of another. Who opens a batch runs it, when one of `threads` is free.
 
-    def __init__(self, servable: Servable, parameters: Batching, pool: futures.Executor) -> None:
+    All models share `threads`, which limits how many batches run at the same time.
+    """
+
+    def __init__(self, servable: Servable, parameters: Batching, threads: threading.BoundedSemaphore) -> None:
         self._servable = servable
         self._parameters = parameters
-        self._pool = pool
+        self._threads = threads
         self._lock = threading.Lock()
         self._open: dict[_Key, _Batch] = {}
         self._waiting = 0
-        self._runs: set[futures.Future[None]] = set()
 
     @property
     def signatures(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
         return self._servable.signatures
 
     def close(self) -> None:
-        futures.wait(list(self._runs))  # callers who gave up waiting may have left some behind
         self._servable.close()
 
     def run(
@@ -67,7 +68,8 @@ class Batcher:
         """As SavedModel.run, in a batch with others. When its run fails, for whatever reason, so do all requests in it.
 
         Raises INVALID_ARGUMENT for inputs without a common first dimension or with more rows than a batch may have,
-        UNAVAILABLE when too many batches wait already, DEADLINE_EXCEEDED when `timeout` seconds pass in waiting.
+        UNAVAILABLE when too many batches wait already, DEADLINE_EXCEEDED when `timeout` seconds pass in waiting, which
+        who opened the batch learns only after its run.
         """
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         task = _Task(inputs, _rows(inputs), deadline)
@@ -75,13 +77,16 @@ class Batcher:
             raise invalid_argument(
                 f"Task size {task.rows} is larger than maximum input batch size {self._parameters.max_size}"
             )
-        self._enter((signature, *outputs), task)
+        key = (signature, *outputs)
+        batch = self._enter(key, task)
+        if batch.tasks[0] is task:
+            self._run(key, batch)
         try:
             return task.outputs.result(timeout)
         except futures.TimeoutError:
             raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline exceeded while waiting in a batch") from None
 
-    def _enter(self, key: _Key, task: _Task) -> None:
+    def _enter(self, key: _Key, task: _Task) -> _Batch:
         with self._lock:
             batch = self._open.get(key)
             if batch and batch.rows + task.rows > self._parameters.max_size:
@@ -95,12 +100,10 @@ class Batcher:
                     )
                 batch = self._open[key] = _Batch(time.monotonic() + self._parameters.timeout)
                 self._waiting += 1
-                run = self._pool.submit(self._run, key, batch)
-                self._runs.add(run)
-                run.add_done_callback(self._runs.discard)
             batch.tasks.append(task)
             if batch.rows == self._parameters.max_size:
                 self._close(key, batch)
+            return batch
 
     def _close(self, key: _Key, batch: _Batch) -> None:
         """Let nobody else in. The lock is held."""
@@ -109,30 +112,28 @@ class Batcher:
         batch.full.set()
 
     def _run(self, key: _Key, batch: _Batch) -> None:
-        batch.full.wait(max(batch.due - time.monotonic(), 0))
-        with self._lock:
-            self._close(key, batch)
-            self._waiting -= 1
-        try:
-            parts = self._outputs(key, batch)
-        except Exception as error:
-            status = from_exception(error)
-            for task in batch.tasks:
-                task.outputs.set_exception(StatusError(status.code, status.message))
-        else:
-            for task, part in zip(batch.tasks, parts):
-                task.outputs.set_result(part)
+        with self._threads:
+            batch.full.wait(max(batch.due - time.monotonic(), 0))
+            with self._lock:
+                self._close(key, batch)
+                self._waiting -= 1
+            try:
+                parts = self._outputs(key, batch)
+            except Exception as error:
+                status = from_exception(error)
+                for task in batch.tasks:
+                    task.outputs.set_exception(StatusError(status.code, status.message))
+            else:
+                for task, part in zip(batch.tasks, parts):
+                    task.outputs.set_result(part)
 
     def _outputs(self, key: _Key, batch: _Batch) -> list[list[Array]]:
-        """Run the batch, filled up to an allowed size, and return the rows of each task."""
-        size = next((size for size in self._parameters.allowed_sizes if size >= batch.rows), batch.rows)
-        inputs = _joined([task.inputs for task in batch.tasks], size - batch.rows)
+        """Run the batch and return the rows of each task."""
+        inputs = _joined([task.inputs for task in batch.tasks])
         seconds = max(task.deadline for task in batch.tasks) - time.monotonic()
         arrays = self._servable.run(key[0], inputs, key[1:], max(seconds, 0.001) if seconds < float("inf") else None)
         for array in arrays:
-            if not array.ndim:
-                raise failed_precondition("Batched output tensor has 0 dimensions")
-            if len(array) != size:
+            if array.shape[:1] != (batch.rows,):
                 raise failed_precondition(
                     "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the "
                     "input tensors"
@@ -141,27 +142,22 @@ class Batcher:
         return [[array[end - task.rows : end] for array in arrays] for task, end in zip(batch.tasks, ends)]
 
 
-def _joined(parts: Sequence[Mapping[str, Array]], padding: int) -> dict[str, Array]:
-    """The inputs one below the other, with the first row repeated `padding` times."""
+def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The inputs one below the other."""
     joined: dict[str, Array] = {}
     for name, first in parts[0].items():
-        arrays = [part[name] for part in parts] + [first[:1]] * padding
-        if any(array.shape[1:] != first.shape[1:] for array in arrays):
+        arrays = [part[name] for part in parts]
+        if any((array.shape[1:], array.dtype) != (first.shape[1:], first.dtype) for array in arrays):
             raise failed_precondition(
-                f"Tensors with name '{name}' from different tasks have different shapes and padding is turned off. "
-                "Set pad_variable_length_inputs to true, or ensure that all tensors with the same name have equal "
-                "dimensions starting with the first dim."
+                f"Tensors with name '{name}' from different tasks have different shapes and padding is turned off, or "
+                "they have different data types"
             )
-        if any(array.dtype != first.dtype for array in arrays):
-            raise invalid_argument("Cannot concatenate tensors that have different data types.")
         joined[name] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     return joined
 
 
 def _rows(inputs: Mapping[str, Array]) -> int:
-    if not all(array.ndim for array in inputs.values()):
-        raise invalid_argument("Batching session Run() input tensors must have at least one dimension")
-    sizes = {len(array) for array in inputs.values()}
-    if len(sizes) != 1:
+    sizes = {array.shape[:1] for array in inputs.values()}
+    if len(sizes) != 1 or () in sizes:
         raise invalid_argument("Batching session Run() input tensors must have equal 0th-dimension size")
-    return sizes.pop()
+    return int(sizes.pop()[0])

@@ -12,8 +12,7 @@ from importlib.metadata import version
 class Flags:
     """What the command line said, under the official names; `bind_address` is our own.
 
-    A count of 0 threads is derived from the number of cores. In code, not on the command line, a port below 0 means any
-    free one.
+    A count of 0 threads is derived from the number of cores.
     """
 
     port: int = 8500
@@ -35,18 +34,11 @@ class Flags:
     monitoring_config_file: str = ""
     ssl_config_file: str = ""
     enable_model_warmup: bool = True
-    num_request_iterations_for_warmup: int = 0
     enable_grpc_healthcheck_service: bool = False
     grpc_max_threads: int = 0
-    tensorflow_session_parallelism: int = 0
     tensorflow_intra_op_parallelism: int = 0
     tensorflow_inter_op_parallelism: int = 0
     per_process_gpu_memory_fraction: float = 0.0
-    saved_model_tags: str = "serve"
-    # Accepted without effect: one thread does all loading, and nothing caches files.
-    num_load_threads: int = 0
-    num_unload_threads: int = 0
-    flush_filesystem_caches: bool = True
 
 
 def _boolean(text: str) -> bool:
@@ -57,10 +49,6 @@ def _boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
 
 
-class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults, and prints --version on two lines."""
-
-
 def parse(arguments: Sequence[str]) -> Flags:
     """Read `--flag=value`; a boolean may stand alone. Exits with code 2 and a message for anything it does not know."""
     parser = argparse.ArgumentParser(
@@ -68,7 +56,7 @@ def parse(arguments: Sequence[str]) -> Flags:
         description="Serves SavedModels over gRPC and REST with the flags of tensorflow_model_server.",
         allow_abbrev=False,
         usage="python -m model_server --flag=value ... (--help lists the flags)",
-        formatter_class=_Formatter,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for field in fields(Flags):
         default = field.default
@@ -76,9 +64,7 @@ def parse(arguments: Sequence[str]) -> Flags:
             parser.add_argument(f"--{field.name}", type=_boolean, nargs="?", const=True, default=default, help=" ")
         else:
             parser.add_argument(f"--{field.name}", type=type(default), default=default, help=" ")
-    text = f"TensorFlow ModelServer: {version('tensorflow-serving-api')} (stand-in)\n"
-    text += f"TensorFlow Library: {version('tensorflow')}"
-    parser.add_argument("--version", action="version", version=text)
+    parser.add_argument("--version", action="version", version=f"{version('tensorflow-serving-api')} (stand-in)")
     known, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.error(f"this stand-in does not have {' '.join(unknown)}; --help lists what it has")

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 from model_server import metrics
-from model_server.errors import from_exception, invalid_argument
+from model_server.errors import from_exception
 from model_server.introspection import model_metadata, model_status
 from model_server.lifecycle import Lifecycle
 from model_server.predict import predict_request
@@ -33,41 +33,16 @@ _MAX_MESSAGE = 2000
 _NO_DEADLINE = 1e6
 
 
-class Calls:
-    """The calls under way, of both services: at most `limit`. The next is refused, as the real server's threads do."""
-
-    def __init__(self, limit: int) -> None:
-        self._places = threading.BoundedSemaphore(limit)
-
-    @contextmanager
-    def answering(self, context: grpc.ServicerContext) -> Iterator[None]:
-        """Turn whatever is raised inside into the status of the call."""
-        if not self._places.acquire(blocking=False):
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
-        try:
-            yield
-        except Exception as error:
-            status = from_exception(error)
-            if status is not error:
-                log.exception("A request failed unexpectedly")
-            context.abort(status.code, status.message.encode(errors="replace")[:_MAX_MESSAGE].decode(errors="ignore"))
-        finally:
-            self._places.release()
-
-
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers Predict and GetModelMetadata. What takes tf.Examples is left out, which gRPC answers UNIMPLEMENTED."""
 
-    def __init__(self, versions: Versions, calls: Calls) -> None:
+    def __init__(self, versions: Versions) -> None:
         self._versions = versions
-        self._calls = calls
 
     def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
-        with self._calls.answering(context), metrics.recorded(request.model_spec.name, "Predict", "GRPC"):
-            if not request.HasField("model_spec"):
-                raise invalid_argument("Missing ModelSpec")
+        with _answering(context), metrics.recorded(request.model_spec.name, "Predict", "GRPC"):
             with self._versions.lease(request.model_spec) as (version, servable):
                 key, outputs = predict_request(servable, request, _timeout(context))
             response = predict_pb2.PredictResponse()
@@ -81,36 +56,42 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        with self._calls.answering(context):
+        with _answering(context):
             return model_metadata(self._versions, request)
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """Reports the states of versions and takes new configs."""
 
-    def __init__(self, lifecycle: Lifecycle, calls: Calls) -> None:
+    def __init__(self, lifecycle: Lifecycle) -> None:
         self._lifecycle = lifecycle
-        self._calls = calls
 
     def GetModelStatus(
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        with self._calls.answering(context):
+        with _answering(context):
             return model_status(self._lifecycle.versions, request)
 
     def HandleReloadConfigRequest(
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
-        with self._calls.answering(context):
-            if request.config.WhichOneof("config") != "model_config_list":
-                raise invalid_argument(
-                    "ServerModelConfig type not supported by HandleReloadConfigRequest. "
-                    "Only ModelConfigList is currently supported"
-                )
+        with _answering(context):
             gone = threading.Event()
             context.add_callback(gone.set)  # or the thread of a caller that hung up would go on waiting for a model
             self._lifecycle.reload(request.config, timeout=_timeout(context), stop=gone)
             return model_management_pb2.ReloadConfigResponse()
+
+
+@contextmanager
+def _answering(context: grpc.ServicerContext) -> Iterator[None]:
+    """Turn whatever is raised inside into the status of the call."""
+    try:
+        yield
+    except Exception as error:
+        status = from_exception(error)
+        if status is not error:
+            log.exception("A request failed unexpectedly")
+        context.abort(status.code, status.message.encode(errors="replace")[:_MAX_MESSAGE].decode(errors="ignore"))
 
 
 def _timeout(context: grpc.ServicerContext) -> float | None:

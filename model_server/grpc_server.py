@@ -13,13 +13,12 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from model_server.errors import cannot_listen
 from model_server.flags import Flags
-from model_server.grpc_api import Calls, ModelService, PredictionService
+from model_server.grpc_api import ModelService, PredictionService
 from model_server.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
 _HEALTH_SERVICES = ("", "ModelService", "PredictionService")
-_REFUSING_THREADS = 8
 
 
 class GrpcServer:
@@ -27,34 +26,33 @@ class GrpcServer:
 
     def __init__(self, flags: Flags, credentials: grpc.ServerCredentials | None, lifecycle: Lifecycle) -> None:
         threads = flags.grpc_max_threads or 4 * (os.cpu_count() or 1)
-        calls = Calls(max(threads - 1, 1))  # one of the real server's threads always waits for the next call
         options = [
             ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # or a second server could silently share the port
         ]
-        self._pool = ThreadPoolExecutor(threads + _REFUSING_THREADS, thread_name_prefix="grpc")
-        self._server = grpc.server(self._pool, options=options)
-        prediction = PredictionService(lifecycle.versions, calls)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="grpc")
+        calls = max(threads - 1, 1)  # one of the real server's threads always waits for the next call
+        self._server = grpc.server(self._pool, options=options, maximum_concurrent_rpcs=calls)
+        prediction = PredictionService(lifecycle.versions)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(lifecycle, calls), self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(lifecycle), self._server)
         if flags.enable_grpc_healthcheck_service:
             servicer = health.HealthServicer()
             for service in _HEALTH_SERVICES:
                 servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
             health_pb2_grpc.add_HealthServicer_to_server(servicer, self._server)
         host = f"[{flags.bind_address.strip('[]')}]" if ":" in flags.bind_address else flags.bind_address
-        self.port = self._listen(f"{host}:{max(flags.port, 0)}", credentials)
-        self._server.start()
-        log.info("Running gRPC ModelServer at %s:%d ...", host, self.port)
-
-    def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        address = f"{host}:{flags.port}"
         try:
             if credentials:
-                return int(self._server.add_secure_port(address, credentials))
-            return int(self._server.add_insecure_port(address))
+                self._server.add_secure_port(address, credentials)
+            else:
+                self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise cannot_listen(address, str(error)) from error
+        self._server.start()
+        log.info("Running gRPC ModelServer at %s ...", address)
 
     def stop(self, grace: float) -> threading.Event:
         """Stop listening, and give the calls in flight `grace` seconds. The event is set when all have ended."""

@@ -15,8 +15,6 @@ def model_metadata(
     versions: Versions, request: get_model_metadata_pb2.GetModelMetadataRequest
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
     """The signatures of a version, packed as the real server packs them. Raises StatusError."""
-    if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
     if not request.metadata_field:
         raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
     for field in request.metadata_field:
@@ -39,8 +37,6 @@ def model_status(
     versions: Versions, request: get_model_status_pb2.GetModelStatusRequest
 ) -> get_model_status_pb2.GetModelStatusResponse:
     """The states of the versions of a model, newest first. A label is not looked at, as in the real server."""
-    if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
     spec = request.model_spec
     number = spec.version.value if spec.HasField("version") else None
     response = get_model_status_pb2.GetModelStatusResponse()

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from model_server.errors import invalid_argument
-from model_server.json_values import LEAF_TYPES
+from model_server.json_values import leaf_types
 from model_server.tensors import Array, dtype_name
 
 
@@ -38,21 +38,20 @@ def _plain(alias: str, array: Array, as_rows: bool) -> Any:
     if as_rows and not array.ndim:
         raise invalid_argument(f"Tensor name: {alias} has no shape information ")
     if array.dtype == object:
-        as_base64 = alias.endswith("_bytes")
-        return _map_leaves(array.tolist(), as_base64)
-    dtype = tf.dtypes.as_dtype(array.dtype)
-    if dtype.as_datatype_enum not in LEAF_TYPES:
-        raise invalid_argument(f"Failed to write JSON value for tensor type: {dtype_name(dtype.as_datatype_enum)}")
+        return np.vectorize(_base64 if alias.endswith("_bytes") else _text, otypes=[object])(array).tolist()
+    dtype = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
+    if not leaf_types(dtype):
+        raise invalid_argument(f"Failed to write JSON value for tensor type: {dtype_name(dtype)}")
     if array.dtype == np.float32:  # 0.2 and not 0.20000000298: the shortest text that reads back as the same float
         array = array.astype("U16").astype(np.float64)
     return array.tolist()
 
 
-def _map_leaves(value: Any, as_base64: bool) -> Any:
-    if isinstance(value, list):
-        return [_map_leaves(item, as_base64) for item in value]
-    if as_base64:
-        return {"b64": base64.b64encode(value).decode()}
+def _base64(value: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(value).decode()}
+
+
+def _text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 

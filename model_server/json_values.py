@@ -22,22 +22,24 @@ from model_server.tensors import Array, dtype_name
 _ECHO_LIMIT = 256
 _MAX_RANK = 32  # numpy's
 
-_WIDE: dict[int, type[np.signedinteger[Any] | np.unsignedinteger[Any]]] = {
-    **dict.fromkeys((types_pb2.DT_INT8, types_pb2.DT_UINT8, types_pb2.DT_INT16, types_pb2.DT_INT32), np.int32),
-    types_pb2.DT_INT64: np.int64,
-    types_pb2.DT_UINT32: np.uint32,
-    types_pb2.DT_UINT64: np.uint64,
-}
-"""What integers are read as. Narrow ones then wrap, as they do in the real server."""
+_LEAF_TYPES: dict[str, set[type]] = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}, "O": {str, dict}}
+"""By numpy's kind of dtype. JSON cannot carry complex numbers."""
 
-LEAF_TYPES: dict[int, set[type]] = {
-    types_pb2.DT_FLOAT: {int, float},
-    types_pb2.DT_DOUBLE: {int, float},
-    types_pb2.DT_BOOL: {bool},
-    types_pb2.DT_STRING: {str, dict},
-    **{integer: {int} for integer in _WIDE},
-}
-"""By dtype that JSON can carry; half, uint16 and complex numbers cannot be sent."""
+
+def leaf_types(dtype: int) -> set[type]:
+    """What a dtype is in JSON. Nothing for half and uint16, which the real server cannot carry either."""
+    if dtype in (types_pb2.DT_HALF, types_pb2.DT_UINT16):
+        return set()
+    return _LEAF_TYPES.get(np.dtype(tf.dtypes.as_dtype(dtype).as_numpy_dtype).kind, set())
+
+
+def tensor(value: Any, dtype: int) -> Array:
+    """The value as an array of the dtype. Raises INVALID_ARGUMENT, UNIMPLEMENTED for a dtype that JSON cannot carry."""
+    array = dense(value, dtype)
+    if array is None:
+        _explain(value, _shape(value), 0, dtype)
+        raise invalid_argument(f"JSON Value: {echo(value)} cannot be made into a tensor")
+    return array
 
 
 def dense(value: Any, dtype: int) -> Array | None:
@@ -49,7 +51,7 @@ def dense(value: Any, dtype: int) -> Array | None:
             return None
         shape.append(len(level[0]))
         level = list(chain.from_iterable(level))
-    if not set(map(type, level)) <= LEAF_TYPES.get(dtype, set()):
+    if not set(map(type, level)) <= leaf_types(dtype):
         return None
     try:
         return _flat(level, dtype).reshape(shape)
@@ -58,18 +60,15 @@ def dense(value: Any, dtype: int) -> Array | None:
 
 
 def _flat(leaves: Sequence[Any], dtype: int) -> Array:
+    numpy_dtype = np.dtype(tf.dtypes.as_dtype(dtype).as_numpy_dtype)
     if dtype == types_pb2.DT_STRING:
-        array = np.empty(len(leaves), object)
-        array[:] = [leaf.encode() if isinstance(leaf, str) else _base64(leaf) for leaf in leaves]
-        return array
-    narrow = tf.dtypes.as_dtype(dtype).as_numpy_dtype
-    if dtype in _WIDE:
-        limits = np.iinfo(_WIDE[dtype])
-        if leaves and (min(leaves) < limits.min or max(leaves) > limits.max):
+        return np.array([leaf.encode() if isinstance(leaf, str) else _base64(leaf) for leaf in leaves], object)
+    if numpy_dtype.kind in "iu" and leaves:
+        limits = np.iinfo(numpy_dtype)
+        if min(leaves) < limits.min or max(leaves) > limits.max:
             raise OverflowError
-        return np.array(leaves, _WIDE[dtype]).astype(narrow)
     with np.errstate(over="ignore"):  # 1e300 becomes infinity, as in C++
-        return np.array(leaves, bool if dtype == types_pb2.DT_BOOL else np.float64).astype(narrow)
+        return np.array(leaves, numpy_dtype)
 
 
 def _base64(leaf: Any) -> bytes:
@@ -79,37 +78,34 @@ def _base64(leaf: Any) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
-def explain(value: Any, shape: tuple[int, ...], level: int, dtype: int) -> None:
+def _explain(value: Any, shape: tuple[int, ...], level: int, dtype: int) -> None:
     """Raise the error of the first value that does not fit, in the order of the document."""
     if isinstance(value, list):
-        if level >= len(shape):
+        if level == len(shape):
             raise invalid_argument(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
         if len(value) != shape[level]:
             raise invalid_argument(
                 f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
             )
         for item in value:
-            explain(item, shape, level + 1, dtype)
+            _explain(item, shape, level + 1, dtype)
         return
     if level != len(shape):
         raise invalid_argument(
             f"JSON Value: {echo(value)} found at incorrect level: {level + 1} in the JSON DOM. "
             f"Expected at level: {len(shape)}"
         )
-    if dtype not in LEAF_TYPES:
+    if not leaf_types(dtype):
         raise unimplemented(f"Conversion of JSON Value: {echo(value)} to type: {dtype_name(dtype)}")
-    if dense(value, dtype) is not None:
-        return
-    if isinstance(value, dict) and dtype == types_pb2.DT_STRING:
-        if is_b64(value):
-            raise invalid_argument("Unable to base64 decode")
-        raise invalid_argument(f"JSON Value: {echo(value)} not formatted correctly for base64 data")
-    raise invalid_argument(
-        f"JSON Value: {echo(value)} Type: {_type_name(value)} is not of expected type: {dtype_name(dtype)}"
-    )
+    if dense(value, dtype) is None:
+        if dtype == types_pb2.DT_STRING and isinstance(value, dict):
+            raise invalid_argument(f"Unable to base64 decode JSON Value: {echo(value)}")
+        raise invalid_argument(
+            f"JSON Value: {echo(value)} Type: {_type_name(value)} is not of expected type: {dtype_name(dtype)}"
+        )
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
+def _shape(value: Any) -> tuple[int, ...]:
     """The lengths of the first list on each level."""
     shape = []
     while isinstance(value, list):
@@ -125,10 +121,7 @@ def is_b64(value: Any) -> bool:
 
 def echo(value: Any) -> str:
     """The beginning of a value, for messages."""
-    try:
-        return str(rapidjson.dumps(value, ensure_ascii=False))[:_ECHO_LIMIT]
-    except RecursionError:  # writing reaches less deep than reading
-        return "(nested too deeply)"
+    return str(rapidjson.dumps(value, ensure_ascii=False))[:_ECHO_LIMIT]
 
 
 def _type_name(value: Any) -> str:

@@ -23,15 +23,18 @@ from model_server.versions import State, Version, Versions
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[str, int, Path], Servable]
-"""Loads a version, given the model's name, the version's number and its directory."""
+Load = Callable[[str, Path], Servable]
+"""Loads a version, given the model's name and the version's directory."""
 
 _PAUSE_SECONDS = 0.1
 """Between two looks at the clock, for the next poll or the next try to load."""
 
 
 class Lifecycle:
-    """Keeps `versions` as the config and the base paths say. Leaving the context unloads all."""
+    """Keeps `versions` as the config and the base paths say. Leaving the context unloads all.
+
+    Base paths are looked at after every reload and each `poll_seconds`, if that is more than 0.
+    """
 
     def __init__(
         self,
@@ -49,8 +52,7 @@ class Lifecycle:
         self._retry_seconds = max(retry_seconds, 0.0)
         self._allow_labels_for_unavailable = allow_labels_for_unavailable
         self._models: dict[str, model_server_config_pb2.ModelConfig] = {}
-        self._reload_lock = threading.Lock()
-        self._complaints: dict[str, str] = {}
+        self._without_versions: set[str] = set()
         self._poll_now = False
         self._stopping = False
         self._thread = threading.Thread(target=self._live, name="lifecycle", daemon=True)
@@ -72,7 +74,6 @@ class Lifecycle:
         timeout: float | None = None,
         stop: threading.Event | None = None,
         wait: bool = True,
-        what: str = "model",
     ) -> None:
         """Take a new config and return when each of its new models has a version available.
 
@@ -80,35 +81,32 @@ class Lifecycle:
         that failed when a new model has none left to hope for, DEADLINE_EXCEEDED after `timeout` seconds. Returns early
         when `stop` is set, and at once without `wait`.
         """
-        if config.WhichOneof("config") is None:
-            log.info("Taking no action for empty config.")
-            return
-        with self._reload_lock:
-            model_config.validate(config)
-            labels = model_config.resolve_labels(
-                config, self.versions.labels, self.versions.is_available, self._allow_labels_for_unavailable
-            )
-            models = {model.name: model for model in config.model_config_list.config}
-            with self.versions.changed:
-                added = [name for name in models if name not in self._models]
-                self.versions.labels, self._models = labels, models
-                self._poll_now = True
-                self.versions.changed.notify_all()
+        model_config.validate(config)
+        models = {model.name: model for model in config.model_config_list.config}
+        with self.versions.changed:
+            self.versions.labels = model_config.labels_of(config, self._may_have_label)
+            added = [name for name in models if name not in self._models]
+            self._models = models
+            self._poll_now = True
+            self.versions.changed.notify_all()
         if wait:
-            self._await_available(added, timeout, stop or threading.Event(), what)
+            self._await_available(added, timeout, stop or threading.Event())
 
-    def _await_available(self, names: list[str], timeout: float | None, stop: threading.Event, what: str) -> None:
+    def _may_have_label(self, model: str, number: int) -> bool:
+        return self._allow_labels_for_unavailable or self.versions.is_available(model, number)
+
+    def _await_available(self, names: list[str], timeout: float | None, stop: threading.Event) -> None:
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         with self.versions.changed:
             while not (stop.is_set() or self._stopping or all(self._outcome(name) for name in names)):
                 if time.monotonic() >= deadline:
-                    raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, f"{what}(s) did not become available in time")
+                    raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "servable(s) did not become available in time")
                 self.versions.changed.wait(0.1)  # a signal sets `stop` without notifying
             failed = [version for name in names for version in self._outcome(name) if version.error]
         if failed:
             reasons = "".join(f"{{{version} due to error: {version.error}}}, " for version in failed)
             raise StatusError(
-                grpc.StatusCode.UNKNOWN, f"{len(failed)} {what}(s) did not become available: {{{reasons}}}"
+                grpc.StatusCode.UNKNOWN, f"{len(failed)} servable(s) did not become available: {{{reasons}}}"
             )
 
     def _outcome(self, name: str) -> list[Version]:
@@ -127,13 +125,13 @@ class Lifecycle:
         return versions
 
     def _live(self) -> None:
-        next_poll = time.monotonic() if self._poll_seconds >= 0 else float("inf")  # below 0 means never
+        next_poll = float("inf")
         while not self._stopping:
             now = time.monotonic()
-            if now >= next_poll or (self._poll_now and self._poll_seconds >= 0):
+            if self._poll_now or now >= next_poll:
                 self._poll_now = False
                 self._poll()
-                next_poll = now + (self._poll_seconds or float("inf"))  # 0 means once
+                next_poll = now + self._poll_seconds if self._poll_seconds > 0 else float("inf")
             loaded = self._load_next()
             self._unload()
             with self.versions.changed:
@@ -147,18 +145,16 @@ class Lifecycle:
         with self.versions.changed:
             models = dict(self._models)
             removed = [name for name in self.versions.by_model if name not in models]
+        without = set()
         for name, model in models.items():
             aspired = model_config.aspired_versions(model)
-            complaint = ""
-            if aspired is None:
-                complaint = f"Could not find base path {model.base_path} for servable {name}"
-            elif not aspired:
-                complaint = f"No versions of servable {name} found under base path {model.base_path}"
-            if complaint and complaint != self._complaints.get(name):  # once, not once a second
-                log.warning(complaint)
-            self._complaints[name] = complaint
+            if not aspired:
+                without.add(name)
+                if name not in self._without_versions:  # once, not once a second
+                    log.warning("No versions of servable %s found under base path %s", name, model.base_path)
             if aspired is not None:
                 self._aspire(name, aspired)
+        self._without_versions = without
         for name in removed:
             self._aspire(name, {})
 
@@ -166,12 +162,12 @@ class Lifecycle:
         with self.versions.changed:
             versions = self.versions.by_model.setdefault(name, {})
             for number, version in versions.items():
-                if number in aspired and version.state in (State.START, State.LOADING, State.AVAILABLE):
-                    version.aspired = True
-                elif number not in aspired:
+                if number not in aspired:
                     version.aspired = False
                     if version.state in (State.START, State.LOADING):  # waiting for a retry
                         self.versions.move(version, State.END)
+                elif version.state in (State.START, State.LOADING, State.AVAILABLE):
+                    version.aspired = True
             for number, path in aspired.items():
                 known = versions.get(number)
                 # A version that failed is tried again only after it was taken away in between.
@@ -193,7 +189,7 @@ class Lifecycle:
         log.info("Loading servable version %s from %s", version, version.path)
         version.attempts += 1
         try:
-            servable = self._load(version.model, version.number, version.path)
+            servable = self._load(version.model, version.path)
         except Exception as error:
             self._failed(version, from_exception(error))
             return True

@@ -5,6 +5,7 @@ They count for the process, whichever of its servers a request came to.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from bisect import bisect_left
@@ -67,14 +68,12 @@ class Latency:
 
 
 def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    escaped = (value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for value in values)
-    return ",".join(f'{name}="{value}"' for name, value in zip(names, escaped))
+    return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in zip(names, values))
 
 
 REQUEST_COUNT = Counter(":tensorflow:serving:request_count", "model_name", "status")
 REQUEST_LATENCY = Latency(":tensorflow:serving:request_latency", "model_name", "API", "entrypoint")
 RUNTIME_LATENCY = Latency(":tensorflow:serving:runtime_latency", "model_name", "API", "runtime")
-WARMUP_LATENCY = Latency(":tensorflow:serving:model_warmup_latency", "model_path", "status")
 
 
 @contextmanager
@@ -93,5 +92,5 @@ def recorded(model: str, api: str, entrypoint: str) -> Iterator[None]:
 def page() -> str:
     """Everything recorded so far, in Prometheus' text format."""
     with _lock:
-        metrics = (WARMUP_LATENCY, REQUEST_COUNT, REQUEST_LATENCY, RUNTIME_LATENCY)
+        metrics = (REQUEST_COUNT, REQUEST_LATENCY, RUNTIME_LATENCY)
         return "".join(f"{line}\n" for metric in metrics for line in metric.lines())

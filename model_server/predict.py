@@ -1,15 +1,13 @@
-"""What gRPC, REST and warm-up share: check a request against its signature, run it, name the outputs."""
+"""What gRPC and warm-up share: check a request against its signature, run it, name the outputs."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from model_server import metrics
 from model_server.errors import failed_precondition, invalid_argument
 from model_server.saved_model import Servable
 from model_server.tensors import Array, to_numpy
@@ -31,27 +29,7 @@ def predict_request(
     _check_names(signature, request.inputs)
     inputs = {alias: to_numpy(proto, alias) for alias, proto in request.inputs.items()}
     outputs = _select_outputs(signature, request.output_filter)
-    return key, run(servable, request.model_spec.name, key, inputs, outputs, timeout)
-
-
-def run(
-    servable: Servable,
-    model_name: str,
-    key: str,
-    inputs: Mapping[str, Array],
-    outputs: Sequence[str],
-    timeout: float | None,
-) -> dict[str, Array]:
-    """Run a signature with inputs that are known to fit it, and record how long TensorFlow took."""
-    start = time.perf_counter()
-    arrays = servable.run(key, inputs, outputs, timeout)
-    metrics.RUNTIME_LATENCY.observe(time.perf_counter() - start, model_name, "Predict", "TF1")
-    return dict(zip(outputs, arrays))
-
-
-def output_aliases(signature: meta_graph_pb2.SignatureDef) -> list[str]:
-    """All outputs, in the order of their names (a C++ map has none of its own)."""
-    return sorted(signature.outputs)
+    return key, dict(zip(outputs, servable.run(key, inputs, outputs, timeout)))
 
 
 def _check_names(signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, tensor_pb2.TensorProto]) -> None:
@@ -79,7 +57,7 @@ def _select_outputs(signature: meta_graph_pb2.SignatureDef, wanted: Sequence[str
             )
         if alias in wanted[:position]:
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
-    return list(wanted) or output_aliases(signature)
+    return list(wanted) or sorted(signature.outputs)
 
 
 def _braces(names: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ def listen(address: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((address.strip("[]"), max(port, 0)))
+        listener.bind((address.strip("[]"), port))
     except OSError as error:
         listener.close()
         raise cannot_listen(f"{address} port {port}", error.strerror or str(error)) from error
@@ -32,7 +32,6 @@ class RestServer:
     """waitress in a thread: its loop reads whole requests, however slowly they come, before a worker gets one."""
 
     def __init__(self, application: RestApplication, listener: socket.socket, threads: int = 0) -> None:
-        self.port = int(listener.getsockname()[1])
         self._application = application
         self._waitress = create_server(
             application,

@@ -46,8 +46,6 @@ def _read(proto: tensor_pb2.TensorProto) -> Array:
         raise ValueError("a quantized or newer dtype, or a negative shape")
     content = proto.tensor_content  # a copy each time
     if content:
-        if not count:
-            return np.zeros(shape, dtype)
         array = np.frombuffer(content, dtype).reshape(shape)
         if dtype == np.bool_ and array.view(np.uint8).max() > 1:
             raise ValueError("neither true nor false")

@@ -10,8 +10,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-console = Console(highlight=False, soft_wrap=True)
-"""Standard output: results, and what is going on."""
+console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+"""Standard output: results, and what is going on. File names and others' messages are in it, so nothing is markup."""
 
 PLAIN_SECONDS = 10.0
 """Where there is no terminal, a line of progress is printed this often."""
@@ -29,13 +29,8 @@ def progress(title: str) -> Iterator[OnProgress]:
     if not console.is_terminal:
         yield _plain(title)
         return
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
+    note = TextColumn("{task.fields[note]}", markup=False)
+    columns = (TextColumn(title, markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=None, note="")
 
@@ -66,13 +61,13 @@ def _plain(title: str) -> OnProgress:
 @contextmanager
 def step(what: str) -> Iterator[Callable[[str], None]]:
     """One line: what is being done, at once, and what came of it: `with step("Signatures") as found: ...`."""
-    console.print(f"  {what}: ", end="", markup=False)
+    console.print(f"  {what}: ", end="")
     said = False
 
     def found(outcome: str) -> None:
         nonlocal said
         said = True
-        console.print(outcome, markup=False)
+        console.print(outcome)
 
     try:
         yield found

@@ -53,24 +53,23 @@ def export(
     Raises ExportError and its kinds for a candidate that is refused; nothing is published then.
     """
     with releases.store.stage() as staging:
-        console.print(f"Exporting step {checkpoint.step} of {run.folder}", markup=False)
+        console.print(f"Exporting step {checkpoint.step} of {run.folder}")
         candidate = export_candidate(checkpoint, run.preset, run.dataset, staging)
         console.print("Proving it")
-        serve = _throw_away_server(settings)
-        verdict = gate.prove(candidate, releases.serving(), run.dataset, serve, force=force)
+        gate.prove(candidate, releases.serving(), run.dataset, _throw_away_server(settings), force=force)
         version = None if dry_run else releases.publish(candidate.folder)
     if version is None:
         console.print("Every proof passed; nothing was published (--dry-run)")
     else:
-        console.print(f"Published version {version.number}: {version.folder}", markup=False)
+        console.print(f"Published version {version.number}: {version.folder}")
         if hold:
             console.print(f"Nobody is answered by it yet; `make promote VERSION={version.number}` changes that")
         else:
-            console.print(str(releases.promote(version.number, by="export", wait=True)), markup=False)
+            console.print(str(releases.promote(version.number, by="export", wait=True)))
         for old in releases.prune(settings.keep):
             console.print(f"Retired version {old}: {settings.keep} versions are kept (SEAMLINE_KEEP)")
-    if verdict.warning:
-        console.print(f"\nWARNING: {verdict.warning}", style="bold red", markup=False)
+    if candidate.warning:
+        console.print(f"\nWARNING: {candidate.warning}", style="bold red")
     return version
 
 
@@ -90,4 +89,4 @@ def _throw_away_server(settings: Settings) -> gate.Serve:
         image = settings.serving_image
         return lambda base: sibling.throw_away(image, base, MODEL_NAME)
     program = process.program(settings.model_server)
-    return lambda base: process.throw_away(base, MODEL_NAME, base / "server.log", program=program)
+    return lambda base: process.throw_away(program, base, MODEL_NAME, base / "server.log")

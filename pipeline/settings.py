@@ -30,11 +30,6 @@ class Settings:
     serving_target: str | None = None
     """In a container: gRPC `host:port` of the background server, when it runs."""
 
-    @property
-    def demo(self) -> Path:
-        """Where the picture of `make demo` goes."""
-        return self.data.with_name("demo.png")
-
     @classmethod
     def from_environment(cls) -> Settings:
         """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,

@@ -193,5 +193,5 @@ def test_own_photos(clone: Path, seamline: Seamline, tmp_path: Path) -> None:
         own.pipeline("stop")
     assert "Wrote" in said
     assert "Published version 1" in said
-    assert len(list((tmp_path / "work/drawn").glob("*.jpg"))) == 40
+    assert len(list((tmp_path / "work/drawn").rglob("*.jpg"))) == 40
     assert len(json.loads((tmp_path / "work/answers.json").read_text())["annotations"]) == 40

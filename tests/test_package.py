@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zipfile
 from email import message_from_bytes
-from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def metadata(wheel: Path) -> Message:
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith("METADATA"))
-        return message_from_bytes(archive.read(name))
-
-
 def pythons() -> list[Path]:
     """The oldest and the newest Python of this machine that the client is for; at least the one that runs this."""
     places = [Path(sys.executable).parent, *map(Path, os.environ["PATH"].split(os.pathsep))]
@@ -51,22 +44,18 @@ def pythons() -> list[Path]:
     return [found[version] for version in sorted({usable[0], usable[-1]})]
 
 
-def test_the_wheel_holds_the_client_alone(wheel: Path) -> None:
-    """One package under a name of its own, with its types (PEP 561) and the generated messages, and the command."""
+def test_the_wheel_holds_the_client_alone_and_refuses_no_newer_python(wheel: Path) -> None:
+    """Its types (PEP 561), generated messages and the command; no upper bound on what it needs, and no TensorFlow."""
     with zipfile.ZipFile(wheel) as archive:
         files = set(archive.namelist())
         (entry,) = (archive.read(name).decode() for name in files if name.endswith("entry_points.txt"))
+        (metadata,) = (message_from_bytes(archive.read(name)) for name in files if name.endswith("METADATA"))
     assert {name.split("/")[0].split("-")[0] for name in files} == {"seamline_client", "seamline"}
     wanted = ("contract.py", "py.typed", "wire/serving_pb2.py", "wire/serving_pb2.pyi")
     assert {f"seamline_client/{name}" for name in wanted} <= files
     assert "seamline-predict = seamline_client.command:main" in entry
-
-
-def test_nothing_refuses_a_newer_python(wheel: Path) -> None:
-    """Neither the package nor what it needs has an upper bound, and it needs no TensorFlow."""
-    said = metadata(wheel)
-    assert said["Requires-Python"] == ">=3.9"
-    needs = [need for need in said.get_all("Requires-Dist", []) if "extra ==" not in need]
+    assert metadata["Requires-Python"] == ">=3.9"
+    needs = [need for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need]
     assert needs
     assert not [need for need in needs if "<" in need or "==" in need or "tensorflow" in need]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         VersionStatus,
     )
     from seamline_client.api import PredictClient
-    from seamline_client.connection import Tls
     from seamline_client.errors import ClientError
+    from seamline_client.targets import Tls
 
 __all__ = [
     "AsyncPredictClient",
@@ -37,7 +37,7 @@ __all__ = [
     "VersionStatus",
 ]
 
-_HOMES = {"AsyncPredictClient": "aio", "ClientError": "errors", "PredictClient": "api", "Tls": "connection"}
+_HOMES = {"AsyncPredictClient": "aio", "ClientError": "errors", "PredictClient": "api", "Tls": "targets"}
 """The modules of these names; all the others are in `answers`."""
 
 

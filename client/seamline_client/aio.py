@@ -10,8 +10,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seamline_client.api import PredictClient, TransportName
-from seamline_client.connection import Tls
-from seamline_client.errors import CannotConnect, DeadlineExceeded
+from seamline_client.errors import Closed, DeadlineExceeded
+from seamline_client.targets import Tls
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -114,5 +114,5 @@ class AsyncPredictClient:
         try:
             future = self._threads.submit(on_time)
         except RuntimeError as error:  # "cannot schedule new futures after shutdown"
-            raise CannotConnect(f"{self.target}: this client is closed") from error
+            raise Closed(self.target) from error
         return await asyncio.wrap_future(future)

@@ -11,19 +11,23 @@ import itertools
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from seamline_client import targets, waiting
+from seamline_client import targets
 from seamline_client.answers import ModelMetadata, Outcome, Predictions, VersionStatus, check_outputs
-from seamline_client.connection import Connection, ModelSpec, Tls, Transport
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, UINT8
 from seamline_client.errors import ClientError, InvalidInput
 from seamline_client.images import Images, Photo, prepare
+from seamline_client.patience import Patience, until_available
+from seamline_client.targets import ModelSpec, Target, Tls
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seamline_client.connection import Arrays
+    from seamline_client.messages import Arrays
+    from seamline_client.over_grpc import GrpcTransport
+    from seamline_client.over_rest import RestTransport
 
 TransportName = Literal["grpc", "rest"]
 
@@ -58,8 +62,9 @@ class PredictClient:
         if model and where.model and model != where.model:
             raise InvalidInput(f"the target names the model {where.model}, which is not {model}")
         self._model = model or where.model or MODEL_NAME
-        self._connection = Connection(where, timeout, retries, tls, token, metadata)
-        self._transport = _transport(self._connection)
+        self._patience = Patience(timeout, retries)
+        self._target = replace(where, tls=tls, headers=targets.headers(token, metadata))
+        self._transport = _transport(self._target)
 
     def __enter__(self) -> PredictClient:
         return self
@@ -74,12 +79,12 @@ class PredictClient:
     @property
     def target(self) -> str:
         """The address that is asked."""
-        return self._connection.target.address
+        return self._target.address
 
     @property
     def timeout(self) -> float:
         """Seconds that a call may take which names no timeout of its own."""
-        return self._connection.timeout
+        return self._patience.timeout
 
     def predict(
         self,
@@ -96,7 +101,7 @@ class PredictClient:
         batch: uint8 (N, H, W, 3), floats of 0 to 255 (N, 384, 384, 3). Answers N predictions, pixels measured in each
         original picture.
         """
-        request = prepare(images, signature, PREFERRED[self._connection.target.transport])
+        request = prepare(images, signature, PREFERRED[self._target.transport])
         inputs = {request.signature.input.name: request.tensor}
         outputs = self.run(inputs, signature=request.signature.key, version=version, label=label, timeout=timeout)
         return check_outputs(outputs, request.sizes, self.target)
@@ -115,9 +120,7 @@ class PredictClient:
         A string tensor is an array of dtype object that holds bytes.
         """
         model = ModelSpec(self._model, version, label)
-        return self._connection.ask(
-            lambda deadline: self._transport.predict(model, signature, inputs, deadline), timeout
-        )
+        return self._patience.ask(lambda deadline: self._transport.predict(model, signature, inputs, deadline), timeout)
 
     def stream(
         self,
@@ -167,12 +170,12 @@ class PredictClient:
     def metadata(self, *, version: int | None = None, label: str | None = None) -> ModelMetadata:
         """Which version answers such a request, and its signatures by key, as the server describes them."""
         model = ModelSpec(self._model, version, label)
-        return self._connection.ask(lambda deadline: self._transport.metadata(model, deadline), None)
+        return self._patience.ask(lambda deadline: self._transport.metadata(model, deadline))
 
     def status(self, *, version: int | None = None, timeout: float | None = None) -> list[VersionStatus]:
         """The model's versions and their states, highest version first."""
         model = ModelSpec(self._model, version)
-        return self._connection.ask(lambda deadline: self._transport.status(model, deadline), timeout)
+        return self._patience.ask(lambda deadline: self._transport.status(model, deadline), timeout)
 
     def wait_until_available(self, deadline: float, *, version: int | None = None) -> VersionStatus:
         """Wait until the version (None: any) can answer. `deadline` is an instant of time.monotonic().
@@ -180,17 +183,15 @@ class PredictClient:
         Raises ServerFailed with the server's own words as soon as loading has failed, DeadlineExceeded at the deadline.
         """
         about = f"{self.target}: {self._model}" + ("" if version is None else f" version {version}")
-        return waiting.until_available(
-            lambda seconds: self.status(version=version, timeout=seconds), deadline, about, version
-        )
+        return until_available(lambda seconds: self.status(version=version, timeout=seconds), deadline, about, version)
 
 
-def _transport(connection: Connection) -> Transport:
+def _transport(target: Target) -> GrpcTransport | RestTransport:
     # Imported by need: whoever speaks gRPC does not wait for requests, and the other way round.
-    if connection.target.transport == "grpc":
+    if target.transport == "grpc":
         from seamline_client.over_grpc import GrpcTransport
 
-        return GrpcTransport(connection)
+        return GrpcTransport(target)
     from seamline_client.over_rest import RestTransport
 
-    return RestTransport(connection)
+    return RestTransport(target)

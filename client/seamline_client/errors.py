@@ -17,6 +17,10 @@ raises the same error over gRPC and over REST.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seamline_client.targets import Target
 
 LONGEST_DETAIL = 300
 """Characters of a server's message that are shown: REST errors echo the offending value, megabytes for an image."""
@@ -34,6 +38,13 @@ class InvalidInput(ClientError):
 
 class CannotConnect(ClientError):
     exit_code = 4
+
+
+class Closed(CannotConnect):
+    """A call on a client that was closed, which is of no use to try again."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(f"{target}: this client is closed")
 
 
 class DeadlineExceeded(ClientError):
@@ -95,11 +106,11 @@ def shortened(text: str) -> str:
     return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
 
 
-def from_status(code: str, detail: str, target: str, *, here: bool = False) -> ClientError:
-    """The error for a gRPC status name (REST's are translated to these) at `target`; `here`: on this machine."""
+def from_status(code: str, detail: str, target: Target) -> ClientError:
+    """The error for a gRPC status name; REST's are translated to these."""
     code = next((better for pattern, better in _TELLING if re.search(pattern, detail[:LONGEST_DETAIL])), code)
-    if here and code == "UNAVAILABLE" and "Connection refused" in detail:
+    if target.loopback and code == "UNAVAILABLE" and "Connection refused" in detail:
         code = "NO_SERVER_HERE"
     kind, meaning = _BY_CODE.get(code, (ServerFailed, f"the server failed with {code}"))
     said = f": {shortened(detail)}" if detail.strip() and code not in _WITHOUT_DETAIL else ""
-    return kind(f"{target}: {meaning}{said}")
+    return kind(f"{target.address}: {meaning}{said}")

@@ -35,10 +35,15 @@ def find_photos(arguments: Sequence[str]) -> list[Found]:
         if argument == STDIN:
             found.append(Found(STDIN, "stdin"))
         elif Path(argument).is_dir():
-            found += _nonempty(_in_folder(argument, _walk(argument)), f"{argument}: no photo in this folder")
+            photos = _in_folder(argument, _walk(argument))
+            if not photos:
+                raise InvalidInput(f"{argument}: no photo in this folder")
+            found += photos
         elif glob.has_magic(argument) and not Path(argument).exists():
             matches = sorted(path for path in glob.glob(argument, recursive=True) if Path(path).is_file())  # noqa: PTH207
-            found += _nonempty([Found(path, Path(path).name) for path in matches], f"{argument}: no file matches")
+            if not matches:
+                raise InvalidInput(f"{argument}: no file matches")
+            found += (Found(path, Path(path).name) for path in matches)
         else:
             found.append(Found(argument, Path(argument).name))
     return found
@@ -65,12 +70,6 @@ def _arrivals(folder: str, done: set[str], seconds: float) -> Iterator[list[Foun
 
 def _in_folder(folder: str, paths: Iterable[str]) -> list[Found]:
     return [Found(path, os.path.relpath(path, folder)) for path in sorted(paths)]
-
-
-def _nonempty(found: list[Found], otherwise: str) -> list[Found]:
-    if not found:
-        raise InvalidInput(otherwise)
-    return found
 
 
 def _walk(folder: str) -> Iterator[str]:

@@ -15,6 +15,9 @@ from seamline_client.wire import serving_pb2 as pb
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Arrays = Mapping[str, NDArray[Any]]
+    """Tensors by name; a string tensor is an array of dtype object that holds bytes."""
+
 _DTYPES: dict[int, tuple[str, str]] = {
     pb.DT_FLOAT: ("float32", "float_val"),
     pb.DT_DOUBLE: ("float64", "double_val"),
@@ -76,24 +79,22 @@ def decode(tensor: pb.TensorProto, name: str) -> NDArray[Any]:
         values = np.array(raw, np.uint16).view(np.float16) if dtype == "float16" else np.array(raw, dtype)
     if len(values) > count or (count and not len(values)):
         raise ValueError(f"{name}: {len(values)} values do not fill {shape}")
-    if len(values) < count:
-        values = np.concatenate((values, np.repeat(values[-1:], count - len(values))))
-    return values.reshape(shape)
+    return np.pad(values, (0, count - len(values)), "edge").reshape(shape)
+
+
+def outputs(response: pb.PredictResponse) -> dict[str, NDArray[Any]]:
+    """The arrays in an answer, by name; raises ValueError for one that cannot be read."""
+    return {name: decode(tensor, name) for name, tensor in response.outputs.items()}
 
 
 def versions(response: pb.GetModelStatusResponse) -> list[VersionStatus]:
     """The versions in a status answer, highest first."""
-    state, code = pb.ModelVersionStatus.State, pb.StatusProto.Code
-    found = [
-        VersionStatus(
-            each.version,
-            _enum_name(state, each.state),
-            _enum_name(code, each.status.error_code),
-            each.status.error_message,
-        )
-        for each in response.model_version_status
-    ]
-    return sorted(found, key=lambda each: -each.version)
+    found = []
+    for each in sorted(response.model_version_status, key=lambda each: -each.version):
+        state = _enum_name(pb.ModelVersionStatus.State, each.state)
+        code = _enum_name(pb.StatusProto.Code, each.status.error_code)
+        found.append(VersionStatus(each.version, state, code, each.status.error_message))
+    return found
 
 
 def signatures(described: pb.SignatureDefMap) -> dict[str, SignatureInfo]:

@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError, Message
 
 from seamline_client import messages
 from seamline_client.answers import ModelMetadata, VersionStatus
-from seamline_client.connection import Connection, ModelSpec
-from seamline_client.errors import BadResponse, CannotConnect, InvalidInput
+from seamline_client.errors import BadResponse, Closed, InvalidInput, from_status
+from seamline_client.targets import ModelSpec, Target
 from seamline_client.wire import serving_pb2 as pb
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from seamline_client.connection import Arrays
+    from seamline_client.messages import Arrays
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -40,33 +40,24 @@ _OPTIONS = [
 ]
 
 
-def predict_request(model: ModelSpec, signature: str, inputs: Arrays) -> pb.PredictRequest:
-    """The message for PredictionService.Predict; raises InvalidInput for arrays that cannot be tensors."""
-    request = pb.PredictRequest(model_spec=_spec(model, signature))
-    for name, array in inputs.items():
-        messages.fill(request.inputs[name], array)
-    return request
-
-
 class GrpcTransport:
     """One channel to one server; safe to use from several threads."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        address, tls = connection.target.address, connection.tls
-        options = [*_OPTIONS, ("grpc.enable_http_proxy", int(not connection.target.loopback))]
+    def __init__(self, target: Target) -> None:
+        self._target, tls = target, target.tls
+        options = [*_OPTIONS, ("grpc.enable_http_proxy", int(not target.loopback))]
         if tls is None:
-            self._channel = grpc.insecure_channel(address, options)
+            self._channel = grpc.insecure_channel(target.address, options)
         else:
             credentials = grpc.ssl_channel_credentials(_pem(tls.ca), _pem(tls.key), _pem(tls.cert))
-            self._channel = grpc.secure_channel(address, credentials, options)
+            self._channel = grpc.secure_channel(target.address, credentials, options)
 
     def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> dict[str, NDArray[Any]]:
-        def read(response: pb.PredictResponse) -> dict[str, NDArray[Any]]:
-            return {name: messages.decode(tensor, name) for name, tensor in response.outputs.items()}
-
-        request = predict_request(model, signature, inputs)
-        return self._ask("PredictionService/Predict", request, pb.PredictResponse, read, deadline)
+        """The answer's tensors by name; raises InvalidInput for arrays that cannot be tensors."""
+        request = pb.PredictRequest(model_spec=_spec(model, signature))
+        for name, array in inputs.items():
+            messages.fill(request.inputs[name], array)
+        return self._ask("PredictionService/Predict", request, pb.PredictResponse, messages.outputs, deadline)
 
     def metadata(self, model: ModelSpec, deadline: float) -> ModelMetadata:
         def read(response: pb.GetModelMetadataResponse) -> ModelMetadata:
@@ -85,28 +76,23 @@ class GrpcTransport:
         self._channel.close()
 
     def _ask(self, method: str, request: Message, response: type[M], read: Callable[[M], T], deadline: float) -> T:
-        target = self._connection.target.address
         try:
             call = self._channel.unary_unary(f"/tensorflow.serving.{method}")
             left = max(deadline - time.monotonic(), 0)
-            answer = call(request.SerializeToString(), timeout=left, metadata=self._connection.headers)
+            answer = call(request.SerializeToString(), timeout=left, metadata=self._target.headers)
         except grpc.RpcError as error:
-            raise self._connection.error(error.code().name, error.details() or "") from error
-        except ValueError as error:
-            raise CannotConnect(f"{target}: this client is closed") from error
+            raise from_status(error.code().name, error.details() or "", self._target) from error
+        except ValueError as error:  # "Cannot invoke RPC on closed channel!"
+            raise Closed(self._target.address) from error
         try:
             return read(response.FromString(answer))
         except (DecodeError, ValueError) as error:
-            raise BadResponse(f"{target}: the answer to {method} cannot be read: {error}") from error
+            raise BadResponse(f"{self._target.address}: the answer to {method} cannot be read: {error}") from error
 
 
 def _spec(model: ModelSpec, signature: str = "") -> pb.ModelSpec:
-    spec = pb.ModelSpec(name=model.name, signature_name=signature)
-    if model.version is not None:
-        spec.version.value = model.version
-    if model.label is not None:
-        spec.version_label = model.label
-    return spec
+    version = None if model.version is None else {"value": model.version}
+    return pb.ModelSpec(name=model.name, signature_name=signature, version=version, version_label=model.label)
 
 
 def _pem(path: Path | None) -> bytes | None:

@@ -16,14 +16,15 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from seamline_client import messages
 from seamline_client.answers import ModelMetadata, VersionStatus
-from seamline_client.connection import Connection, ModelSpec
-from seamline_client.errors import BadResponse, CannotConnect, InvalidInput, shortened
+from seamline_client.errors import BadResponse, Closed, InvalidInput, from_status, shortened
+from seamline_client.http_deadline import DeadlineAdapter
+from seamline_client.targets import ModelSpec, Target
 from seamline_client.wire import serving_pb2 as pb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seamline_client.connection import Arrays
+    from seamline_client.messages import Arrays
 
 T = TypeVar("T")
 
@@ -46,45 +47,39 @@ _STATUS = {
 _OF_PROXIES = (401, 403, 413, 429, 502, 503, 504)
 """Statuses that are believed without TensorFlow Serving's JSON: a proxy speaks for the server."""
 
-_UNNAMED = ""
-
 
 class RestTransport:
     """One pool of connections to one server; safe to use from several threads."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection, tls = connection, connection.tls
+    def __init__(self, target: Target) -> None:
+        self._target, tls = target, target.tls
         self._closed = False
-        self._target, root = connection.target.address, connection.target.root
-        self._root = root.replace("http:", "https:", 1) if tls else root
+        self._root = target.root.replace("http:", "https:", 1) if tls else target.root
         self._session = requests.Session()
-        self._session.trust_env = not connection.target.loopback
-        self._session.headers.update(dict(connection.headers))
-        if connection.token:
-            self._session.auth = lambda request: request  # without it the token would give way to the user's .netrc
+        self._session.trust_env = not target.loopback
+        self._session.headers.update(dict(target.headers))
+        self._session.auth = lambda request: request  # otherwise a user's .netrc takes the place of the token
         # Passed with each request: REQUESTS_CA_BUNDLE would take precedence over the session's.
         self._verify = str(tls.ca) if tls and tls.ca else None
         if tls and tls.cert:
             self._session.cert = (str(tls.cert), str(tls.key))
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=64))
+            self._session.mount(scheme, DeadlineAdapter(pool_maxsize=64))
 
     def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> dict[str, NDArray[Any]]:
-        """In the columnar format, in which a sole output comes without its name: that is then asked for."""
+        """The answer's tensors by name, asked for in the columnar format."""
 
         def read(answer: dict[str, Any]) -> dict[str, NDArray[Any]]:
             outputs = answer["outputs"]
-            named = {_UNNAMED: outputs} if isinstance(outputs, list) else outputs
-            return {name: _array(values) for name, values in named.items()}
+            if isinstance(outputs, list):  # the server leaves out the name of a sole output
+                names = list(self.metadata(model, deadline).signatures[signature].outputs)
+                if len(names) != 1:
+                    raise ValueError(f"an output without a name, where {signature} has {len(names)}")
+                outputs = {names[0]: outputs}
+            return {name: _array(values) for name, values in outputs.items()}
 
         body = {"signature_name": signature, "inputs": {name: _plain(array) for name, array in inputs.items()}}
-        outputs = self._ask(_path(model) + ":predict", json.dumps(body).encode(), read, deadline)
-        if _UNNAMED in outputs:
-            described = self.metadata(model, deadline).signatures.get(signature)
-            if described is None or len(described.outputs) != 1:
-                raise BadResponse(f"{self._target}: an output without a name, but {signature} has several or none")
-            return dict(zip(described.outputs, outputs.values()))
-        return outputs
+        return self._ask(_path(model) + ":predict", json.dumps(body).encode(), read, deadline)
 
     def metadata(self, model: ModelSpec, deadline: float) -> ModelMetadata:
         def read(answer: dict[str, Any]) -> ModelMetadata:
@@ -112,14 +107,14 @@ class RestTransport:
             return read(answer)
         except (ParseError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             said = f"{error!r} in {shortened(json.dumps(answer))}"
-            raise BadResponse(f"{self._target}: the answer to {path} cannot be read: {said}") from error
+            raise BadResponse(f"{self._target.address}: the answer to {path} cannot be read: {said}") from error
 
     def _send(self, path: str, body: bytes | None, deadline: float) -> tuple[int, bytes]:
-        """The status and body that come back; a server that trickles its body does not outlive the deadline."""
+        """The status and body that come back."""
         if self._closed:  # requests would open new connections
-            raise CannotConnect(f"{self._target}: this client is closed")
+            raise Closed(self._target.address)
         try:
-            with self._session.request(
+            response = self._session.request(
                 "GET" if body is None else "POST",
                 self._root + path,
                 data=body,
@@ -127,24 +122,17 @@ class RestTransport:
                 verify=self._verify,
                 # In total, not for each of its phases; requests documents that it takes urllib3's own class.
                 timeout=urllib3.Timeout(max(deadline - time.monotonic(), 0.001)),  # type: ignore[arg-type]
-                stream=True,
                 allow_redirects=False,
-            ) as response:
-                chunks = []
-                # read1 gives what is there; requests' own iter_content waits until a chunk is full.
-                while chunk := response.raw.read1(64 * 1024, decode_content=True):
-                    chunks.append(chunk)
-                    if time.monotonic() > deadline:
-                        raise requests.exceptions.ReadTimeout
-                return response.status_code, b"".join(chunks)
-        except (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError) as error:
-            raise self._connection.error("DEADLINE_EXCEEDED") from error
+            )
+            return response.status_code, response.content
         except requests.exceptions.InvalidURL as error:
-            raise InvalidInput(f"{self._target}: not an address: {error}") from error
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise self._connection.error("UNAVAILABLE", _cause(error)) from error
+            raise InvalidInput(f"{self._target.address}: not an address: {error}") from error
+        except requests.exceptions.RequestException as error:
+            late = isinstance(error, requests.exceptions.Timeout) or time.monotonic() >= deadline
+            code, detail = ("DEADLINE_EXCEEDED", "") if late else ("UNAVAILABLE", _cause(error))
+            raise from_status(code, detail, self._target) from error
         except OSError as error:  # a certificate file that is not there
-            raise InvalidInput(f"{self._target}: {error}") from error
+            raise InvalidInput(f"{self._target.address}: {error}") from error
 
     def _object(self, status: int, content: bytes) -> dict[str, Any]:
         """The JSON object of an answer; raises the error that the status and the body tell of."""
@@ -155,13 +143,12 @@ class RestTransport:
         if status == 200 and isinstance(answer, dict):
             return answer
         if isinstance(answer, dict) and "error" in answer:
-            raise self._connection.error(_STATUS.get(status, "INTERNAL"), str(answer["error"]))
+            raise from_status(_STATUS.get(status, "INTERNAL"), str(answer["error"]), self._target)
         said = shortened(content[:4096].decode("utf-8", "replace")) or "an empty body"
         if status in _OF_PROXIES:
-            raise self._connection.error(_STATUS[status], said)
-        raise BadResponse(
-            f"{self._target}: status {status} without TensorFlow Serving's JSON (is this its REST port?): {said}"
-        )
+            raise from_status(_STATUS[status], said, self._target)
+        what = f"status {status} without TensorFlow Serving's JSON (is this its REST port?)"
+        raise BadResponse(f"{self._target.address}: {what}: {said}")
 
 
 def _path(model: ModelSpec) -> str:

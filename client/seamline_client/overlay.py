@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -94,17 +95,16 @@ class Drawings:
         if self._one_file and photos != 1:
             raise InvalidInput(f"{out}: {photos} photos do not fit into one file, name a folder to draw them to")
         self._taken: set[Path] = set()
-        _make(out.parent if self._one_file else out)
+        with _writing(out):
+            (out.parent if self._one_file else out).mkdir(parents=True, exist_ok=True)
 
     def save(self, photo: Photo, below: str, prediction: Prediction) -> Path:
         """Draw, and write to a path like that of the photo below its folder; raises InvalidInput where it cannot."""
         picture = draw(photo, prediction)
         path = self._out if self._one_file else self._free((self._out / below).with_suffix(""))
-        _make(path.parent)
-        try:
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             picture.save(path, quality=90)
-        except OSError as error:
-            raise InvalidInput(_unwritable(path, error)) from error
         return path
 
     def _free(self, stem: Path) -> Path:
@@ -116,12 +116,9 @@ class Drawings:
         return path
 
 
-def _make(folder: Path) -> None:
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise InvalidInput(_unwritable(folder, error)) from error
-
-
-def _unwritable(path: Path, error: OSError) -> str:
-    return f"{path}: cannot be written ({error.strerror or error})"
+        raise InvalidInput(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -20,13 +20,12 @@ class Table:
     def write(self, photo: str, prediction: Prediction) -> None:
         """Add a photo's answer."""
         points = prediction.keypoints
-        visible = sum(point.visibility == VISIBILITY_NAMES[VISIBLE] for point in points)
+        occluded = sum(point.visibility != VISIBILITY_NAMES[VISIBLE] for point in points)
         width, height = prediction.size
-        lines = [f"{photo}  {width}x{height}  {visible} visible, {len(points) - visible} occluded"]
+        print(f"{photo}  {width}x{height}  {len(points) - occluded} visible, {occluded} occluded", file=self._stream)
         for point in points:
             note = "" if point.visibility == VISIBILITY_NAMES[VISIBLE] else f"  {point.visibility}"
-            lines.append(f"  {point.name:<18}{point.x:>8.1f}{point.y:>8.1f}{note}")
-        self._stream.write("\n".join(lines) + "\n")
+            print(f"  {point.name:<18}{point.x:>8.1f}{point.y:>8.1f}{note}", file=self._stream)
 
     def close(self) -> None:
         """End the document, so that what was written can be read even after a failure."""
@@ -43,7 +42,7 @@ class JsonLines(Table):
             for point in prediction.keypoints
         ]
         line = {"photo": photo, "width": width, "height": height, "keypoints": points}
-        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        print(json.dumps(line, ensure_ascii=False), file=self._stream)
 
 
 class Csv(Table):
@@ -63,42 +62,42 @@ class Csv(Table):
 class Coco(Table):
     """One COCO keypoint data set (annotations with num_keypoints and bbox), for viewers and labelling tools.
 
-    COCO's v counts 0 not there, 1 occluded, 2 visible, as the contract's classes do. Annotations are written as they
-    come; only the photos' names are kept until the end.
+    COCO's v counts 0 not there, 1 occluded, 2 visible, as the contract's classes do. Written when it is closed.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
-        self._images: list[dict[str, Any]] = []
         skeleton = [[INDEX[a] + 1, INDEX[b] + 1] for line in OUTLINE for a, b in zip(line, line[1:])]
-        category = {"id": 1, "name": "garment", "keypoints": list(KEYPOINTS), "skeleton": skeleton}
-        stream.write(f'{{"categories": {json.dumps([category])},\n"annotations": [')
+        category = {"id": 1, "name": "garment", "keypoints": KEYPOINTS, "skeleton": skeleton}
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._document = {"categories": [category], "images": self._images, "annotations": self._annotations}
 
     def write(self, photo: str, prediction: Prediction) -> None:
         number = len(self._images) + 1
         width, height = prediction.size
-        there = prediction.pixels[prediction.visibility != ABSENT]
-        (left, top), (right, bottom) = (there.min(0), there.max(0)) if len(there) else ((0, 0), (0, 0))
-        box = [round(float(value), 2) for value in (left, top, right - left, bottom - top)]
-        triples = (
+        self._images.append({"id": number, "file_name": photo, "width": width, "height": height})
+        points = [
             (round(float(x), 2), round(float(y), 2), int(v)) if v != ABSENT else (0, 0, 0)
             for (x, y), v in zip(prediction.pixels, prediction.visibility)
+        ]
+        there = [(x, y) for x, y, v in points if v != ABSENT] or [(0, 0)]
+        (left, top), (right, bottom) = map(min, zip(*there)), map(max, zip(*there))
+        self._annotations.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": 1,
+                "keypoints": [value for point in points for value in point],
+                "num_keypoints": len(prediction.keypoints),
+                "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
+                "area": round((right - left) * (bottom - top), 2),
+                "iscrowd": 0,
+            }
         )
-        annotation = {
-            "id": number,
-            "image_id": number,
-            "category_id": 1,
-            "keypoints": [value for triple in triples for value in triple],
-            "num_keypoints": len(there),
-            "bbox": box,
-            "area": round(box[2] * box[3], 2),
-            "iscrowd": 0,
-        }
-        self._stream.write((",\n" if self._images else "\n") + json.dumps(annotation))
-        self._images.append({"id": number, "file_name": photo, "width": width, "height": height})
 
     def close(self) -> None:
-        self._stream.write(f'],\n"images": {json.dumps(self._images, ensure_ascii=False)}}}\n')
+        print(json.dumps(self._document, ensure_ascii=False), file=self._stream)
         super().close()
 
 

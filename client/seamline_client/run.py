@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from seamline_client.answers import Outcome
 from seamline_client.api import PredictClient
-from seamline_client.connection import Tls
 from seamline_client.errors import AccessDenied, CannotConnect, ClientError, InvalidInput, NotFound
 from seamline_client.finding import STDIN, Found, find_photos, watch
 from seamline_client.images import Photo
 from seamline_client.overlay import Drawings
-from seamline_client.progress import Progress
 from seamline_client.reports import REPORTS
+from seamline_client.targets import Tls
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,13 +27,14 @@ def run(options: argparse.Namespace) -> int:
     found = find_photos(options.photos)
     many = len(found) if not options.watch else 2  # while watching there is no telling how many will come
     drawings = Drawings(options.draw, many) if options.draw else None
+    tls = Tls(options.tls_ca, options.tls_cert, options.tls_key)
     with PredictClient(
         options.target,
         options.transport,
         model=options.model,
         timeout=options.timeout,
         retries=options.retries,
-        tls=_tls(options),
+        tls=tls if options.tls or tls != Tls() else None,
         token=_token(options.token_file),
     ) as client:
         asking = Run(client, options, drawings)
@@ -57,7 +59,8 @@ class Run:
 
     def __init__(self, client: PredictClient, options: argparse.Namespace, drawings: Drawings | None) -> None:
         self.report = REPORTS[options.form](sys.stdout)
-        self._client, self._options, self._drawings = client, options, drawings
+        self._client, self._drawings = client, drawings
+        self._how = {name: getattr(options, name) for name in ("signature", "version", "label", "batch", "parallel")}
         self._answered = 0
         self._failures: set[int] = set()
 
@@ -70,16 +73,9 @@ class Run:
 
     def about(self, found: Sequence[Found]) -> None:
         """Ask, and write each outcome as it comes; raises the error of one that all the others would meet too."""
-        options, progress = self._options, Progress(len(found), sys.stderr)
+        progress = Progress(len(found), sys.stderr)
         photos: list[Photo] = [_stdin() if path == STDIN else path for path, _ in found]
-        outcomes = self._client.stream(
-            photos,
-            signature=options.signature,
-            version=options.version,
-            label=options.label,
-            batch=options.batch,
-            parallel=options.parallel,
-        )
+        outcomes = self._client.stream(photos, **self._how)
         try:
             for (path, below), outcome in zip(found, outcomes):
                 if sys.stdout.isatty():  # otherwise the answer does not go where the progress is shown
@@ -107,6 +103,31 @@ class Run:
             self._drawings.save(outcome.photo, below, outcome.prediction)
 
 
+class Progress:
+    """Count, rate and time left, on a line of a terminal; nothing elsewhere, and nothing for a single photo."""
+
+    def __init__(self, total: int, stream: IO[str]) -> None:
+        self._total, self._stream = total, stream
+        self._wanted = total > 1 and stream.isatty()
+        self._done, self._start = 0, time.monotonic()
+
+    def advance(self) -> None:
+        """One photo more is done."""
+        self._done += 1
+        rate = self._done / max(time.monotonic() - self._start, 1e-9)
+        left = round((self._total - self._done) / rate)
+        self._write(f"{self._done}/{self._total}  {rate:.1f} photos/s  {left // 60}:{left % 60:02} left")
+
+    def clear(self) -> None:
+        """Take the line away, so that something else can be written in its place."""
+        self._write("")
+
+    def _write(self, line: str) -> None:
+        if self._wanted:
+            self._stream.write(f"\r\x1b[2K{line}")
+            self._stream.flush()
+
+
 def complain(error: ClientError, about: str = "") -> None:
     """One line on stderr."""
     print(f"predict: {about}{error}", file=sys.stderr)
@@ -117,11 +138,6 @@ def _stdin() -> bytes:
     if not data:
         raise InvalidInput("stdin: no data, where a photo was expected")
     return data
-
-
-def _tls(options: argparse.Namespace) -> Tls | None:
-    wanted = options.tls or options.tls_ca or options.tls_cert
-    return Tls(options.tls_ca, options.tls_cert, options.tls_key) if wanted else None
 
 
 def _token(path: Path | None) -> str | None:

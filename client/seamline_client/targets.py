@@ -1,11 +1,13 @@
-"""Where a server is: the addresses that people paste, and what each of them means."""
+"""What is asked: which server, by an address as people paste it, and which model there."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from seamline_client.contract import GRPC_PORT, REST_PORT
 from seamline_client.errors import InvalidInput
@@ -13,22 +15,49 @@ from seamline_client.errors import InvalidInput
 PORTS = {"grpc": ("SEAMLINE_GRPC_PORT", GRPC_PORT), "rest": ("SEAMLINE_REST_PORT", REST_PORT)}
 """For each transport: the variable that moves its default port, and that port."""
 
-_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]?#]+)"
+_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]?#]+)(:(?P<port>\d+))?"
 _MODEL = r"(/v1(/models(/(?P<model>[^/:]+)(:predict|/metadata)?)?)?)?"
-_PLAIN = re.compile(rf"{_HOST}(:(?P<port>\d+))?/?")
-_URL = re.compile(rf"(?P<root>(?P<scheme>https?)://{_HOST}(:(?P<port>\d+))?(/[^\s?#]*?)??){_MODEL}/*")
+_PLAIN = re.compile(rf"{_HOST}/?")
+_URL = re.compile(rf"(?P<root>https?://{_HOST}(/[^\s?#]*?)??){_MODEL}/*")
 _NAME_OF_GRPC = re.compile(r"(unix|dns):\S+")
 
 
 @dataclass(frozen=True)
+class ModelSpec:
+    """Which model answers: its name and at most one of version and label; neither leaves the choice to the server."""
+
+    name: str
+    version: int | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.version is not None and self.label is not None:
+            raise InvalidInput(f"version {self.version} and label {self.label!r}: name one of the two")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """TLS to the server: `ca` is a PEM file (None: system roots), `cert` and `key` where the server asks for them."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
 class Target:
-    """A server's address. `root` is that of its REST API without /v1, `model` the one that a pasted URL names."""
+    """A server, and what every call to it carries. `root` is the URL of its REST API without /v1.
+
+    `model` is the one that a pasted URL names; `headers` have names in lower case, as gRPC demands.
+    """
 
     transport: str
     address: str
     root: str = ""
     loopback: bool = False
     model: str | None = None
+    tls: Tls | None = None
+    headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
 
 
 def parse(text: str | None, transport: str | None) -> Target:
@@ -53,6 +82,18 @@ def parse(text: str | None, transport: str | None) -> Target:
         return Target("grpc", text, loopback=text.startswith("unix:"))
     forms = {"grpc": "host:port", "rest": "http://host:port", None: "host:port, or http://host:port for REST"}
     raise InvalidInput(f"target {text!r}: not an address of a server, which is {forms[transport]}")
+
+
+def headers(token: str | None, metadata: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What goes with every call; raises InvalidInput, without the value, for what no header can carry."""
+    found = [(name.lower(), value) for name, value in metadata]
+    if token:
+        found.append(("authorization", f"Bearer {token}"))
+    for name, value in found:
+        if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+            what = "the token" if name == "authorization" else f"metadata {name!r}"
+            raise InvalidInput(f"{what} holds characters that no header can carry")
+    return found
 
 
 def _default_port(transport: str) -> int:

@@ -32,15 +32,14 @@ def versions() -> None:
     from pipeline.release import versions as listing
 
     found = releases()
-    rows = listing.rows(found)
     none = f"No version is published in {found.store.folder}. `make export` publishes one."
-    console.print(listing.table(rows) if rows else none)
+    console.print(listing.table(found) if found.store.versions() else none)
 
 
 @app.command()
 def promote(version: int) -> None:
     """Let a version answer from now on, in a running server too, without a failed request."""
-    console.print(str(releases().promote(version)), markup=False)
+    console.print(str(releases().promote(version)))
 
 
 @app.command()
@@ -51,13 +50,13 @@ def canary(
     """Let a version answer to the name keypoints-canary, beside the one that serves."""
     if (version is None) != end:
         raise typer.BadParameter("name a version, or --end")
-    console.print(str(releases().canary(version)), markup=False)
+    console.print(str(releases().canary(version)))
 
 
 @app.command()
 def rollback() -> None:
     """Let that version answer again which answered before."""
-    console.print(str(releases().rollback()), markup=False)
+    console.print(str(releases().rollback()))
 
 
 @app.command()

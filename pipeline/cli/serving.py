@@ -30,7 +30,6 @@ def serve() -> None:
         f"Started {_name(server.program)}, process {server.pid}, log in {server.log}"
         if served.started
         else f"Already running: {_name(server.program)}, process {server.pid}",
-        markup=False,
     )
     url = f"http://{server.rest_target}/v1/models/{MODEL_NAME}"
     photo = sample(found.store.find(served.version).folder)
@@ -42,7 +41,6 @@ def serve() -> None:
         f"  .venv/bin/python client/predict.py {photo}\n"
         f"""  echo '{{"signature_name": "{BYTES.key}", "instances": [{{"b64": "'"""
         f"""$(base64 < {photo} | tr -d '\\n')'"}}]}}' | curl -d @- {url}:predict""",
-        markup=False,
     )
 
 
@@ -55,8 +53,9 @@ def demo(to: Optional[Path] = SHEET) -> None:
     if to == Path("-"):
         sys.stdout.buffer.write(stage.contact_sheet(target))
         return
-    path = to or Settings.from_environment().demo
-    stage.write(target, path)
+    path = to or Settings.from_environment().data.with_name("demo.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(stage.contact_sheet(target))
     console.print(f"\nDrawn garments that no training saw, with the points that {target} answers:\n  {path}")
 
 
@@ -71,7 +70,7 @@ def stop() -> None:
 
 @app.command()
 def status() -> None:
-    """Say what runs, since when and where, and a line on each version. Exit code 6 when no server runs."""
+    """Say what runs, since when and where, and list the versions. Exit code 6 when no server runs."""
     from pipeline.release import versions
     from pipeline.serving import process
 
@@ -79,13 +78,12 @@ def status() -> None:
     server = process.running(Settings.from_environment().server)
     if server:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(server.created))
-        console.print(f"{_name(server.program)}, process {server.pid}, since {since}", markup=False)
-        console.print(f"  log   {server.log}", markup=False)
+        console.print(f"{_name(server.program)}, process {server.pid}, since {since}")
+        console.print(f"  log   {server.log}")
         console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
     else:
         console.print(f"Server at {target}")
-    for row in versions.rows(releases()):
-        console.print(f"  {row}", markup=False)
+    console.print(versions.table(releases()))
 
 
 def _name(program: str) -> str:

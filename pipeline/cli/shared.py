@@ -66,5 +66,5 @@ def running_target() -> str:
 
     target = local.target(Settings.from_environment())
     if target is None:
-        raise ServingError(local.NONE_RUNS)
+        raise ServingError("No server is running. `make serve` starts one.")
     return target

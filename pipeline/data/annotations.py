@@ -12,8 +12,10 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
+from pipeline.data.split import split_of
 from pipeline.errors import DataError
 from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
 
@@ -56,6 +58,21 @@ class Source:
     folder: Path
     csvs: tuple[Path, ...]
     split: str | None
+
+
+def read_splits(folder: Path, *, training: bool = True) -> tuple[dict[str, list[Annotation]], list[Refusal]]:
+    """The annotations of a folder by `train` and `eval`, and the rows that cannot be used.
+
+    Where the folder does not tell the two apart, a photo's name does. Raises DataError as `find_sources` and `read` do.
+    """
+    splits: dict[str, list[Annotation]] = {"train": [], "eval": []}
+    refusals: list[Refusal] = []
+    for source in find_sources(folder, training=training):
+        found, refused = read(source)
+        refusals += refused
+        for annotation in found:
+            splits[source.split or split_of(annotation.image_id)].append(annotation)
+    return splits, refusals
 
 
 def find_sources(folder: Path, *, training: bool = True) -> list[Source]:
@@ -122,12 +139,10 @@ def read(source: Source) -> tuple[list[Annotation], list[Refusal]]:
                 by_photo[annotation.image].append(annotation)
     for rows in by_photo.values():
         if len(rows) > 1:
-            refusals += [Refusal(each.source, f"{each.image_id} has {_several(rows)}") for each in rows]
+            places = " and ".join(row.source for row in rows)
+            reason = f"has {len(rows)} rows: {places}. Keep the right one."
+            refusals += [Refusal(row.source, f"{row.image_id} {reason}") for row in rows]
     return [rows[0] for rows in by_photo.values() if len(rows) == 1], refusals
-
-
-def _several(rows: list[Annotation]) -> str:
-    return f"{len(rows)} rows: {' and '.join(row.source for row in rows)}. Keep the right one."
 
 
 def _rows(path: Path) -> Iterable[tuple[int, list[str]]]:
@@ -143,11 +158,9 @@ def _rows(path: Path) -> Iterable[tuple[int, list[str]]]:
 
 
 def _header_difference(header: list[str]) -> str:
-    for position, expected in enumerate(HEADER):
-        found = header[position] if position < len(header) else "nothing"
-        if found != expected:
-            return f"Column {position + 1} must be {expected}, found {found}; {len(HEADER)} columns are expected."
-    return f"Expected {len(HEADER)} columns, found {len(header)}."
+    pairs = enumerate(zip_longest(HEADER, header, fillvalue="nothing"), 1)
+    position, expected, found = next((number, *pair) for number, pair in pairs if pair[0] != pair[1])
+    return f"Column {position} must be {expected}, found {found}; {len(HEADER)} columns are expected."
 
 
 def _parse(row: list[str], folder: Path, where: str) -> Annotation:

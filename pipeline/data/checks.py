@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image
 
+from model.receivers import decode
 from pipeline.data.annotations import Annotation, Refusal
 from pipeline.errors import DataError
 from seamline_client.contract import MAX_PIXELS
@@ -23,8 +24,6 @@ from seamline_client.keypoints import CATEGORIES, INDEX, KEYPOINTS, NORMALISER
 
 READ_AHEAD = 256
 """Photos that are read and checked before somebody asks for them: at most this many are in memory."""
-_ORIENTATION = 0x0112
-_UPRIGHT = 1
 _FORMATS = ("JPEG", "MPO", "PNG")
 """MPO is a JPEG with further pictures behind it, as phones take them: depth, motion, the same in other light."""
 
@@ -61,7 +60,8 @@ def _check(annotation: Annotation) -> Photo | Refusal:
     """Reads and decodes the photo, turns it upright, and sees that its points are inside."""
     try:
         encoded = _as_seen(annotation.image.read_bytes())
-        height, width = _decoded_by_graph(encoded)
+        # What the graph cannot read is of no use, whatever Pillow makes of it.
+        height, width, _ = decode(encoded).shape
     except FileNotFoundError:
         return Refusal(annotation.source, f"{annotation.image}: no such file")
     except tf.errors.OpError as error:
@@ -87,7 +87,7 @@ def _as_seen(encoded: bytes) -> bytes:
                 raise ValueError(f"it is {image.format}; expected JPEG or PNG")
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are accepted")
-            lying = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
+            lying = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
             if not (lying or image.has_transparency_data):
                 return encoded
     buffer = io.BytesIO()
@@ -95,23 +95,10 @@ def _as_seen(encoded: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _decoded_by_graph(encoded: bytes) -> tuple[int, int]:
-    """Height and width. Decodes as `model.receivers.decode_image`, which trains and serves, and leaves out its stretch.
-
-    Raises InvalidArgumentError for what it cannot read, whatever Pillow makes of it.
-    """
-    if encoded.startswith(b"\x89PNG"):
-        pixels = tf.io.decode_png(encoded, channels=3)
-    else:
-        tf.image.extract_jpeg_shape(encoded)
-        pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    return int(pixels.shape[0]), int(pixels.shape[1])
-
-
 def refuse_too_little(folder: Path, annotated: Splits, usable: Splits, refusals: Sequence[Refusal]) -> None:
     """Raises DataError where photos that can be used are too few to train, to evaluate, or to measure NE.
 
-    So it does for a category that rows name and no training photo is of: the model would only guess there.
+    Also for a category that rows name but no training photo shows: the model could only guess there.
     """
     reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
     rows = sum(map(len, annotated.values()))
@@ -124,17 +111,15 @@ def refuse_too_little(folder: Path, annotated: Splits, usable: Splits, refusals:
                 f"out for evaluation: add photos, or put some in val/ and the others in train/.{reasons}"
             )
     for category in CATEGORIES:
-        named = [(split, each.source) for split in annotated for each in annotated[split] if each.category == category]
-        if not named or any(each.category == category for each in usable["train"]):
-            continue
-        refused = {refusal.source: refusal for refusal in refusals}
-        first = next((f" (the first: {refused[source]})" for _, source in named if source in refused), "")
-        raise DataError(
-            f"{folder}: {len(named)} row(s) name the category {category}, but none of its photos is left to train on: "
-            f"{sum(split == 'eval' for split, _ in named)} in the evaluation split, "
-            f"{sum(source in refused for _, source in named)} refused{first}. "
-            f"Add or mend photos of it, or take its rows out."
-        )
+        named = {each.source for rows in annotated.values() for each in rows if each.category == category}
+        if named and all(each.category != category for each in usable["train"]):
+            refused = [refusal for refusal in refusals if refusal.source in named]
+            first = f" (the first: {refused[0]})" if refused else ""
+            raise DataError(
+                f"{folder}: {len(named)} row(s) name the category {category}, but none of its photos is left to train "
+                f"on: {len(refused)} refused{first}, {len(named) - len(refused)} in the evaluation split. "
+                f"Add or mend photos of it, or take its rows out."
+            )
     if not any(_measurable(each) for each in usable["eval"]):
         ends = {each.category: " and ".join(NORMALISER[each.category]) for each in usable["eval"]}
         raise DataError(

@@ -38,22 +38,12 @@ class Garment:
     alone: bool
     """Whether no other garment of its photo is annotated, usable or not."""
     guessed: bool
-    """Whether the category is the one that its points fit best, because the file's own is not one of ours."""
+    """Whether the category was chosen by the points, because the file's own is not one of ours."""
     points: tuple[tuple[float, float], ...]
     v: tuple[int, ...]
     box: Box
     """Round the points, and the annotation's own bbox where it has one."""
     source: str
-
-
-@dataclass(frozen=True)
-class Annotations:
-    """What a COCO file holds."""
-
-    garments: list[Garment]
-    refusals: list[Refusal]
-    passed_over: int
-    """Annotations without keypoints, such as the rectangles that some tools demand beside them."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,6 @@ class _Category:
         return any(slot is not None for slot in self.slots)
 
 
-_UNKNOWN = _Category("", None, ())
 _Raw = Mapping[str, Any]
 _Name = Callable[[_Raw], object]
 
@@ -77,7 +66,7 @@ class _Table:
     """The entries of a list by what should be unique to each. Tools write ids as numbers or text, and mix the two."""
 
     def __init__(self, what: str, entries: Iterable[_Raw], key: _Name, owner: _Name) -> None:
-        """`what` the key is, and who has it, for messages."""
+        """Messages call the key `what`, and whoever has it what `owner` returns."""
         self._what, self._owner = what, owner
         self._entries: dict[str, list[_Raw]] = {}
         for entry in entries:
@@ -124,10 +113,11 @@ def read_names(values: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def read(path: Path, names: Mapping[str, str]) -> Annotations:
-    """The garments of a COCO file, and what cannot be used. Raises DataError where nothing in it can.
+def read(path: Path, names: Mapping[str, str]) -> tuple[list[Garment], list[Refusal]]:
+    """The garments of a COCO file, and the annotations that cannot be used. Raises DataError if it is no such file.
 
-    What is said of an id that is given twice is not used, whichever of the two was meant.
+    An id that is given twice makes whatever refers to it unusable. Annotations without keypoints are passed over: some
+    tools demand a rectangle beside the points.
     """
     try:
         raw = json.loads(path.read_bytes())
@@ -142,8 +132,8 @@ def read(path: Path, names: Mapping[str, str]) -> Annotations:
     pointed = [each for each in annotations if each.get("keypoints") or "image_id" not in each]
     owner = "an annotation of image id {}".format
     numbered = _Table("annotation id", pointed, _id, lambda each: owner(each.get("image_id")))
-    ours = [each for each in pointed if categories.get(str(each.get("category_id")), _UNKNOWN).known]
-    count = Counter(str(each.get("image_id")) for each in ours)
+    known = {key for key, category in categories.items() if category.known}
+    count = Counter(str(each.get("image_id")) for each in pointed if str(each.get("category_id")) in known)
     garments: list[Garment] = []
     refusals: list[Refusal] = []
     for position, annotation in enumerate(pointed):
@@ -161,7 +151,9 @@ def read(path: Path, names: Mapping[str, str]) -> Annotations:
             refusals.append(Refusal(where, str(error)))
         except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
             refusals.append(Refusal(where, f"not as COCO has it: {error!r}"))
-    return Annotations(garments, refusals, len(annotations) - len(pointed))
+    if not pointed:
+        raise DataError(f"{path}: none of its {len(annotations)} annotations has keypoints.")
+    return garments, refusals
 
 
 def _plain(name: str) -> str:

@@ -33,8 +33,6 @@ class Converted:
     """Garments that were cut out of their photos."""
     guessed: int
     """Garments whose category was chosen by their points."""
-    passed_over: int
-    """Annotations that have no keypoints at all, such as rectangles."""
     refusals: tuple[Refusal, ...]
 
 
@@ -59,26 +57,23 @@ def convert(
         raise DataError(f"{to}: exists and is not empty. Nothing is ever written over; name another folder.")
     if not images.is_dir():
         raise DataError(f"{images}: no such folder. --images is where the photos of {annotations} are.")
-    found = coco.read(annotations, names)
-    refusals = list(found.refusals)
+    garments, refusals = coco.read(annotations, names)
     with new_folder(to) as staging:
         written = _Folder(staging, images.resolve(), margin)
-        for done, garment in enumerate(found.garments, 1):
+        for done, garment in enumerate(garments, 1):
             try:
                 written.add(garment, crop=crop_all or not garment.alone)
             except ValueError as error:
                 refusals.append(Refusal(garment.source, str(error)))
-            on_progress(done, len(found.garments))
+            on_progress(done, len(garments))
         if not written.rows:
             reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
-            without = f" and {found.passed_over} have no keypoints" if found.passed_over else ""
-            raise DataError(f"{annotations}: no garment to write; {len(refusals)} refused{without}.{reasons}")
+            raise DataError(f"{annotations}: no garment to write; {len(refusals)} refused.{reasons}")
         if strict and refusals:
             raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, refusals)))
         written.finish(annotations.stem)
-    categories = Counter(row[1] for row in written.rows)
-    guessed = sum(garment.guessed for garment in written.garments)
-    return Converted(dict(sorted(categories.items())), written.cropped, guessed, found.passed_over, tuple(refusals))
+    categories = dict(sorted(Counter(row[1] for row in written.rows).items()))
+    return Converted(categories, sum(written.crops.values()), written.guessed, tuple(refusals))
 
 
 class _Folder:
@@ -90,13 +85,9 @@ class _Folder:
         """What each photo is called here."""
         self._taken: set[str] = set()
         """Those names in lower case: some file systems do not tell a from A."""
-        self._crops: Counter[Path] = Counter()
+        self.crops: Counter[Path] = Counter()
+        self.guessed = 0
         self.rows: list[list[str]] = []
-        self.garments: list[Garment] = []
-
-    @property
-    def cropped(self) -> int:
-        return sum(self._crops.values())
 
     def add(self, garment: Garment, *, crop: bool) -> None:
         """Raises ValueError for a photo that is missing, unreadable, or not the one that was annotated."""
@@ -109,12 +100,12 @@ class _Folder:
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path}: cannot be used: {error}") from error
         cells = [
-            f"{_text(x - left)}_{_text(y - top)}_{v}" if v >= 0 else "-1_-1_-1"
+            f"{x - left:.2f}_{y - top:.2f}_{v}" if v >= 0 else "-1_-1_-1"
             for (x, y), v in zip(garment.points, garment.v)
         ]
         self.rows.append([image_id, garment.category, *cells])
-        self.garments.append(garment)
-        self._crops[path] += crop
+        self.guessed += garment.guessed
+        self.crops[path] += crop
 
     def finish(self, name: str) -> None:
         (self._folder / "Annotations").mkdir()
@@ -141,7 +132,7 @@ class _Folder:
         for name, (x, y), v in zip(KEYPOINTS, garment.points, garment.v):
             if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
                 raise ValueError(f"{name} at ({x:g}, {y:g}) lies outside of the {width}x{height} picture")
-        name = crop_name(self._name(path), self._crops[path]) if crop else self._name(path)
+        name = crop_name(self._name(path), self.crops[path]) if crop else self._name(path)
         image_id = f"Images/{garment.category}/{name}{suffix or '.jpg'}"
         target = self._folder / image_id
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +165,3 @@ class _Folder:
             self._taken.add(name.lower())
             self._names[path] = name
         return self._names[path]
-
-
-def _text(value: float) -> str:
-    return f"{round(value, 2):g}" if abs(value) < 1e4 else f"{value:.2f}"

@@ -10,16 +10,13 @@ import numpy as np
 
 from model.receivers import decode_image
 from pipeline.console import OnProgress
-from pipeline.data.annotations import Annotation, Refusal, find_sources, read
+from pipeline.data.annotations import Refusal, read_splits
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.input_fn import EVAL_BATCH
-from pipeline.data.split import split_of
 from pipeline.errors import DataError
 from seamline_client.keypoints import CATEGORIES
 
 SPLITS = {"train": ("train",), "val": ("eval",), "all": ("train", "eval")}
-CHUNK = 4 * EVAL_BATCH
-"""Photos that are read ahead."""
 
 
 class Photos:
@@ -28,13 +25,9 @@ class Photos:
     def __init__(self, folder: Path, split: str = "all") -> None:
         """Reads the annotations; `split` is one of SPLITS. Raises DataError where there are none that can be used."""
         self.folder = folder
-        self.refusals: list[Refusal] = []
+        annotated, self.refusals = read_splits(folder, training=False)
         """Rows, and after `batches` photos, that cannot be used."""
-        self._annotations: list[Annotation] = []
-        for source in find_sources(folder, training=False):
-            found, refused = read(source)
-            self.refusals += refused
-            self._annotations += [each for each in found if (source.split or split_of(each.image_id)) in SPLITS[split]]
+        self._annotations = [annotation for name in SPLITS[split] for annotation in annotated[name]]
         if not self._annotations:
             raise DataError(f"{folder}: no photo of split {split} to evaluate.{self._reasons()}")
 
@@ -42,17 +35,16 @@ class Photos:
         """Pictures (N, 384, 384, 3) uint8 and `metrics.Labels`. Raises DataError at the end if no photo can be used."""
         waiting: list[Photo] = []
         used = 0
-        for start in range(0, len(self._annotations), CHUNK):
-            for checked in check_all(self._annotations[start : start + CHUNK]):
-                if isinstance(checked, Refusal):
-                    self.refusals.append(checked)
-                    continue
-                waiting.append(checked)
-                used += 1
-                if len(waiting) == EVAL_BATCH:
-                    yield _batch(waiting)
-                    waiting = []
-            on_progress(min(start + CHUNK, len(self._annotations)), len(self._annotations))
+        for done, checked in enumerate(check_all(self._annotations), 1):
+            on_progress(done, len(self._annotations))
+            if isinstance(checked, Refusal):
+                self.refusals.append(checked)
+                continue
+            waiting.append(checked)
+            used += 1
+            if len(waiting) == EVAL_BATCH:
+                yield _batch(waiting)
+                waiting = []
         if waiting:
             yield _batch(waiting)
         if not used:

@@ -22,14 +22,14 @@ def prepare(source: Path | None, folder: Path, *, drawn: int, strict: bool = Fal
         dataset = records.prepare(source, folder / "records" / source.resolve().name, on_progress, strict=strict)
     if others := passed_over(source):
         names = ", ".join(path.name for path in others[:3])
-        console.print(f"Passed over {len(others)} hidden or unlabelled CSV file(s): {names}", markup=False)
+        console.print(f"Passed over {len(others)} hidden or unlabelled CSV file(s): {names}")
     return dataset
 
 
 def _drawn(count: int, folder: Path) -> Path:
     photos = folder / "drawn" / f"drawn-{count}"
     if not photos.is_dir():
-        console.print(f"No photos given: drawing {count} garments into {photos}", markup=False)
+        console.print(f"No photos given: drawing {count} garments into {photos}")
         with progress("Drawing") as on_progress:
             write_dataset(photos, count, SEED, on_progress=on_progress)
     return photos

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
 from pipeline.console import OnProgress
-from pipeline.data.annotations import Annotation, Refusal, Source, find_sources, read
+from pipeline.data.annotations import Annotation, Refusal, read_splits
 from pipeline.data.checks import Photo, Splits, check_all, refuse_too_little
 from pipeline.data.folders import new_folder
-from pipeline.data.split import EVAL_PERCENT, split_of
+from pipeline.data.split import EVAL_PERCENT
 from pipeline.errors import DataError
 from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
 
@@ -43,7 +42,7 @@ class Dataset:
     """Changes when the source folder does; cheap to compute."""
     categories: dict[str, dict[str, int]]
     refusals: tuple[Refusal, ...]
-    sizes: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int]
     """Bytes of each shard, by its name: one that is cut short between two records reads like a whole one."""
 
     def count(self, split: str) -> int:
@@ -51,7 +50,7 @@ class Dataset:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Categories that no photo is of. One that rows name, without a photo to train on, is no data set at all."""
+        """Categories without a photo. (If rows name one that has no photo to train on, no data set is written.)"""
         return tuple(category for category in CATEGORIES if category not in self.categories["train"])
 
     def shards(self, split: str) -> list[str]:
@@ -64,15 +63,8 @@ def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool
     With `strict` a refused row or photo is an error, and so is a category without photos. Raises DataError where
     `checks.refuse_too_little` does.
     """
-    sources = find_sources(source)
-    annotated: dict[str, list[Annotation]] = {"train": [], "eval": []}
-    refusals: list[Refusal] = []
-    for each in sources:
-        found, refused = read(each)
-        refusals += refused
-        for annotation in found:
-            annotated[each.split or split_of(annotation.image_id)].append(annotation)
-    stamp = _stamp(sources, annotated)
+    annotated, refusals = read_splits(source)
+    stamp = _stamp(annotated, refusals)
     dataset = load(folder) if (folder / "dataset.json").is_file() else None
     if dataset is None or dataset.stamp != stamp:
         dataset = _write(source, folder, annotated, refusals, stamp, on_progress)
@@ -89,9 +81,6 @@ def load(folder: Path) -> Dataset:
         raw = json.loads((folder / "dataset.json").read_text())
         refusals = tuple(Refusal(**refusal) for refusal in raw.pop("refusals"))
         dataset = Dataset(folder=folder, refusals=refusals, **raw)
-        for split in dataset.categories:
-            if len(dataset.shards(split)) != SHARDS:
-                raise ValueError(f"{SHARDS} shards of {split} are expected, {len(dataset.shards(split))} are there")
         for name, size in dataset.sizes.items():
             if (folder / name).stat().st_size != size:
                 raise ValueError(f"{name} has {(folder / name).stat().st_size} bytes, {size} were written")
@@ -104,7 +93,7 @@ def load(folder: Path) -> Dataset:
 
 @contextmanager
 def reading(*datasets: Dataset | None) -> Iterator[None]:
-    """Within it a record of these that cannot be read raises DataError; TensorFlow does not say of which."""
+    """Inside, a record that cannot be read raises DataError with these folders; TensorFlow does not say which it is."""
     try:
         yield
     except tf.errors.DataLossError as error:
@@ -114,18 +103,17 @@ def reading(*datasets: Dataset | None) -> Iterator[None]:
         ) from error
 
 
-def _stamp(sources: list[Source], annotated: Splits) -> str:
-    """Of all that is read: the CSVs, and each photo that they name, wherever it is and whatever links lead there."""
-    digest = hashlib.sha256(f"{FORMAT} {SHARDS} {EVAL_PERCENT} {CATEGORY_KEYPOINTS}".encode())
-    for source in sources:
-        for path in source.csvs:
-            digest.update(os.fsencode(f"{source.split} {path.name} ") + path.read_bytes())
-    for annotation in (each for split in annotated.values() for each in split):
-        try:
-            stat = annotation.image.stat()
-            digest.update(f"{annotation.image_id} {stat.st_size} {stat.st_mtime_ns}".encode())
-        except (OSError, ValueError):  # checked, and refused, where it is read
-            digest.update(f"{annotation.image_id} -".encode())
+def _stamp(annotated: Splits, refusals: list[Refusal]) -> str:
+    """Changes with all that is read: the rows and the photos that they name, wherever those are or links lead to."""
+    digest = hashlib.sha256(f"{FORMAT} {SHARDS} {EVAL_PERCENT} {CATEGORY_KEYPOINTS} {refusals}".encode())
+    for split, rows in annotated.items():
+        for row in rows:
+            try:
+                stat = row.image.stat()
+                file = f"{stat.st_size} {stat.st_mtime_ns}"
+            except (OSError, ValueError):  # refused where it is read
+                file = "-"
+            digest.update(f"{split} {row.image_id} {row.category} {row.points} {row.v} {file}\n".encode())
     return digest.hexdigest()
 
 
@@ -143,8 +131,8 @@ def _write(
         total, done = sum(map(len, annotated.values())), 0
         for split, rows in annotated.items():
             with ExitStack() as stack:
-                paths = [str(partial / _shard(split, shard)) for shard in range(SHARDS)]
-                writers = [stack.enter_context(tf.io.TFRecordWriter(path)) for path in paths]
+                names = [f"{split}-{shard:05d}-of-{SHARDS:05d}.tfrecord" for shard in range(SHARDS)]
+                writers = [stack.enter_context(tf.io.TFRecordWriter(str(partial / name))) for name in names]
                 for checked in check_all(rows):
                     done += 1
                     on_progress(done, total)
@@ -165,47 +153,29 @@ def _write(
     return dataset
 
 
-def _shard(split: str, shard: int) -> str:
-    return f"{split}-{shard:05d}-of-{SHARDS:05d}.tfrecord"
-
-
 def _serialise(photo: Photo) -> bytes:
     annotation = photo.annotation
-    features = {
-        "image": _bytes(photo.encoded),
-        "image_id": _bytes(annotation.image_id.encode()),
-        "category": _ints([CATEGORIES.index(annotation.category)]),
-        "size": _floats([photo.width, photo.height]),
-        "xy": _floats([c for x, y in annotation.points for c in (x / photo.width, y / photo.height)]),
-        "v": _ints([v + 1 for v in annotation.v]),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)  # type: ignore[no-any-return]
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _ints(values: list[int]) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-
-def _floats(values: list[float]) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    ratios = [ratio for x, y in annotation.points for ratio in (x / photo.width, y / photo.height)]
+    example = tf.train.Example()
+    features = example.features.feature
+    features["image"].bytes_list.value.append(photo.encoded)
+    features["image_id"].bytes_list.value.append(annotation.image_id.encode())
+    features["category"].int64_list.value.append(CATEGORIES.index(annotation.category))
+    features["size"].float_list.value.extend([photo.width, photo.height])
+    features["xy"].float_list.value.extend(ratios)
+    features["v"].int64_list.value.extend(v + 1 for v in annotation.v)
+    return bytes(example.SerializeToString(deterministic=True))
 
 
 def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
     """A scalar serialised record -> `image` and `image_id` strings, and the labels of `model.metrics.Labels`."""
-    k = len(KEYPOINTS)
-    example = tf.io.parse_single_example(
-        record,
-        {
-            "image": tf.io.FixedLenFeature([], tf.string),
-            "image_id": tf.io.FixedLenFeature([], tf.string),
-            "category": tf.io.FixedLenFeature([], tf.int64),
-            "size": tf.io.FixedLenFeature([2], tf.float32),
-            "xy": tf.io.FixedLenFeature([k * 2], tf.float32),
-            "v": tf.io.FixedLenFeature([k], tf.int64),
-        },
-    )
-    return {**example, "xy": tf.reshape(example["xy"], [k, 2])}
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "image_id": tf.io.FixedLenFeature([], tf.string),
+        "category": tf.io.FixedLenFeature([], tf.int64),
+        "size": tf.io.FixedLenFeature([2], tf.float32),
+        "xy": tf.io.FixedLenFeature([len(KEYPOINTS), 2], tf.float32),
+        "v": tf.io.FixedLenFeature([len(KEYPOINTS)], tf.int64),
+    }
+    parsed: dict[str, tf.Tensor] = tf.io.parse_single_example(record, features)
+    return parsed

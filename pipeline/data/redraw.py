@@ -55,7 +55,7 @@ def redraw(images: tf.Tensor, changes: Changes) -> tf.Tensor:
 
 @cache
 def _silence() -> None:
-    """XLA says once in a process, on standard error, that it compiles. No setting prevents it: to nobody, then."""
+    """Has XLA announce to nobody that it compiles: it does so once in a process, and no setting prevents it."""
     standard_error = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,4 +1,4 @@
-"""What a data set cannot teach, or cannot be measured on: known before the first step, so said before it."""
+"""What a data set cannot teach and what cannot be measured on it: known before the first step, so said before it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,15 @@ import numpy as np
 
 from model import metrics
 from pipeline.data.records import Dataset
-from pipeline.errors import DataError
 from pipeline.evaluation import labels
-from seamline_client.keypoints import CATEGORIES, NORMALISER
+from seamline_client.keypoints import CATEGORIES
 
 
 def limits(dataset: Dataset) -> list[str]:
-    """Sentences for people, none where there is nothing to say.
-
-    Raises DataError when no evaluation photo has an NE: training could not tell one checkpoint from another.
-    """
+    """Sentences for people, none where there is nothing to say. Raises DataError for a damaged data set."""
     truth = labels.read(dataset, "eval")
     counted = metrics.normalised_errors(truth["xy"], truth)[1].numpy() > 0
     scored = counted.any(axis=1)
-    if not scored.any():
-        ends = " or ".join(sorted({" and ".join(NORMALISER[CATEGORIES[index]]) for index in truth["category"]}))
-        raise DataError(
-            f"{dataset.folder}: NE cannot be measured on any of the {len(scored)} evaluation photos. It needs a "
-            f"visible point and the two points that errors are measured against, {ends}: annotate these."
-        )
     found = []
     if dataset.missing:
         missing = ", ".join(dataset.missing)

@@ -1,4 +1,4 @@
-"""The model card: what a version was made from and how good it is. It travels along, for programs and for people."""
+"""The model card: what a version was made from and how good it is. It travels along as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.training.presets import Preset
 
 CARD = "assets.extra/model_card.json"
-TEXT = "assets.extra/model_card.txt"
 
 
 def write(
@@ -29,7 +28,7 @@ def write(
     mean_position_ne: float,
     tensorflow: str,
 ) -> None:
-    """Writes both forms below a version's folder. A metric that nothing was counted for is not among `metrics`."""
+    """Writes it below a version's folder. NE is in percent; a metric that nothing was counted for is left out."""
     card = {
         "model": MODEL_NAME,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -46,7 +45,6 @@ def write(
         "code": _code_version(),
     }
     (folder / CARD).write_text(json.dumps(card, indent=1))
-    (folder / TEXT).write_text(_text(card))
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -61,23 +59,6 @@ def ne(folder: Path) -> float | None:
     """The NE on a version's card, in percent."""
     found = (read(folder) or {}).get("metrics", {}).get(NE)
     return None if found is None else float(found)
-
-
-def _text(card: dict[str, Any]) -> str:
-    data = card["dataset"]
-    photos = {split: sum(counts.values()) for split, counts in data["photos"].items()}
-    measured = {**card["metrics"], "ne of mean positions": card["mean_position_ne"]}
-    lines = [
-        f"{card['model']}, made {card['made']} with preset {card['preset']}, step {card['step']}",
-        f"Trained on {photos['train']} photos of {data['name']}, measured on {photos['eval']} others",
-        f"Data {data['fingerprint'][:16]}, code {card['code']}, TensorFlow {card['tensorflow']}",
-        "",
-        *(f"{name:<28}{value:9.3f}" for name, value in sorted(measured.items())),
-        "",
-        "NE is the normalised error of visible points in percent: distance to the truth over the garment's own width.",
-        "Mean positions: what answering each point's mean position over the training photos would score.",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _code_version() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from model.metrics import NE
 from model.receivers import decode_image, raw_serving_input_fn
 from pipeline.console import step
 from pipeline.data.records import Dataset, parse, reading
@@ -44,6 +46,22 @@ class Candidate:
     mean_position_ne: float
     """What answering each point's mean position over the training photos scores on the same photos."""
 
+    @property
+    def ne(self) -> float:
+        """In percent; NaN where no point could be counted."""
+        return self.metrics.get(NE, math.nan)
+
+    @property
+    def warning(self) -> str | None:
+        """Why nobody should be served with it, even if every proof passes; None where there is no reason."""
+        # Written so that NaN is warned of.
+        if self.ne < self.mean_position_ne:
+            return None
+        return (
+            f"This model is no better than none: its NE is {self.ne:.2f} %, and answering each point's mean position "
+            f"over the training photos scores {self.mean_position_ne:.2f} %. Train it for longer, or look at its data."
+        )
+
 
 def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
     """Writes the SavedModel, golden requests, warm-up requests, model card and checksums below `staging`.
@@ -67,7 +85,7 @@ def _reason(error: Exception) -> str:
 
 
 def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
-    estimator = estimators.build(checkpoint.run, preset.model, seed=preset.seed)
+    estimator = estimators.build(checkpoint.run, preset)
     with step("SavedModel") as found:
         folder = _saved_model(estimator, checkpoint, staging)
         found(f"written from {Path(checkpoint.prefix).name}")
@@ -85,12 +103,9 @@ def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: P
 
 
 def _saved_model(estimator: Any, checkpoint: Checkpoint, staging: Path) -> Path:
-    try:
-        written = estimator.export_savedmodel(
-            str(staging), raw_serving_input_fn, strip_default_attrs=True, checkpoint_path=checkpoint.prefix
-        )
-    except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError) as error:
-        raise ExportError(f"{checkpoint.prefix}: cannot be exported: {str(error).splitlines()[0]}") from error
+    written = estimator.export_savedmodel(
+        str(staging), raw_serving_input_fn, strip_default_attrs=True, checkpoint_path=checkpoint.prefix
+    )
     folder = Path(written.decode())
     rename_signatures(folder / "saved_model.pb")
     return folder

@@ -1,8 +1,8 @@
-"""What answered before: a record of promotions, one JSON object a line, oldest first.
+"""What served before: a record of promotions, one JSON object a line, oldest first.
 
 A promotion is recorded before models.config changes, and models.config alone says what serves. So the two are
 reconciled on reading, whatever a command that was killed left behind: a last record that never reached models.config
-did not happen, and a version that somebody wrote into models.config by hand did answer.
+did not happen, and a version that somebody wrote into models.config by hand did serve.
 """
 
 from __future__ import annotations
@@ -17,70 +17,56 @@ from pipeline.errors import ServingError
 from pipeline.release.store import ModelStore
 
 FILE = "promotions.jsonl"
+BY_HAND = "hand"
 ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """`version` took the place of `instead_of`, which is None where no version answered."""
-
-    version: int
-    instead_of: int | None
+    version: int | None
+    """None where somebody deleted models.config."""
     by: str
-    """The command: export, promote, rollback."""
-    at: str
-    """ISO 8601, UTC."""
+    """The command: export, promote, rollback; or hand."""
+    at: str | None
+    """ISO 8601, UTC; None where nobody knows."""
     confirmed: bool = False
     """Whether the command came to its end: the server was asked, or there was none."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The promotions that came about, and the version that serves now."""
+    """What was promoted, oldest first; the last one serves."""
 
     promotions: tuple[Promotion, ...]
-    serving: int | None
+
+    @property
+    def serving(self) -> int | None:
+        return self.promotions[-1].version if self.promotions else None
 
     @property
     def unfinished_rollback(self) -> bool:
         """Whether the last thing that happened was a rollback that was killed on its way."""
-        last = self.promotions[-1] if self.promotions else None
-        return last is not None and last.by == ROLLBACK and last.version == self.serving and not last.confirmed
+        return bool(self.promotions) and self.promotions[-1].by == ROLLBACK and not self.promotions[-1].confirmed
 
-    def previous(self, existing: Container[int]) -> int | None:
-        """Where a rollback goes: what answered before, among the versions that are still there."""
-        return next((each for each in reversed(self._answered()) if each != self.serving and each in existing), None)
+    def previous(self, existing: Container[int | None]) -> int | None:
+        """Where a rollback goes: what served before, among the versions that are still there.
 
-    def periods(self, number: int) -> list[tuple[str | None, str | None]]:
-        """When that version served, as (from, until). None: from before there was a record; until now."""
-        found: list[tuple[str | None, str | None]] = []
-        since: str | None = None
-        serving: int | None = None
-        for each in self.promotions:
-            if each.instead_of == number:
-                found.append((since if serving == number else None, each.at))
-            serving, since = each.version, each.at
-        if self.serving == number:
-            found.append((since if serving == number else None, None))
-        return found
-
-    def _answered(self) -> list[int]:
-        """What answered, as a stack with the serving version on top.
-
-        A rollback takes off what it went back from: a second one goes further back, not forward again.
+        A rollback takes off the stack what it went back from: a second one goes further back, not forward again.
         """
-        stack: list[int] = []
+        stack: list[int | None] = []
         for each in self.promotions:
-            if each.instead_of is not None and stack[-1:] != [each.instead_of]:
-                stack.append(each.instead_of)
             if each.by == ROLLBACK and each.version in stack:
                 while stack[-1] != each.version:
                     stack.pop()
             else:
                 stack.append(each.version)
-        if self.serving is not None and stack[-1:] != [self.serving]:
-            stack.append(self.serving)
-        return stack
+        return next((each for each in reversed(stack) if each != self.serving and each in existing), None)
+
+    def last_served(self, number: int) -> tuple[str | None, str | None]:
+        """From when until when that version served last. None: unknown, or until now, or never."""
+        ends = (*(each.at for each in self.promotions[1:]), None)
+        periods = [(each.at, end) for each, end in zip(self.promotions, ends) if each.version == number]
+        return periods[-1] if periods else (None, None)
 
 
 def read(store: ModelStore, serving: int | None) -> History:
@@ -95,22 +81,25 @@ def read(store: ModelStore, serving: int | None) -> History:
             f"{file}: line {len(promotions) + 1} cannot be read: {error}. "
             f"Delete that line to forget that promotion, or the file to forget them all."
         ) from error
-    if promotions and promotions[-1].version != serving == promotions[-1].instead_of:
-        del promotions[-1]
-    return History(tuple(promotions), serving)
+    if History(tuple(promotions)).serving != serving:
+        if promotions and History(tuple(promotions[:-1])).serving == serving:
+            del promotions[-1]
+        else:
+            promotions.append(Promotion(serving, BY_HAND, None, confirmed=True))
+    return History(tuple(promotions))
 
 
-def record(store: ModelStore, version: int, instead_of: int | None, by: str) -> None:
-    """Notes a promotion that is about to be made."""
+def record(store: ModelStore, serving: int | None, version: int, by: str) -> None:
+    """Notes that `version` is about to take the place of `serving`."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    _write(store, (*read(store, instead_of).promotions, Promotion(version, instead_of, by, now)))
+    _write(store, (*read(store, serving).promotions, Promotion(version, by, now)))
 
 
-def confirm(store: ModelStore, serving: int | None) -> None:
-    """Notes that the last promotion has come to its end."""
-    promotions = read(store, serving).promotions
-    if promotions and not promotions[-1].confirmed:
-        _write(store, (*promotions[:-1], replace(promotions[-1], confirmed=True)))
+def confirm(store: ModelStore, serving: int) -> None:
+    """Notes that the promotion of what serves has come to its end."""
+    *before, last = read(store, serving).promotions
+    if not last.confirmed:
+        _write(store, (*before, replace(last, confirmed=True)))
 
 
 def _write(store: ModelStore, promotions: tuple[Promotion, ...]) -> None:

@@ -57,7 +57,7 @@ def read(store: ModelStore) -> Serving:
     labels = plain.version_labels
     canary = models.get(canary_name(store))
     return Serving(
-        labels.get("stable") or _highest(plain) or _newest(store),
+        labels.get("stable") or _highest(plain) or max(store.numbers(), default=None),
         _highest(canary) if canary else labels.get("canary"),
     )
 
@@ -82,8 +82,3 @@ def write(store: ModelStore, serving: Serving) -> None:
 
 def _highest(model: model_server_config_pb2.ModelConfig) -> int | None:
     return max(model.model_version_policy.specific.versions, default=None)
-
-
-def _newest(store: ModelStore) -> int | None:
-    latest = store.latest()
-    return latest.number if latest else None

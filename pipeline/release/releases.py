@@ -16,10 +16,10 @@ from pathlib import Path
 
 from pipeline.errors import ServingError
 from pipeline.release import history, models_config
-from pipeline.release.answering import answering, wait_until_answered
 from pipeline.release.history import ROLLBACK, History
 from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore, Version
+from pipeline.serving.server import answering, wait_until_answering
 from seamline_client.errors import ClientError
 
 WAIT_SECONDS = 120.0
@@ -41,17 +41,14 @@ class Change:
     """Whether this only finished an earlier rollback."""
 
     def __str__(self) -> str:
-        return self._in_words() + (
-            "; the rollback that was cut short is done, another goes further back" * self.finished
-        )
-
-    def _in_words(self) -> str:
         before, now = (f"version {each}" if each else "no version" for each in (self.before, self.now))
         if self.target is None:
-            return f"{self.name}: {now} answers from the next `make serve` on (before: {before}); no server is running"
-        if self.before == self.now:
-            return f"{self.name}: {now} answers at {self.target}, as before"
-        return f"{self.name}: {before} answered before, {now} answers now at {self.target}"
+            said = f"{self.name}: {now} answers from the next `make serve` on (before: {before}); no server is running"
+        elif self.before == self.now:
+            said = f"{self.name}: {now} answers at {self.target}, as before"
+        else:
+            said = f"{self.name}: {before} answered before, {now} answers now at {self.target}"
+        return said + "; the rollback that was cut short is done, another goes further back" * self.finished
 
 
 class Releases:
@@ -67,43 +64,41 @@ class Releases:
 
     # What serves
 
-    def numbers(self) -> Serving:
-        """The version that was promoted last, and the canary."""
+    def names(self) -> Serving:
+        """What the plain name and the canary's stand for: the version that was promoted last, and the one on trial."""
         return models_config.read(self.store)
 
     def serving(self) -> Version | None:
         """The version that the plain name answers with; None before the first promotion, or where it is gone."""
-        number = self.numbers().version
+        number = self.names().version
         return next((version for version in self.store.versions() if version.number == number), None)
 
     def history(self) -> History:
-        return history.read(self.store, self.numbers().version)
+        return history.read(self.store, self.names().version)
 
     def previous(self) -> int | None:
         """Where a rollback would go."""
-        return self.history().previous(self._numbers())
+        return self.history().previous(self.store.numbers())
 
-    def confirm(self) -> None:
+    def confirm(self, seconds: float | None = None) -> None:
         """Returns once the running server answers as models.config says. Raises ServingError when it does not."""
-        serving = self.numbers()
-        self._follow(self.name, serving.version, self._wait_seconds)
-        self._follow(self.canary_name, serving.canary, self._wait_seconds)
+        names = self.names()
+        for name, version in ((self.name, names.version), (self.canary_name, names.canary)):
+            self._wait_for(name, version, self._wait_seconds if seconds is None else seconds)
 
     def config(self) -> Path:
         """models.config for a server that is about to start, with the store's folder as it is now.
 
         Raises ServingError where nothing was promoted.
         """
+        newest = self.store.find(None)
         if self.serving() is None:
-            latest = self.store.latest()
-            if latest is None:
-                raise ServingError(f"{self.store.folder}: no version is published. `make export` publishes one.")
             raise ServingError(
                 f"{self.store.folder}: no version that is there was promoted, so there is nothing to serve. "
-                f"`make promote VERSION={latest.number}` promotes the newest."
+                f"`make promote VERSION={newest.number}` promotes the newest."
             )
         with self.store.locked(wait=True):
-            models_config.write(self.store, self.numbers())
+            models_config.write(self.store, self.names())
         return models_config.path(self.store)
 
     # Changes
@@ -115,7 +110,7 @@ class Releases:
         """
         with self.store.locked(wait=False):
             # A models.config of old may say "the newest", whichever that is.
-            models_config.write(self.store, self.numbers())
+            models_config.write(self.store, self.names())
             return self.store.publish(candidate)
 
     def promote(self, number: int, *, by: str = "promote", wait: bool = False) -> Change:
@@ -124,7 +119,7 @@ class Releases:
         Raises ServingError when there is no such version, or the server does not load it: then nothing has changed.
         """
         with self._changing(wait=wait) as serving:
-            return self._move(serving, self._existing(number).number, by)
+            return self._move(serving, self.store.find(number).number, by)
 
     def rollback(self) -> Change:
         """Promotes what answered before. Raises ServingError when nothing did.
@@ -149,7 +144,7 @@ class Releases:
         """
         with self._changing() as serving:
             if number is not None:
-                self._existing(number)
+                self.store.find(number)
                 if serving.version is None:
                     raise ServingError(f"No version serves yet. Promote one first: `make promote VERSION={number}`.")
             return self._change(self.canary_name, serving, replace(serving, canary=number))
@@ -157,9 +152,9 @@ class Releases:
     def retire(self, number: int) -> bool:
         """Deletes a version; False when it was deleted before. Raises ServingError when it serves or is the canary."""
         with self._changing() as serving:
-            if number not in self._numbers() and self.store.was_given(number):
+            if number not in self.store.numbers() and self.store.was_given(number):
                 return False
-            self._existing(number)
+            self.store.find(number)
             if number == serving.version:
                 raise ServingError(f"Version {number} serves. Promote another one first (`make versions` shows which).")
             if number == serving.canary:
@@ -173,16 +168,16 @@ class Releases:
         The newest `keep` stay, besides the one that serves, the canary and the one that a rollback would go to.
         """
         with self.store.locked(wait=True):
-            serving = self.numbers()
-            needed = (serving.version, serving.canary, self.previous())
-            old = [number for number in self._numbers() if number not in needed][:-keep]
+            names = self.names()
+            needed = (names.version, names.canary, self.previous())
+            old = [number for number in self.store.numbers() if number not in needed][:-keep]
             for number in old:
                 self.store.remove(number)
         return old
 
     def _move(self, serving: Serving, number: int, by: str) -> Change:
         if number != serving.version:
-            history.record(self.store, number, serving.version, by)
+            history.record(self.store, serving.version, number, by)
         change = self._change(self.name, serving, replace(serving, version=number))
         history.confirm(self.store, number)
         return change
@@ -195,7 +190,7 @@ class Releases:
                 was = answering(self.target, name)
         models_config.write(self.store, after)
         try:
-            self._follow(name, now, self._wait_seconds)
+            self._wait_for(name, now, self._wait_seconds)
         except ServingError as error:
             models_config.write(self.store, before)
             raise ServingError(
@@ -211,27 +206,13 @@ class Releases:
         A server that has not yet caught up with an earlier command, which was killed, gets a moment to do so. Otherwise
         it could still be about to act on that when it seems to have followed this one.
         """
-        if self.store.latest() is None:
-            raise ServingError(f"{self.store.folder}: no version is published. `make export` publishes one.")
+        self.store.find(None)
         with self.store.locked(wait=wait):
-            serving = self.numbers()
-            moment = min(SETTLE_SECONDS, self._wait_seconds)
             with suppress(ServingError):
-                self._follow(self.name, serving.version, moment)
-                self._follow(self.canary_name, serving.canary, moment)
-            yield serving
+                self.confirm(min(SETTLE_SECONDS, self._wait_seconds))
+            yield self.names()
 
-    def _follow(self, name: str, version: int | None, seconds: float) -> None:
+    def _wait_for(self, name: str, version: int | None, seconds: float) -> None:
         """Until the running server answers `name` with that version. At once where no server runs."""
         if self.target:
-            wait_until_answered(self.target, name, version, seconds)
-
-    def _numbers(self) -> list[int]:
-        return [version.number for version in self.store.versions()]
-
-    def _existing(self, number: int) -> Version:
-        for version in self.store.versions():
-            if version.number == number:
-                return version
-        there = ", ".join(map(str, self._numbers())) or "none"
-        raise ServingError(f"There is no version {number} in {self.store.folder}; there are: {there}.")
+            wait_until_answering(self.target, name, version, seconds)

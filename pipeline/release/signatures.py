@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from tensorflow.core.framework import types_pb2
+import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from pipeline.errors import ContractError
 from seamline_client.contract import METHOD, OUTPUTS, SIGNATURES, TAG, TensorSpec
-
-_DTYPES = {"float": "float32"}
 
 
 def rename_signatures(path: Path) -> None:
@@ -30,29 +29,27 @@ def check_signatures(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise ContractError(f"{path}: cannot be read: {error}") from error
     graphs = [graph for graph in saved_model.meta_graphs if list(graph.meta_info_def.tags) == [TAG]]
-    if len(graphs) != 1:
-        raise ContractError(f"{path}: expected one graph with the tag set '{TAG}', found {len(graphs)}")
+    _check(f"{path}: number of graphs with the tag set '{TAG}'", len(graphs), 1)
     signatures = graphs[0].signature_def
-    if set(signatures) != set(SIGNATURES):
-        raise ContractError(f"{path}: has the signatures {sorted(signatures)}, expected {sorted(SIGNATURES)}")
+    _check(f"{path}: signatures", sorted(signatures), sorted(SIGNATURES))
     for key, contract in SIGNATURES.items():
         found, where = signatures[key], f"{path}: signature {key}"
-        if found.method_name != METHOD:
-            raise ContractError(f"{where}: method is {found.method_name!r}, expected {METHOD!r}")
-        _check_tensors(found.inputs, (contract.input,), f"{where}: inputs")
-        _check_tensors(found.outputs, OUTPUTS, f"{where}: outputs")
-        tensor = found.inputs[contract.input.name].name
-        if tensor != contract.tensor:
-            raise ContractError(f"{where}: input tensor is {tensor}, expected {contract.tensor}")
+        _check(f"{where}: method", found.method_name, METHOD)
+        _check_tensors(f"{where}: input", found.inputs, (contract.input,))
+        _check_tensors(f"{where}: output", found.outputs, OUTPUTS)
+        _check(f"{where}: tensor", found.inputs[contract.input.name].name, contract.tensor)
 
 
-def _check_tensors(found: dict[str, meta_graph_pb2.TensorInfo], expected: tuple[TensorSpec, ...], where: str) -> None:
-    names = {spec.name for spec in expected}
-    if set(found) != names:
-        raise ContractError(f"{where} are {sorted(found)}, expected {sorted(names)}")
+def _check_tensors(
+    where: str, found: Mapping[str, meta_graph_pb2.TensorInfo], expected: tuple[TensorSpec, ...]
+) -> None:
+    _check(f"{where}s", sorted(found), sorted(spec.name for spec in expected))
     for spec in expected:
         info = found[spec.name]
         shape = tuple(dimension.size for dimension in info.tensor_shape.dim)
-        dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
-        if (_DTYPES.get(dtype, dtype), shape) != (spec.dtype, spec.shape):
-            raise ContractError(f"{where}: {spec.name} is {dtype} {shape}, expected {spec.dtype} {spec.shape}")
+        _check(f"{where} {spec.name}", (tf.as_dtype(info.dtype).name, shape), (spec.dtype, spec.shape))
+
+
+def _check(what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise ContractError(f"{what}: found {found}, expected {expected}")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.atomic import PARTIAL, sync, write_atomically
-from pipeline.errors import BusyError, ChecksumError, PipelineError, StoreError
+from pipeline.errors import BusyError, ChecksumError, ServingError, StoreError
 
 CHECKSUMS = "assets.extra/SHA256SUMS"
 """Of every other file of a version, in the format of sha256sum."""
@@ -56,20 +56,18 @@ class ModelStore:
         numbered = [path for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir()]
         return sorted((Version(int(path.name), path) for path in numbered), key=lambda version: version.number)
 
-    def latest(self) -> Version | None:
-        versions = self.versions()
-        return versions[-1] if versions else None
+    def numbers(self) -> list[int]:
+        return [version.number for version in self.versions()]
 
     def find(self, number: int | None) -> Version:
-        """That version, or the newest. Raises PipelineError where there is none such."""
-        versions = self.versions()
-        if not versions:
-            raise PipelineError(f"No version is published in {self.folder}. `make export` publishes one.")
-        chosen = [version for version in versions if number in (None, version.number)]
-        if not chosen:
-            there = ", ".join(str(version.number) for version in versions)
-            raise PipelineError(f"No version {number} in {self.folder}; there are {there}.")
-        return chosen[-1]
+        """That version, or the newest. Raises ServingError where there is none such."""
+        chosen = [version for version in self.versions() if number in (None, version.number)]
+        if chosen:
+            return chosen[-1]
+        there = ", ".join(map(str, self.numbers()))
+        if not there:
+            raise ServingError(f"No version is published in {self.folder}. `make export` publishes one.")
+        raise ServingError(f"No version {number} in {self.folder}; there are {there}.")
 
     @contextmanager
     def stage(self) -> Iterator[Path]:
@@ -167,9 +165,7 @@ class ModelStore:
                 f"{self._last}: holds {text[:20]!r}, expected the highest version number that was ever given. "
                 f"Write that into it, or delete it to count on from the newest version in {self.folder}."
             )
-        given = int(text)
-        latest = self.latest()
-        return max(given, latest.number if latest else 0) + 1
+        return max([int(text), *self.numbers()]) + 1
 
 
 def write_checksums(folder: Path) -> None:
@@ -180,13 +176,11 @@ def write_checksums(folder: Path) -> None:
 
 def verify_checksums(folder: Path) -> None:
     """Raises ChecksumError naming the first file that is missing, changed, or not listed."""
-    listed: dict[str, str] = {}
     try:
-        for line in (folder / CHECKSUMS).read_text(errors="replace").splitlines():
-            digest, _, name = line.partition("  ")
-            listed[name] = digest
+        lines = (folder / CHECKSUMS).read_text(errors="replace").splitlines()
     except OSError as error:
         raise ChecksumError(f"{folder}: has no {CHECKSUMS}: {error}") from error
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     found = {str(path.relative_to(folder)): path for path in _files(folder)}
     for name in sorted(listed.keys() | found.keys()):
         if name not in found:

@@ -12,11 +12,9 @@ import numpy as np
 
 from pipeline.data.input_fn import eval_input_fn
 from pipeline.data.records import reading
-from pipeline.errors import TrainingError
 from pipeline.evaluation import labels, samples, scoreboard
 from pipeline.evaluation.scores import Scores, score
 from pipeline.report import bars, curves, page, sheet
-from pipeline.training import checkpoints
 from pipeline.training import estimator as estimators
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.runs import Run
@@ -39,9 +37,7 @@ def write(run: Run, checkpoint: Checkpoint) -> Path:
 
     Raises TrainingError for a checkpoint that cannot be used, DataError for a damaged data set.
     """
-    problem = checkpoints.problem(checkpoint.prefix, run.preset.model)
-    if problem:
-        raise TrainingError(f"{problem}. Delete {run.folder} to train preset {run.preset.name} anew.")
+    run.check(checkpoint.prefix)
     x, y, v = _predict(run, checkpoint)
     truth = labels.read(run.dataset, "eval")
     found = score([(np.stack([x, y], axis=2), v, truth)])
@@ -62,7 +58,7 @@ def write(run: Run, checkpoint: Checkpoint) -> Path:
 
 def _predict(run: Run, checkpoint: Checkpoint) -> tuple[Any, Any, Any]:
     """The outputs of the contract, each (N, 24), for the N evaluation photos."""
-    estimator = estimators.build(run.folder, run.preset.model, seed=run.preset.seed)
+    estimator = estimators.build(run.folder, run.preset)
     with reading(run.dataset):
         answers = list(estimator.predict(eval_input_fn(run.dataset), checkpoint_path=checkpoint.prefix))
     x, y, v = (np.stack([each[spec.name] for each in answers]) for spec in (PRED_X_RATIO, PRED_Y_RATIO, PRED_V))

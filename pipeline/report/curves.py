@@ -53,7 +53,7 @@ def draw(run: Path, best_step: int, path: Path) -> None:
     _draw_loss(loss, training.scalars.get("loss", {}))
     _draw_ne(ne, evaluation.scalars.get(NE, {}), best_step)
     steps, values = _ordered(training.scalars.get("learning_rate", {}))
-    rate.plot(steps, values, color=GREY, marker=_marker(steps))
+    rate.plot(steps, values, color=GREY, marker=".")
     rate.set(title="Learning rate", xlabel="step")
     rate.ticklabel_format(axis="y", scilimits=(0, 0))
     for axes in (loss, ne, rate):
@@ -68,11 +68,9 @@ def _draw_loss(axes: Axes, scalar: dict[int, float]) -> None:
     mean: list[float] = []
     for value in values:
         mean.append(SMOOTH * mean[-1] + (1 - SMOOTH) * value if mean else value)
-    many = len(steps) > 20
-    axes.plot(steps, values, color=BLUE, alpha=0.3 if many else 1, marker=_marker(steps))
-    if many:
-        axes.plot(steps, mean, color=BLUE, label="running mean")
-        axes.legend(frameon=False)
+    axes.plot(steps, values, color=BLUE, alpha=0.3, marker=".")
+    axes.plot(steps, mean, color=BLUE, label="running mean")
+    axes.legend(frameon=False)
     axes.set(title="Training loss")
 
 
@@ -97,8 +95,3 @@ def _draw_ne(axes: Axes, scalar: dict[int, float], best_step: int) -> None:
 def _ordered(scalar: dict[int, float]) -> tuple[list[int], list[float]]:
     steps = sorted(scalar)
     return steps, [scalar[step] for step in steps]
-
-
-def _marker(steps: list[int]) -> str:
-    """Points, where there are too few for a line to be seen."""
-    return "o" if len(steps) < 10 else ""

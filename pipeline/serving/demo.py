@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 from PIL import Image, ImageOps
 
@@ -31,10 +30,3 @@ def contact_sheet(target: str) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def write(target: str, path: Path) -> None:
-    """The sheet as a file."""
-    png = contact_sheet(target)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png)

@@ -18,7 +18,6 @@ from seamline_client.contract import MODEL_NAME
 
 CONNECT_SECONDS = 3.0
 START_SECONDS = 120.0
-NONE_RUNS = "No server is running. `make serve` starts one."
 
 
 @dataclass(frozen=True)
@@ -52,22 +51,13 @@ def serve(settings: Settings, config: Path) -> Served:
     Raises ServingError when a port is taken or the model does not become available.
     """
     with _one_at_a_time(settings):
-        server = process.running(settings.server)
-        if server:
-            return Served(server, wait_until_available(server, MODEL_NAME, START_SECONDS), started=False)
-        flags = (
-            f"--model_config_file={config.resolve()}",
-            "--model_config_file_poll_wait_seconds=1",
-            f"--monitoring_config_file={ROOT / 'config' / 'monitoring.config'}",
-        )
-        log = settings.server / "server.log"
-        program = process.program(settings.model_server)
-        server = process.start(flags, log, settings.grpc_port, settings.rest_port, program)
-        process.remember(server, settings.server)
+        running = process.running(settings.server)
+        server = running or _start(settings, config)
         try:
-            return Served(server, wait_until_available(server, MODEL_NAME, START_SECONDS), started=True)
+            return Served(server, wait_until_available(server, MODEL_NAME, START_SECONDS), started=not running)
         except ServingError:
-            server.stop()
+            if not running:
+                server.stop()
             raise
 
 
@@ -76,6 +66,18 @@ def stop(settings: Settings) -> ServerProcess | None:
     server = process.running(settings.server)
     if server:
         server.stop()
+    return server
+
+
+def _start(settings: Settings, config: Path) -> ServerProcess:
+    flags = (
+        f"--model_config_file={config.resolve()}",
+        "--model_config_file_poll_wait_seconds=1",
+        f"--monitoring_config_file={ROOT / 'config' / 'monitoring.config'}",
+    )
+    log, program = settings.server / "server.log", process.program(settings.model_server)
+    server = process.start(program, flags, log, settings.grpc_port, settings.rest_port)
+    process.remember(server, settings.server)
     return server
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import TracebackType
 
 import psutil
 
@@ -31,7 +30,7 @@ _STATE = "server.json"
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """A server that runs, or ran. As a context manager it is stopped at the end."""
+    """A server that runs, or ran."""
 
     pid: int
     created: float
@@ -51,14 +50,6 @@ class ServerProcess:
     @property
     def rest_target(self) -> str:
         return f"{LOOPBACK}:{self.rest_port}"
-
-    def __enter__(self) -> ServerProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def ended(self) -> str | None:
         return None if self._process() else f"process {self.pid} is gone"
@@ -103,23 +94,14 @@ def program(executable: Path | None) -> tuple[str, ...]:
     return (str(executable.resolve()),)
 
 
-def start(
-    flags: tuple[str, ...],
-    log: Path,
-    grpc_port: int,
-    rest_port: int,
-    program: tuple[str, ...] = STAND_IN,
-    *,
-    leashed: bool = False,
-) -> ServerProcess:
-    """Starts a server with the official binary's own flags. It lives on when this process ends, unless it is leashed.
+def start(program: tuple[str, ...], flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int) -> ServerProcess:
+    """Starts a server with the official binary's own flags. It lives on when this process ends.
 
     Raises ServingError when a port is taken or the log cannot be written.
     """
     for port, variable in ((grpc_port, "SEAMLINE_GRPC_PORT"), (rest_port, "SEAMLINE_REST_PORT")):
         _check_free(port, variable)
     command = [
-        *((sys.executable, "-m", "pipeline.serving.leash", str(os.getpid())) if leashed else ()),
         *program,
         f"--port={grpc_port}",
         f"--rest_api_port={rest_port}",
@@ -146,15 +128,19 @@ def start(
 
 @contextmanager
 def throw_away(
-    base: Path, model: str, log: Path, flags: tuple[str, ...] = (), program: tuple[str, ...] = STAND_IN
+    program: tuple[str, ...], base: Path, model: str, log: Path, flags: tuple[str, ...] = ()
 ) -> Iterator[ServerProcess]:
     """A server of the newest version below `base`, on free ports, stopped at the end.
 
     It gives up on a broken model at once, and ends with this process even where that is killed.
     """
-    own = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0")
-    with start((*own, *flags), log, _free_port(), _free_port(), program, leashed=True) as server:
+    flags = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0", *flags)
+    leashed = (sys.executable, "-m", "pipeline.serving.leash", str(os.getpid()), *program)
+    server = start(leashed, flags, log, _free_port(), _free_port())
+    try:
         yield server
+    finally:
+        server.stop()
 
 
 def remember(server: ServerProcess, folder: Path) -> None:
@@ -191,13 +177,9 @@ def _check_free(port: int, variable: str) -> None:
 
 
 def _owner(port: int) -> str:
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                if connection.pid is None:
-                    break
-                command = " ".join(psutil.Process(connection.pid).cmdline())[:120]
-                return f"process {connection.pid} ({command}) listens there"
-    except psutil.Error:
-        pass
+    with suppress(psutil.Error):
+        for each in psutil.net_connections("tcp"):
+            if each.pid and each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port:
+                command = " ".join(psutil.Process(each.pid).cmdline())[:120]
+                return f"process {each.pid} ({command}) listens there"
     return "a process that cannot be seen from here listens there"

@@ -1,4 +1,4 @@
-"""What the pipeline expects of any server, and how to wait for one."""
+"""What the pipeline expects of any server, and how to wait until it answers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pipeline.errors import ServingError
 from seamline_client import PredictClient
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, NotFound
 
+ASK_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 """How often to look whether the server's process is still there."""
+POLL_SECONDS = 0.1
 
 
 class Server(Protocol):
@@ -36,7 +38,7 @@ def wait_until_available(server: Server, model: str, seconds: float, *, version:
     """
     deadline = time.monotonic() + seconds
     # REST, whose refused connections cost nothing: a gRPC channel waits longer after each.
-    with PredictClient(server.rest_target, "rest", model=model, timeout=5.0, retries=0) as client:
+    with PredictClient(server.rest_target, "rest", model=model, timeout=ASK_SECONDS, retries=0) as client:
         while True:
             ended = server.ended()
             if ended:
@@ -53,3 +55,35 @@ def wait_until_available(server: Server, model: str, seconds: float, *, version:
                     ) from error
             except ClientError as error:
                 raise ServingError(f"{error}\n{server.log_tail()}") from error
+
+
+def answering(target: str, model: str) -> int | None:
+    """The version that answers whoever names none; None where the server has no such model.
+
+    Raises `seamline_client.errors` when it cannot be asked.
+    """
+    with PredictClient(target, model=model, timeout=ASK_SECONDS, retries=0) as client:
+        try:
+            return client.metadata().version
+        except NotFound:
+            return None
+
+
+def wait_until_answering(target: str, model: str, version: int | None, seconds: float) -> None:
+    """Until that version answers; None: until nothing does. Raises ServingError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = answering(target, model)
+            heard = f"version {found} answers" if found else "no version answers"
+            if found == version:
+                return
+        except ClientError as error:
+            heard = str(error)
+        if time.monotonic() > deadline:
+            wanted = f"version {version}" if version else "no version"
+            raise ServingError(
+                f"The server at {target} should answer {model} with {wanted} and did not within {seconds:.0f} s; "
+                f"last heard: {heard}"
+            )
+        time.sleep(POLL_SECONDS)

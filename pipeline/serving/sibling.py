@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def throw_away(image: str, base: Path, model: str) -> Iterator[ServerContainer]:
     It gives up on a broken model at once. Raises ServingError when the engine, the image or the volume cannot be used.
     """
     try:
-        with _engine() as engine:
+        with closing(_engine()) as engine:
             own = _own(engine)
             _sweep(engine)
             container = engine.containers.run(image, **_options(own, base.resolve(), model))
@@ -78,20 +78,15 @@ def throw_away(image: str, base: Path, model: str) -> Iterator[ServerContainer]:
         raise ServingError(f"{image}: a throw-away server cannot be run: {error}") from error
 
 
-@contextmanager
-def _engine() -> Iterator[docker.DockerClient]:
+def _engine() -> docker.DockerClient:
     try:
-        engine = docker.from_env(timeout=ENGINE_SECONDS)
+        return docker.from_env(timeout=ENGINE_SECONDS)
     except DockerException as error:
         raise ServingError(
             f"The Docker engine cannot be reached from here: {error}. Proving a candidate needs its socket: "
             f"DOCKER_SOCKET names another than /var/run/docker.sock, DOCKER_GID the group that may use it "
             f"(stat -c %g <socket>)."
         ) from error
-    try:
-        yield engine
-    finally:
-        engine.close()
 
 
 def _own(engine: docker.DockerClient) -> dict[str, Any]:
@@ -118,7 +113,7 @@ def _sweep(engine: docker.DockerClient) -> None:
 
 def _options(own: dict[str, Any], base: Path, model: str) -> dict[str, Any]:
     labels = {name: value for name, value in own["Config"]["Labels"].items() if name in _COMPOSE}
-    devices = own["HostConfig"]["DeviceRequests"] or []
+    mount = _mount(own, base)
     return {
         # An explicit name: engine 20.10 resolves none that it makes up itself.
         "name": f"{labels.get(_COMPOSE[0], 'seamline')}-candidate-{own['Id'][:12]}",
@@ -134,8 +129,8 @@ def _options(own: dict[str, Any], base: Path, model: str) -> dict[str, Any]:
         "detach": True,
         "labels": {**labels, OWNER: own["Id"]},
         "network": next(iter(own["NetworkSettings"]["Networks"])),
-        "volumes": {_volume(own, base): {"bind": str(_mount(own, base)["Destination"]), "mode": "ro"}},
-        "device_requests": [DeviceRequest(**{_snake(name): value for name, value in each.items()}) for each in devices],
+        "volumes": {mount["Name"]: {"bind": mount["Destination"], "mode": "ro"}},
+        "device_requests": [DeviceRequest(**each) for each in own["HostConfig"]["DeviceRequests"] or ()],
         "healthcheck": {"test": ["NONE"]},
         "init": True,
         "read_only": True,
@@ -152,11 +147,3 @@ def _mount(own: dict[str, Any], base: Path) -> dict[str, Any]:
         if mount["Type"] == "volume" and Path(mount["Destination"]) in base.parents:
             return dict(mount)
     raise ServingError(f"{base}: is not on a volume, so no other container can mount it")
-
-
-def _volume(own: dict[str, Any], base: Path) -> str:
-    return str(_mount(own, base)["Name"])
-
-
-def _snake(name: str) -> str:
-    return {"DeviceIDs": "device_ids"}.get(name, name.lower())

@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from model.model_fn import ModelConfig, model_fn
+from model.model_fn import model_fn
+from pipeline.training.presets import Preset
 from pipeline.training.weights import Weights
 
 v1 = tf.compat.v1
@@ -17,15 +18,7 @@ v1 = tf.compat.v1
 tf.get_logger().setLevel(logging.ERROR)
 
 
-def build(
-    folder: Path,
-    config: ModelConfig,
-    *,
-    seed: int = 1,
-    checkpoint_every: int = 200,
-    initial: Weights | None = None,
-    gpus: bool = False,
-) -> Any:
+def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus: bool = False) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
     A run without a checkpoint starts from the weights in `initial`. With `gpus`, XLA compiles what runs on them; where
@@ -38,10 +31,10 @@ def build(
     return v1.estimator.Estimator(
         model_fn=model_fn,
         model_dir=str(folder),
-        params={"config": config, "initial": initial},
+        params={"config": preset.model, "initial": initial},
         config=v1.estimator.RunConfig(
-            tf_random_seed=seed,
-            save_checkpoints_steps=checkpoint_every,
+            tf_random_seed=preset.seed,
+            save_checkpoints_steps=preset.evaluate_every,
             save_summary_steps=20,
             log_step_count_steps=20,
             keep_checkpoint_max=2,

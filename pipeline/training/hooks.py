@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,12 +28,22 @@ BOX = (300, 400)
 
 
 class Stop(tf.compat.v1.train.SessionRunHook):
-    """Ends training after the step in which `request` was called. Estimator then saves a checkpoint."""
+    """As a context manager it takes SIGINT and SIGTERM, which end training after the step; Estimator saves it.
+
+    Whoever asks twice is in a hurry: the second signal ends the process at once.
+    """
 
     requested = False
 
-    def request(self, number: int, frame: FrameType | None) -> None:
-        """A signal handler. Whoever asks twice is in a hurry: the second signal ends the process at once."""
+    def __enter__(self) -> Stop:
+        self._before = {number: signal.signal(number, self._request) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
@@ -42,18 +51,6 @@ class Stop(tf.compat.v1.train.SessionRunHook):
     def after_run(self, run_context: Any, run_values: Any) -> None:
         if self.requested:
             run_context.request_stop()
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Stop]:
-    """Within it, SIGINT and SIGTERM ask for a stop instead of ending the process."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop.request) for number in SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class ProgressLine(tf.compat.v1.train.SessionRunHook):

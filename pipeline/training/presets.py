@@ -61,9 +61,8 @@ def tiny() -> Preset:
 def demo() -> Preset:
     """`make train`: 1,200 drawn garments, on two cores: half a minute to draw them, two to train.
 
-    From the starter's weights: NE 4.8 % on the 116 drawn garments held out, PCK@0.1 0.92, and NE 7.1 % and balanced
-    visibility recall 0.81 on 51 real photos. From nothing, with 450 steps and the learning rate of photos(), NE
-    is 11.7 %.
+    From the starter's weights: NE 4.8 % on the 116 drawn garments held out, and 7.1 % on 51 real photos. From nothing,
+    with 450 steps and the learning rate of photos(), NE is 11.7 %.
     """
     return Preset(
         name="demo",
@@ -78,10 +77,9 @@ def demo() -> Preset:
 def photos() -> Preset:
     """`make train DATA=<folder>`: some hundreds of real photos, on two cores: an hour, of which the best part is early.
 
-    From nothing (`--init none`), on 428 photos of the public garments and, in a fifth of each batch, drawn garments
-    (which brought nothing, and are no longer mixed in): NE 6.2 % on the 51 photos of the val split, which chose
-    nothing, PCK@0.1 0.86, balanced visibility recall 0.81. On its own evaluation photos NE is 15.0 % after 500 steps,
-    6.7 % after 2,000 and 5.3 % after 4,500, the best. The starter is what came out of it.
+    From nothing (`--init none`), on 428 photos of the public garments (docs/training.md says how): NE 6.2 % on the 51
+    photos of the val split, which chose nothing. On its own evaluation photos NE is 15.0 % after 500 steps, 6.7 %
+    after 2,000 and 5.3 % after 4,500, the best. The starter is what came out of it.
     """
     return Preset(
         name="photos",

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pipeline.atomic import write_atomically
 from pipeline.data.records import Dataset, load
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, TrainingError
 from pipeline.training import weights
+from pipeline.training.checkpoints import problem
 from pipeline.training.presets import PRESETS, Preset, choose
 
 _RECORD = "run.json"
@@ -24,6 +25,12 @@ class Run:
     folder: Path
     dataset: Dataset
     preset: Preset
+
+    def check(self, prefix: str) -> None:
+        """Raises TrainingError for a checkpoint that is damaged or not of the preset's network."""
+        found = problem(prefix, self.preset.model)
+        if found:
+            raise TrainingError(f"{found}. Delete {self.folder} to train preset {self.preset.name} anew.")
 
 
 def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:

@@ -26,8 +26,8 @@ from pipeline.evaluation.limits import limits
 from pipeline.evaluation.samples import one_of_each
 from pipeline.training import estimator as estimators
 from pipeline.training import weights
-from pipeline.training.checkpoints import BestSoFar, Checkpoint, problem, step_of
-from pipeline.training.hooks import Overlays, ProgressLine, Stop, stop_on_signal
+from pipeline.training.checkpoints import BestSoFar, Checkpoint, step_of
+from pipeline.training.hooks import Overlays, ProgressLine, Stop
 from pipeline.training.runs import Run
 
 v1 = tf.compat.v1
@@ -42,13 +42,13 @@ class Interrupted(TrainingError):
 def train(run: Run) -> Checkpoint:
     """Trains up to the preset's last step, or until its patience ends, and returns the checkpoint with the lowest NE.
 
-    Raises Interrupted after SIGINT or SIGTERM, once a checkpoint is saved; DataError for a damaged data set or one that
-    nothing can be measured on; TrainingError when the folder is in use, cannot be written, or holds a checkpoint that
-    training cannot go on from, when the weights to start from do not fit, or when the loss is no longer a number.
+    Raises Interrupted after SIGINT or SIGTERM, once a checkpoint is saved; DataError for a damaged data set;
+    TrainingError when the folder is in use, cannot be written, or holds a checkpoint that training cannot go on from,
+    when the weights to start from do not fit, or when the loss is no longer a number.
     """
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(run.folder), stop_on_signal() as stop, reading(run.dataset):
+        with _alone(run.folder), Stop() as stop, reading(run.dataset):
             return _train(run, stop)
     except OSError as error:
         raise TrainingError(f"{run.folder}: cannot be written: {error}") from error
@@ -71,20 +71,13 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
     initial = weights.load(preset.init) if preset.init and not start else None
     # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
     random.seed(preset.seed)
-    estimator = estimators.build(
-        folder,
-        preset.model,
-        seed=preset.seed,
-        checkpoint_every=preset.evaluate_every,
-        initial=initial,
-        gpus=preset.gpus,
-    )
+    estimator = estimators.build(folder, preset, initial=initial, gpus=preset.gpus)
     evaluation = Evaluation(run, estimator, best, stop, first=0 if initial else 1)
 
     # A process that was killed may have left its last checkpoint unevaluated.
     unevaluated = start > max(best.evaluated, 0)
     if start and (unevaluated or not evaluation.over()):
-        _check_checkpoint(run)
+        run.check(tf.train.latest_checkpoint(str(folder)))
     if unevaluated:
         evaluation.after_save(None, start)
 
@@ -169,9 +162,3 @@ def _alone(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise TrainingError(f"{folder}: another process is training here; wait for it or stop it") from error
         yield
-
-
-def _check_checkpoint(run: Run) -> None:
-    found = problem(tf.train.latest_checkpoint(str(run.folder)), run.preset.model)
-    if found:
-        raise TrainingError(f"{found}. Delete {run.folder} to train preset {run.preset.name} anew.")

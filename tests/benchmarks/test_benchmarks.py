@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.__main__ import NAMES
-from benchmarks.measure import Series, callers, in_turn
+from benchmarks.measure import callers, in_turn, ratio
+from benchmarks.page import fill
 from tests.homes import ROOT, Seamline
 from tests.untraced import untraced
 
@@ -42,28 +43,21 @@ def run(home: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def check(name: str, out: Path, said: str) -> None:
-    tables = (out / f"{name}.md").read_text()
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != FAST)) for name in CASES])
+def test_a_benchmark_leaves_tables_rounds_and_a_picture(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Of every case that it compares, and of the machine; it prints the same tables. `data` needs no version."""
+    home = tmp_path if name == FAST else request.getfixturevalue("seamline").home
+    said = run(home, name, "--quick", "--out", str(tmp_path))
+    tables = (tmp_path / f"{name}.md").read_text()
     assert set(CASES[name]) <= set(re.findall(r"^\| (.*?) *\|", tables, re.M))
     assert "with --quick" in tables
     assert tables in said
-    assert {"processor", "cores", "load", "tensorflow"} <= json.loads((out / f"{name}.json").read_text())[
-        "machine"
-    ].keys()
-    with Image.open(out / f"{name}.png") as picture:
+    machine = json.loads((tmp_path / f"{name}.json").read_text())["machine"]
+    assert {"processor", "cores", "load", "tensorflow"} <= machine.keys()
+    with Image.open(tmp_path / f"{name}.png") as picture:
         assert picture.width > 600
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*CASES} - {FAST}))
-def test_a_benchmark_leaves_tables_rounds_and_a_picture(name: str, seamline: Seamline, tmp_path: Path) -> None:
-    """Of every case that it compares, and of the machine; it prints the same tables."""
-    check(name, tmp_path, run(seamline.home, name, "--quick", "--out", str(tmp_path)))
-
-
-def test_how_fast_photos_become_a_data_set_needs_no_version(tmp_path: Path) -> None:
-    """`data` draws its own photos, in an empty home."""
-    check(FAST, tmp_path, run(tmp_path, FAST, "--quick", "--out", str(tmp_path)))
 
 
 @pytest.mark.slow
@@ -76,8 +70,13 @@ def test_a_running_server_is_measured_by_its_two_ports(seamline: Seamline, tmp_p
 
 def test_what_cannot_be_measured_is_said_in_one_message(seamline: Seamline, tmp_path: Path) -> None:
     """One port of two, or a home without a version: before anything is measured."""
-    assert "make train export" in run(tmp_path, "folder", "--out", str(tmp_path), code=1)
-    assert "give both or neither" in run(seamline.home, "serving", "--target", "127.0.0.1:1", code=1)
+    for home, options, message in (
+        (tmp_path, ["folder"], "No version is published"),
+        (seamline.home, ["serving", "--target", "127.0.0.1:1"], "give both or neither"),
+    ):
+        said = run(home, *options, "--out", str(tmp_path), code=1)
+        assert message in said
+        assert "Traceback" not in said
 
 
 def test_cases_take_turns_and_a_ratio_has_its_interval() -> None:
@@ -86,8 +85,7 @@ def test_cases_take_turns_and_a_ratio_has_its_interval() -> None:
     found = in_turn({name: lambda name=name: turns.append(name) for name in "ab"}, 4, warm_up=1)  # type: ignore[misc]
     assert all({*pair} == {"a", "b"} for pair in zip(turns[::2], turns[1::2]))
     assert [len(results) for results in found.values()] == [4, 4]
-    base = Series("base", (1.0, 1.1, 0.9))
-    assert Series("twice", (2.0, 2.2, 1.8)).ratio(base) == "2.00 (2.00 to 2.00)"
+    assert ratio([2.0, 2.2, 1.8], [1.0, 1.1, 0.9]) == "2.00 (2.00 to 2.00)"
 
 
 def test_a_failed_request_ends_a_measurement() -> None:
@@ -98,12 +96,11 @@ def test_a_failed_request_ends_a_measurement() -> None:
 
 def test_the_page_keeps_what_is_around_its_tables(tmp_path: Path) -> None:
     """Between the markers stand the new tables; a benchmark that was not run keeps its old ones."""
-    page, results = tmp_path / "page.md", tmp_path / "results"
-    results.mkdir()
+    page = tmp_path / "page.md"
     page.write_text("# Top\n<!-- swap -->\nold\n<!-- /swap -->\nrest\n<!-- data -->\nkept\n<!-- /data -->\n")
-    (results / "swap.md").write_text("| a | \\1 |\n")
-    (results / "swap.png").write_bytes(b"a picture")
-    run(tmp_path, "page", "--results", str(results), "--page", str(page))
+    (tmp_path / "swap.md").write_text("| a | \\1 |\n")
+    (tmp_path / "swap.png").write_bytes(b"a picture")
+    fill(tmp_path, page)
     new = "<!-- swap -->\n![swap](page/swap.png)\n\n| a | \\1 |\n<!-- /swap -->"
     assert page.read_text() == f"# Top\n{new}\nrest\n<!-- data -->\nkept\n<!-- /data -->\n"
     assert (tmp_path / "page/swap.png").read_bytes() == b"a picture"

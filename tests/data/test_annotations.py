@@ -109,10 +109,3 @@ def test_files_that_are_not_meant_for_training_are_passed_over(tmp_path: Path) -
     assert [path.name for path in source.csvs] == ["train.csv"]
     assert source.split is None, "nothing is left to evaluate on but a part of train/"
     assert [path.name for path in passed_over(tmp_path)] == ["._train.csv", "test.csv"]
-
-
-def test_train_and_val_subfolders_are_the_split(real_photos: Path) -> None:
-    """The real photos come in two folders of that layout, and every row of them can be used."""
-    splits = {source.split: read(source) for source in find_sources(real_photos)}
-    assert set(splits) == {"train", "eval"}
-    assert [len(refusals) for _, refusals in splits.values()] == [0, 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image
 
 from model.receivers import decode_image
 from pipeline.data import checks, records
@@ -58,6 +57,7 @@ def test_records_keep_the_photos_bytes_and_ratios(photos: Path, tmp_path: Path) 
     """What is read back is the file on disk, and its points as fractions of its size."""
     dataset = prepare(photos, tmp_path)
     assert dataset.count("train") + dataset.count("eval") == 40
+    assert dataset.folder.stat().st_mode & 0o777 == 0o755, "a container's user is another one"
     (source,) = find_sources(photos)
     found = examples(dataset)
     for annotation in read(source)[0]:
@@ -83,31 +83,45 @@ def test_a_data_set_is_made_again_only_when_its_source_changes(photos: Path, tmp
     assert prepare(photos, tmp_path).fingerprint != first.fingerprint
 
 
-@pytest.mark.parametrize("where", ["link to the folder", "link to each file", "another folder than Images"])
-def test_a_photo_that_is_replaced_or_deleted_is_noticed(photos: Path, tmp_path: Path, where: str) -> None:
-    """Wherever it is: what is compared is what is read."""
+def test_a_photo_that_is_replaced_or_deleted_is_noticed(photos: Path, tmp_path: Path) -> None:
+    """Wherever it is and whatever links lead there: what is compared is what is read."""
     store = photos.rename(tmp_path / "store")
-    photos.mkdir()
     shutil.copytree(store / "Annotations", photos / "Annotations")
-    if where == "link to the folder":
-        (photos / "Images").symlink_to(store / "Images")
-    elif where == "link to each file":
-        for file in files(store):
-            link = photos / file.relative_to(store)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file)
-    else:
-        shutil.copytree(store / "Images", photos / "pictures")
-        store = photos
-        keep_rows(photos, lambda row: row.__setitem__(0, row[0].replace("Images", "pictures")) or True)
+    for file in files(store):
+        link = photos / file.relative_to(store)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
     first = prepare(photos, tmp_path)
-    file = sorted(store.glob("[Ip]*/*/*.jpg"))[0]
+    file = files(store)[0]
     with Image.open(file) as image:
         image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(file, quality=95)
-    second = prepare(photos, tmp_path)
-    assert second.fingerprint != first.fingerprint
+    assert prepare(photos, tmp_path).fingerprint != first.fingerprint
     file.unlink()
     assert [refusal.reason.rpartition(": ")[2] for refusal in prepare(photos, tmp_path).refusals] == ["no such file"]
+
+
+def test_photos_are_trained_on_as_people_see_them(photos: Path, tmp_path: Path) -> None:
+    """A photo that lies on its side is turned as its EXIF says. What is transparent is white, as the client makes it.
+    A phone's JPEG with a second picture behind it, which Pillow calls MPO, stays as it is. One whose EXIF is damaged,
+    so that Pillow fails with an error of the module struct, is refused alone."""
+    lying, cut_out, phone, damaged = files(photos)[:4]
+    opened = {file: Image.open(io.BytesIO(file.read_bytes())) for file in files(photos)[:4]}
+    sizes = {file.name: image.size for file, image in opened.items()}
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "maker"
+    opened[lying].transpose(Image.Transpose.ROTATE_90).save(lying, exif=exif, quality=95)
+    Image.new("RGBA", opened[cut_out].size, (0, 0, 0, 0)).save(cut_out, "PNG")
+    opened[phone].save(phone, "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))], quality=95)
+    opened[damaged].save(damaged, exif=exif)
+    damaged.write_bytes(damaged.read_bytes().replace(b"\x01\x0f\x00\x02", b"\x01\x00\x00\x02", 1))
+    dataset = prepare(photos, tmp_path)
+    found = examples(dataset)
+    assert [str(refusal).split(": ")[1:3] for refusal in dataset.refusals] == [[str(damaged), "cannot be used"]]
+    for file in (lying, cut_out, phone):
+        assert tuple(found[file.name]["size"].numpy()) == sizes[file.name]
+    assert tuple(tf.io.decode_jpeg(found[lying.name]["image"]).shape[:2]) == sizes[lying.name][::-1]
+    assert tf.io.decode_image(found[cut_out.name]["image"]).numpy().min() == 255
+    assert found[phone.name]["image"].numpy() == phone.read_bytes()
 
 
 def test_broken_photos_are_refused_and_the_rest_is_used(photos: Path, tmp_path: Path) -> None:
@@ -165,55 +179,6 @@ def test_what_passes_the_check_is_read_by_the_graph(
             assert "{{" not in str(each)
 
 
-def test_a_photo_that_lies_on_its_side_is_turned_upright(photos: Path, tmp_path: Path) -> None:
-    """Annotations are made on what people see: EXIF orientation applied."""
-    file = files(photos)[0]
-    with Image.open(file) as image:
-        exif = image.getexif()
-        exif[0x0112] = 6
-        lying = image.transpose(Image.Transpose.ROTATE_90)
-        lying.save(file, exif=exif, quality=95)
-        size = image.size
-    turned = examples(prepare(photos, tmp_path))[file.name]
-    assert tuple(turned["size"].numpy()) == size
-    assert tuple(tf.io.decode_jpeg(turned["image"]).shape[:2]) == size[::-1]
-
-
-def test_what_is_transparent_is_white(photos: Path, tmp_path: Path) -> None:
-    """As the client lays it on white: a cut-out garment is trained on as it is asked about."""
-    file = files(photos)[0]
-    with Image.open(file) as image:
-        size = image.size
-    Image.new("RGBA", size, (0, 0, 0, 0)).save(file, "PNG")
-    cut_out = examples(prepare(photos, tmp_path))[file.name]
-    assert tf.io.decode_image(cut_out["image"]).numpy().min() == 255
-
-
-def test_a_damaged_exif_is_the_end_of_one_photo_only(photos: Path, tmp_path: Path) -> None:
-    """One byte of its EXIF is changed, and Pillow fails by an error of the module struct."""
-    file = files(photos)[0]
-    with Image.open(file) as image:
-        exif = image.getexif()
-        exif[0x0112], exif[0x010F] = 6, "maker"
-        image.save(file, exif=exif)
-    content = file.read_bytes()
-    make = content.index(b"\x01\x0f\x00\x02")
-    file.write_bytes(content[: make + 1] + b"\x00" + content[make + 2 :])
-    (refusal,) = prepare(photos, tmp_path).refusals
-    assert f"{file}: cannot be used" in refusal.reason
-
-
-def test_a_phones_photo_with_a_second_picture_is_a_jpeg(photos: Path, tmp_path: Path) -> None:
-    """Pillow calls it MPO; the first picture is the photo, also to TensorFlow's decoder."""
-    file = files(photos)[0]
-    with Image.open(file) as image:
-        image.save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))], quality=95)
-        size = image.size
-    photo = examples(prepare(photos, tmp_path))[file.name]
-    assert tuple(photo["size"].numpy()) == size
-    assert photo["image"].numpy() == file.read_bytes()
-
-
 def test_a_shard_that_is_cut_between_two_records_is_named(photos: Path, tmp_path: Path) -> None:
     """TensorFlow reads it as a whole one with fewer records."""
     shard = Path(prepare(photos, tmp_path).shards("train")[1])
@@ -223,28 +188,38 @@ def test_a_shard_that_is_cut_between_two_records_is_named(photos: Path, tmp_path
         prepare(photos, tmp_path)
 
 
+def set_cells(row: list[str], value: str, *columns: str) -> bool:
+    """For `keep_rows`, which then keeps the row."""
+    for column in columns:
+        row[HEADER.index(column)] = value
+    return True
+
+
+ENDS = [f"{name}_{side}" for name in ("armpit", "waistband") for side in ("left", "right")]
+
+
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("wanted", "message"),
     [
-        (0, r"no photo to train on, of 0 row\(s\)"),
-        (1, r"no photo to evaluate on, of 1 row\(s\).*one photo in ten is held out.*val/"),
+        (lambda row: False, r"no photo to train on, of 0 row\(s\)"),
+        (lambda row: "000003" in row[0], r"no photo to evaluate on, of 1 row\(s\).*one photo in ten is held out.*val/"),
+        (
+            lambda row: set_cells(row, "-1_-1_-1", *ENDS),
+            "NE cannot be measured.*skirt: waistband_left and",
+        ),
+        (
+            lambda row: row[1] != "skirt" or set_cells(row, f"Images/no{row[0][-8:]}", "image_id"),
+            r"8 row\(s\) name the category skirt.*8 refused \(the first: .*no such file\), 0 in the evaluation split",
+        ),
     ],
+    ids=["no photo", "one photo", "hems alone", "no photo of a category"],
 )
-def test_too_few_photos_are_told_as_such(photos: Path, tmp_path: Path, rows: int, message: str) -> None:
-    """How many rows there are, and what to do; no half-written data set remains."""
-    train = [file for file in files(photos) if split_of(str(file.relative_to(photos))) == "train"]
-    keep_rows(photos, lambda row: row[0] in {str(file.relative_to(photos)) for file in train[:rows]})
+def test_photos_that_are_too_few_are_told_as_such(photos: Path, tmp_path: Path, wanted: Any, message: str) -> None:
+    """Before training: what there is, what is missing, and what to do. No half-written data set remains."""
+    keep_rows(photos, wanted)
     with pytest.raises(DataError, match=message):
         prepare(photos, tmp_path)
     assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_photos_that_ne_cannot_be_measured_on_are_told_before_training(photos: Path, tmp_path: Path) -> None:
-    """Somebody who annotates hems alone: the points that are missing are named, for each category."""
-    absent = [HEADER.index(f"{name}_{side}") for name in ("armpit", "waistband") for side in ("left", "right")]
-    keep_rows(photos, lambda row: [row.__setitem__(index, "-1_-1_-1") for index in absent])
-    with pytest.raises(DataError, match=r"NE cannot be measured.*skirt: waistband_left and waistband_right"):
-        prepare(photos, tmp_path)
 
 
 def test_a_category_that_is_absent_is_told_and_strictly_refused(photos: Path, tmp_path: Path) -> None:
@@ -253,14 +228,6 @@ def test_a_category_that_is_absent_is_told_and_strictly_refused(photos: Path, tm
     assert prepare(photos, tmp_path).missing == ("dress",)
     with pytest.raises(DataError, match="no photo of dress, and --strict"):
         prepare(photos, tmp_path, strict=True)
-
-
-def test_a_category_that_is_named_and_has_no_photo_to_train_on_is_refused(photos: Path, tmp_path: Path) -> None:
-    """Its photos are missing: how many rows name it, and why the first photo is left out."""
-    shutil.rmtree(photos / "Images" / "skirt")
-    with pytest.raises(DataError, match=r"8 row\(s\) name the category skirt.*refused \(the first: .*no such file"):
-        prepare(photos, tmp_path)
-    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["photos [2024]", "a*b?", "[red]x", "new\nline", "été", "{a,b}"])
@@ -277,14 +244,6 @@ def test_any_name_of_a_folder_will_do(
     assert dataset.refusals == ()
     assert len(examples(dataset)) == 40
     assert "._[red].csv" in capsys.readouterr().out
-
-
-def test_what_a_killed_process_left_is_in_nobodys_way(photos: Path, tmp_path: Path) -> None:
-    """A container's process has the same number each time."""
-    (tmp_path / "out" / f"set.partial-{os.getpid()}").mkdir(parents=True)
-    dataset = prepare(photos, tmp_path)
-    assert dataset.count("train") + dataset.count("eval") == 40
-    assert dataset.folder.stat().st_mode & 0o777 == 0o755
 
 
 def test_the_split_depends_on_the_name_alone() -> None:

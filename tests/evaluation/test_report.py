@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,11 @@ import tensorflow as tf
 from PIL import Image
 
 from pipeline import report
-from pipeline.errors import DataError
 from pipeline.evaluation import samples, scoreboard
 from pipeline.evaluation.scores import Score
 from pipeline.report import bars, curves, sheet
 from seamline_client.keypoints import CATEGORIES
 from tests.homes import TinyRun
-from tests.training.test_train import damaged
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +25,10 @@ def page(tiny_run: TinyRun) -> Path:
 
 
 def test_the_report_is_four_pictures_and_a_page_that_holds_them(tiny_run: TinyRun, page: Path) -> None:
-    """It is in the run's folder; the page names no other file, so that it can be sent to somebody."""
+    """It is in the run's folder; the page names no other file, so that it can be sent to somebody.
+
+    Its numbers, of photos that were predicted anew, are those that the evaluation during training found.
+    """
     assert page == tiny_run.best.run / "report" / "report.html"
     pictures = sorted(path.name for path in page.parent.glob("*.png"))
     assert pictures == ["categories.png", "curves.png", "keypoints.png", "sheet.png"]
@@ -39,11 +39,7 @@ def test_the_report_is_four_pictures_and_a_page_that_holds_them(tiny_run: TinyRu
     text = page.read_text()
     assert text.count('src="data:image/') == text.count("src=") == 4
     assert "href" not in text
-
-
-def test_its_numbers_are_those_of_the_best_checkpoint(tiny_run: TinyRun, page: Path) -> None:
-    """Predicted anew, the photos have the NE, PCK and recall that the evaluation during training found."""
-    text, metrics = page.read_text(), tiny_run.best.metrics
+    metrics = tiny_run.best.metrics
     for fact in (
         f"<dt>NE</dt><dd>{metrics['ne']:.1f} %<",
         f"<dt>PCK@0.1</dt><dd>{metrics['pck@0.1']:.2f}<",
@@ -115,10 +111,3 @@ def test_a_name_without_visible_points_has_no_bar(tmp_path: Path) -> None:
     bars.draw({"skirt": nothing}, None, "None", tmp_path / "none.png")
     assert all((tmp_path / name).stat().st_size > 5000 for name in ("some.png", "none.png"))
     assert scoreboard.number(None, 1) == "-"
-
-
-def test_a_damaged_evaluation_record_is_named(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """Written over after training: the report says which data set to make again."""
-    dataset = damaged(tiny_run.dataset, tmp_path / "set", "eval")
-    with pytest.raises(DataError, match=rf"{dataset.folder}: a record is damaged.*Delete the folder"):
-        report.write(replace(tiny_run.run, dataset=dataset), tiny_run.best)

@@ -1,11 +1,11 @@
-"""A store of small versions that no server could load, what must hold of any store, and how versions are released."""
+"""A store of small versions, which no server could load, and what must hold of any store."""
 
 from __future__ import annotations
 
-import sys
+from contextlib import suppress
 from pathlib import Path
 
-from pipeline.errors import PipelineError
+from pipeline.errors import BusyError
 from pipeline.release import models_config
 from pipeline.release.releases import Releases
 from pipeline.release.store import CHECKSUMS, ModelStore, Version, verify_checksums, write_checksums
@@ -14,38 +14,8 @@ MODEL = "m"
 KEEP = 5
 """How many versions stay: the one that answers, the one that a rollback would go to, and three more."""
 
-# What answers: all that these tests know of how a version is released
 
-
-def release(store: ModelStore, version: Version) -> None:
-    """Lets the version answer, and removes old ones, as `export` does."""
-    releases = Releases(store, None)
-    releases.promote(version.number, wait=True)
-    releases.prune(KEEP - 2)
-
-
-def promote(base: str, number: str) -> None:
-    """As the command, where no server runs. A job for victims."""
-    Releases(ModelStore(Path(base), MODEL), None).promote(int(number))
-
-
-def rollback(store: ModelStore) -> int | None:
-    return Releases(store, None).rollback().now
-
-
-def remove(store: ModelStore, number: int) -> None:
-    store.remove(number)
-
-
-def answering(store: ModelStore) -> int | None:
-    """The version that answers to the model's name, by `models.config`."""
-    return models_config.read(store).version
-
-
-# Publishing
-
-
-def small_candidate(staging: Path) -> Path:
+def candidate(staging: Path) -> Path:
     """A folder with files like those of a version, other ones each time."""
     folder = staging / "1700000000"
     for name in ("saved_model.pb", "variables/variables.index", "assets.extra/golden/0.jpg"):
@@ -55,24 +25,26 @@ def small_candidate(staging: Path) -> Path:
     return folder
 
 
-def publish_to(store: ModelStore) -> int:
-    """Stages, publishes and releases a small candidate, as `export` does with a real one."""
+def release(store: ModelStore, version: Version) -> None:
+    """Lets the version answer, and removes old ones, as `export` does."""
+    releases = Releases(store, None)
+    releases.promote(version.number, wait=True)
+    releases.prune(KEEP - 2)
+
+
+def publish(store: ModelStore) -> int:
+    """Stages, publishes and releases a candidate, as `export` does with a real one."""
     with store.stage() as staging:
-        version = store.publish(small_candidate(staging))
+        version = store.publish(candidate(staging))
         release(store, version)
     return version.number
 
 
-def publish(base: str) -> None:
-    """A job for victims: ends with the exit code of the error, like a command."""
-    try:
-        publish_to(ModelStore(Path(base), MODEL))
-    except PipelineError as error:
-        print(error)
-        sys.exit(error.exit_code)
-
-
-# Whole
+def publish_often(store: ModelStore, times: int) -> None:
+    """Prints the numbers of what it published. At times another publisher has the store, which is exit code 14."""
+    for _ in range(times):
+        with suppress(BusyError):
+            print(publish(store))
 
 
 def versions(store: ModelStore) -> dict[int, str]:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -23,7 +22,7 @@ from pipeline.release.store import ModelStore, write_checksums
 from seamline_client import PredictClient
 from seamline_client.errors import InvalidInput, NotFound
 from tests.faults.small_store import release
-from tests.model_server.model_server_support import Server, predict_request, running, save_half_plus
+from tests.model_server.support import Server, predict_request, running, save_half_plus
 
 MODEL = "half"
 GROWTH = {"MB": 60, "file descriptors": 8, "threads": 16}
@@ -51,15 +50,14 @@ class Good:
 
     def __init__(self, client: PredictClient) -> None:
         self._client = client
-        self.version = 0
-        self.answers = 0
+        self._version = self.answers = 0
 
     def __call__(self) -> None:
         x = float(self.answers % 1000)
         (y,) = self._client.run({"x": np.array([x], np.float32)})["y"]
         version = y - x / 2
-        assert version == round(version) >= self.version, f"version {self.version} answered, then x={x} got {y}"
-        self.version = round(version)
+        assert version == round(version) >= self._version, f"version {self._version} answered, then x={x} got {y}"
+        self._version = round(version)
         self.answers += 1
 
 
@@ -80,40 +78,37 @@ def cut_off(port: int, data: bytes) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def cancelled(stub: Any) -> None:
-    """A caller that gives up at once."""
-    stub.Predict.future(predict_request(MODEL, {"x": np.zeros(100_000, np.float32)}), timeout=30).cancel()
-
-
-def connect(server: Server, transport: Any) -> PredictClient:
-    port = server.grpc_port if transport == "grpc" else server.rest_port
-    return PredictClient(f"127.0.0.1:{port}", transport, model=MODEL)
-
-
 def traffic(server: Server, seconds: float, publish_next: Callable[[], None]) -> int:
     """Everything at once, for so long; returns how many good requests were answered. Raises what a caller raises."""
     done = threading.Event()
 
-    def repeat(call: Callable[[], None], pause: float) -> None:
+    def repeat(call: Callable[[], object], pause: float) -> None:
         while not done.wait(pause):
             call()
 
-    with connect(server, "grpc") as over_grpc, connect(server, "rest") as over_rest, server.channel() as channel:
+    with (
+        PredictClient(f"127.0.0.1:{server.grpc_port}", "grpc", model=MODEL) as over_grpc,
+        PredictClient(f"127.0.0.1:{server.rest_port}", "rest", model=MODEL) as over_rest,
+        server.channel() as channel,
+        ThreadPoolExecutor() as pool,
+    ):
         good = [Good(over_grpc), Good(over_rest)]
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        calls: list[tuple[Callable[[], None], float]] = [
+        large = predict_request(MODEL, {"x": np.zeros(100_000, np.float32)})
+        calls: list[tuple[Callable[[], object], float]] = [
             *((call, 0.0) for call in good),
             (partial(bad, over_grpc), 0.0),
             (partial(bad, over_rest), 0.0),
             (partial(cut_off, server.grpc_port, HALF_A_REQUEST["grpc"]), 0.05),
             (partial(cut_off, server.rest_port, HALF_A_REQUEST["rest"]), 0.05),
-            (partial(cancelled, stub), 0.05),
+            (lambda: stub.Predict.future(large, timeout=30).cancel(), 0.05),
         ]
-        with ThreadPoolExecutor(len(calls)) as pool:
-            callers = [pool.submit(repeat, *call) for call in calls]
+        callers = [pool.submit(repeat, *call) for call in calls]
+        try:
             until = time.monotonic() + seconds
             while time.monotonic() < until:
                 publish_next()
+        finally:
             done.set()
         for caller in callers:
             caller.result()
@@ -138,26 +133,16 @@ def test_no_good_request_fails_and_nothing_grows(
 ) -> None:
     """Versions come faster than the server looks for them, among bad requests and connections that break.
 
-    What it holds afterwards is what it held after a warm-up. And callers are answered again after a restart.
+    What it holds afterwards is what it held after a warm-up.
     """
     store, numbers = ModelStore(tmp_path / "models", MODEL), itertools.count(1)
     publish(store, next(numbers))
-    flags = {"model_name": MODEL, "model_base_path": store.folder}
-    with running("process", tmp_path, **flags) as server:
+    with running("process", tmp_path, model_name=MODEL, model_base_path=store.folder) as server:
         server.wait_available(MODEL)
         first = traffic(server, 60 if soak else 6, lambda: publish(store, next(numbers)))
         before = when_idle(server)
         second = traffic(server, 540 if soak else 12, lambda: publish(store, next(numbers)))
         after = when_idle(server)
-        with capsys.disabled():
-            print(f"\n{first + second} good requests, {next(numbers) - 1} versions; {before} -> {after}")
-        assert {name: after[name] - before[name] < most for name, most in GROWTH.items()} == dict.fromkeys(GROWTH, True)
-        with connect(server, "grpc") as over_grpc, connect(server, "rest") as over_rest:
-            for client in (over_grpc, over_rest):
-                Good(client)()
-            server.stop()
-            ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
-            with running("process", tmp_path, **ports, **flags):
-                over_rest.wait_until_available(time.monotonic() + 60)
-                for client in (over_grpc, over_rest):
-                    Good(client)()
+    with capsys.disabled():
+        print(f"\n{first + second} good requests, {next(numbers) - 1} versions; {before} -> {after}")
+    assert {name: after[name] - before[name] < most for name, most in GROWTH.items()} == dict.fromkeys(GROWTH, True)

@@ -1,36 +1,35 @@
-"""Jobs that are killed at a moment which is visible from outside: a change of a file, a process started, a time.
+"""Jobs in processes of their own, killed at a moment that can be seen from outside.
 
-    with Victims("tests.faults.small_store") as victims:
-        ended = victims.run("publish", folder)                            # to its end
-        ended = victims.run("publish", folder, before="", nth=3)          # SIGKILL just before the third change
-        ended = victims.run("publish", folder, before="rename .*config")  # before the first one like this
-        ended = victims.run("publish", folder, when=after(1.5))           # as soon as this is true
-
-Each run is a forked child of one helper process, which has imported the jobs' module, and with it TensorFlow, once.
+ended = run(publish, store)                            # to its end
+ended = run(publish, store, before="", nth=3)          # SIGKILL just before its third change of a file
+ended = run(publish, store, before="rename .*config")  # before the first change like this
+ended = run(publish, store, when=after(1.5))           # as soon as this is true
 """
 
 from __future__ import annotations
 
-import importlib
-import json
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 
 from tests.untraced import untraced
 
-ROOT = Path(__file__).resolve().parents[2]
+PROCESSES = multiprocessing.get_context("forkserver")
+IMPORTED = ["tests.faults.homes", "tests.faults.small_store"]
+"""What the jobs are made of. Each process would take seconds to import TensorFlow; the server that forks them has."""
 RUN_SECONDS = 240
 _CHANGES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink", "os.truncate"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -38,7 +37,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended. Of a run that was killed before a change, that change is the last one listed."""
+    """How a job ended. Of one that was killed before a change, that change is the last one listed."""
 
     code: int
     """Its exit code, or minus the number of the signal that ended it."""
@@ -58,85 +57,48 @@ def after(seconds: float) -> Callable[[psutil.Process], bool]:
     return lambda _: time.monotonic() > deadline
 
 
-class Victims:
-    """Runs the functions of one module, each in a process of its own. Not to be shared by threads."""
+def run(
+    job: Callable[..., object],
+    *arguments: object,
+    before: str | None = None,
+    nth: int = 1,
+    when: Callable[[psutil.Process], object] | None = None,
+) -> Ended:
+    """Calls `job(*arguments)` in a process of its own and waits for its end, for RUN_SECONDS at most.
 
-    def __init__(self, module: str) -> None:
-        self._logs = tempfile.TemporaryDirectory()
-        self._helper = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.victims", module],
-            cwd=ROOT,
-            env={**untraced(), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Victims:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._helper.communicate(timeout=RUN_SECONDS)
-        self._logs.cleanup()
-
-    def run(
-        self,
-        job: str,
-        *arguments: object,
-        before: str | None = None,
-        nth: int = 1,
-        when: Callable[[psutil.Process], object] | None = None,
-        number: int = signal.SIGKILL,
-    ) -> Ended:
-        """Runs a function with these arguments, as text, until the kill or its end, whichever comes first.
-
-        Killed before the `nth` change that matches `before`, or once `when` is true of its process, which is then sent
-        the signal `number`. After RUN_SECONDS it is ended by SIGALRM.
-        """
-        assert self._helper.stdin
-        assert self._helper.stdout
-        log = tempfile.mkdtemp(dir=self._logs.name)
-        print(json.dumps([job, [*map(str, arguments)], log, before, nth]), file=self._helper.stdin, flush=True)
-        pid = int(self._helper.stdout.readline())
-        if when:
+    It is killed before the `nth` change that matches `before`, or once `when` is true of its process.
+    """
+    with mock.patch.dict(os.environ, {**untraced(), "PYTHONPATH": os.pathsep.join(sys.path)}, clear=True):
+        PROCESSES.set_forkserver_preload(IMPORTED)
+        forkserver.ensure_running()
+    with tempfile.TemporaryDirectory() as folder:
+        changes, said = Path(folder, "changes"), Path(folder, "said")
+        process = PROCESSES.Process(target=_watched, args=(changes, said, before, nth, job, *arguments))
+        process.start()
+        if when and process.pid:
             with suppress(psutil.NoSuchProcess):
-                victim = psutil.Process(pid)
-                while victim.is_running() and not when(victim):
+                victim = psutil.Process(process.pid)
+                while process.is_alive() and not when(victim):
                     time.sleep(0.02)
-                victim.send_signal(number)
-        code = int(self._helper.stdout.readline())
-        changes, said = (Path(log, name).read_text(errors="replace") for name in ("changes", "said"))
-        return Ended(code, changes.splitlines(), said)
+            process.kill()
+        process.join(RUN_SECONDS)
+        assert process.exitcode is not None, f"{job} did not end: {said.read_text()}"
+        return Ended(process.exitcode, changes.read_text().splitlines(), said.read_text(errors="replace"))
 
 
-# In the helper process
-
-
-def _help(module: str) -> None:
-    jobs = importlib.import_module(module)
-    for line in sys.stdin:
-        job, arguments, log, before, nth = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            signal.alarm(RUN_SECONDS)
-            said = os.open(f"{log}/said", os.O_WRONLY | os.O_CREAT)
-            os.dup2(said, 1)
-            os.dup2(said, 2)
-            _watch(f"{log}/changes", before, nth)
-            getattr(jobs, job)(*arguments)
-            return
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-
-
-def _watch(log: str, before: str | None, nth: int) -> None:
-    """From now on writes down each change just before it is made, and kills this process before the chosen one."""
-    out = os.open(log, os.O_WRONLY | os.O_CREAT)
+def _watched(
+    changes: Path, said: Path, before: str | None, nth: int, job: Callable[..., object], *arguments: object
+) -> None:
+    """In the new process: writes down each change just before it is made, and is killed before the chosen one."""
+    output = os.open(said, os.O_WRONLY | os.O_CREAT)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    log = os.open(changes, os.O_WRONLY | os.O_CREAT)
     left = nth
 
     def change(what: str) -> None:
         nonlocal left
-        os.write(out, f"{what}\n".encode())
+        os.write(log, f"{what}\n".encode())
         if before is not None and re.search(before, what):
             left -= 1
             if left == 0:
@@ -144,7 +106,7 @@ def _watch(log: str, before: str | None, nth: int) -> None:
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
         if event in _CHANGES:
-            change(f"{event.split('.')[1]} {' '.join(str(each) for each in arguments[:2])}")
+            change(f"{event.split('.')[1]} {' '.join(map(str, arguments[:2]))}")
         elif event == "open" and isinstance(arguments[0], str) and arguments[2] & _WRITING:
             change(f"open {arguments[0]}")
         elif event == "subprocess.Popen":
@@ -156,7 +118,4 @@ def _watch(log: str, before: str | None, nth: int) -> None:
 
     sys.addaudithook(audit)
     os.fsync = fsync  # type: ignore[assignment]  # the one change that is no audit event
-
-
-if __name__ == "__main__":
-    _help(sys.argv[1])
+    job(*arguments)

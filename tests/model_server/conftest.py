@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_server.model_server_support import (
+from tests.model_server.support import (
     Server,
     available_servers,
     publish,

