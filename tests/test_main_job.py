@@ -85,6 +85,12 @@ def test_a_second_export_reaches_the_running_server(seamline: Seamline) -> None:
     assert before.splitlines()[1] == after.splitlines()[1]
 
 
+def test_verify_asks_the_running_server_over_both_transports(seamline: Seamline) -> None:
+    """The port is the one that speaks what was asked for."""
+    for port, how in ((seamline.grpc_port, ()), (seamline.rest_port, ("--rest",))):
+        assert f"keypoints at 127.0.0.1:{port}: version" in seamline.pipeline("verify", *how)
+
+
 def test_make_predict_asks_about_a_photo(seamline: Seamline) -> None:
     """`make predict IMAGE=...`; through the same door, gRPC and REST give the same points."""
     assert seamline.sample() in seamline.make("predict", f"IMAGE={seamline.sample()}")

@@ -78,7 +78,7 @@ def verify(
 
     found = releases()
     if target is None:
-        target = running_target()
+        target = running_target(rest=rest)
         found.confirm()
     for name in (found.name, found.canary_name):
         with PredictClient(target, "rest" if rest else "grpc", model=name) as client:

@@ -60,11 +60,11 @@ def releases() -> Releases:
     return Releases(ModelStore(settings.models, MODEL_NAME), local.target(settings))
 
 
-def running_target() -> str:
-    """gRPC `host:port` of the running server. Raises ServingError where none runs."""
+def running_target(*, rest: bool = False) -> str:
+    """`host:port` of the running server, for gRPC or for REST. Raises ServingError where none runs."""
     from pipeline.serving import local
 
-    target = local.target(Settings.from_environment())
+    target = local.target(Settings.from_environment(), rest=rest)
     if target is None:
         raise ServingError("No server is running. `make serve` starts one.")
     return target

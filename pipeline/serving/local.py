@@ -14,7 +14,7 @@ from pipeline.serving import process
 from pipeline.serving.process import ROOT, ServerProcess
 from pipeline.serving.server import wait_until_available
 from pipeline.settings import Settings
-from seamline_client.contract import MODEL_NAME
+from seamline_client.contract import MODEL_NAME, REST_PORT
 
 CONNECT_SECONDS = 3.0
 START_SECONDS = 120.0
@@ -29,20 +29,21 @@ class Served:
     started: bool
 
 
-def target(settings: Settings) -> str | None:
-    """gRPC `host:port` of the background server; None when none runs.
+def target(settings: Settings, *, rest: bool = False) -> str | None:
+    """`host:port` of the background server, for gRPC or for REST; None when none runs.
 
     In a container that is Compose's server, which runs if it accepts connections.
     """
     if settings.serving_target is None:
         server = process.running(settings.server)
-        return server.grpc_target if server else None
+        return (server.rest_target if rest else server.grpc_target) if server else None
     host, _, port = settings.serving_target.rpartition(":")
+    port = str(REST_PORT) if rest else port
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except (OSError, ValueError):
         return None
-    return settings.serving_target
+    return f"{host}:{port}"
 
 
 def serve(settings: Settings, config: Path) -> Served:
