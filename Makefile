@@ -13,6 +13,8 @@ RUN = PYTHONPATH="$(HERE)" $(INTERPRETER) -m pipeline.runtime
 LAUNCH = @$(RUN).launch --runtime $(or $(RUNTIME),auto)
 INSTALL = @cd "$(HERE)" && $(RUN).venv
 VENV = cd "$(HERE)" && .venv/bin
+# Tests run make themselves, for which ARGS would mean something else.
+PYTEST = cd "$(HERE)" && env -u ARGS .venv/bin/python -m pytest -q
 
 # What was typed goes on through the environment, where quotes, spaces and dollars stay what they are.
 TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
@@ -61,15 +63,15 @@ $(STAGES):
 test: ### Run the tests but for the slow ones.
 	$(INSTALL)
 	@echo "Fast tests, about $(TEST_MINUTES) minutes on two cores. make test-all runs the slow ones too."
-	$(VENV)/python -m pytest -q -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: ### Run all tests.
 	$(INSTALL)
-	$(VENV)/python -m pytest -q -m "" $(ARGS)
+	$(PYTEST) -m "" $(ARGS)
 
 soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
 	$(INSTALL)
-	$(VENV)/python -m pytest -q -m "" tests/faults --soak -o timeout=3600 $(ARGS)
+	$(PYTEST) -m "" tests/faults --soak -o timeout=3600 $(ARGS)
 
 lint: ### Check style, types and who imports whom.
 	$(INSTALL)

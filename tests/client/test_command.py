@@ -202,7 +202,7 @@ NOBODY = f"127.0.0.1:{free_port()}"
         (["BOMB"], 3, "10000x10000 pixels, at most 64 million"),
         (["PHOTO", "--target", f"http://{NOBODY}"], 4, "`make serve`"),
         (["PHOTO"] * 300 + ["--target", NOBODY, "--coco"], 4, "`make serve`"),  # one line, and not 300
-        (["PHOTO", "--timeout", "0.001"], 5, "no answer in time"),
+        (["PHOTO", "--timeout", "0.00001"], 5, "no answer in time"),
         (["PHOTO", "--model", "foo"], 6, "foo"),
         (["PHOTO", "--version", "9", "--rest"], 6, "9"),
         (["PHOTO", "--label", "canary"], 6, "canary"),
