@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,18 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """model_server in a thread, with version 1 of that model AVAILABLE."""
+def model_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base path with version 1 of that model."""
     base = tmp_path_factory.mktemp("models") / MODEL_NAME
     tf.saved_model.save(tf.Module(), str(base / "1"), signatures={key: tiny_signature(key) for key in SIGNATURES})
+    return base
+
+
+@contextmanager
+def running(base: Path, *options: str) -> Iterator[Server]:
+    """model_server in a thread, with that model AVAILABLE."""
     ports, stop = (free_port(), free_port()), threading.Event()
-    arguments = [f"--port={ports[0]}", f"--rest_api_port={ports[1]}"]
+    arguments = [f"--port={ports[0]}", f"--rest_api_port={ports[1]}", *options]
     arguments += [f"--model_name={MODEL_NAME}", f"--model_base_path={base}"]
     thread = threading.Thread(target=serve, args=(flags.parse(arguments), stop))
     thread.start()
@@ -69,6 +76,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         stop.set()
         thread.join(60)
+
+
+@pytest.fixture(scope="session")
+def server(model_base: Path) -> Iterator[Server]:
+    with running(model_base, "--grpc_max_threads=64") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

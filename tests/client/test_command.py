@@ -26,7 +26,7 @@ from seamline_client.contract import VISIBILITY_NAMES
 from seamline_client.finding import find_photos
 from seamline_client.keypoints import CATEGORY_KEYPOINTS, KEYPOINTS
 from seamline_client.run import Progress
-from tests.client.conftest import Server
+from tests.client.conftest import Server, running
 from tests.client.fakes import failing
 from tests.homes import ROOT
 from tests.ports import free_port
@@ -242,3 +242,13 @@ def test_progress_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch
         progress.clear()
     assert terminal.getvalue() == "\r\x1b[2K1/200  0.2 photos/s  13:16 left\r\x1b[2K"
     assert (pipe.getvalue(), alone.getvalue()) == ("", "")
+
+
+def test_a_server_with_few_threads_loses_no_photo(predict: Any, model_base: Path, photo: Path) -> None:
+    """The official one answers four calls per core at once and refuses the others: the client asks again."""
+    command = ["--json", "--parallel", "16", *[photo] * 200]
+    with running(model_base, "--grpc_max_threads=3") as limited:
+        answered = predict("--target", limited.grpc, *command)
+        assert (answered.code, answered.out.count("\n")) == (0, 200)
+        refused = predict("--target", limited.grpc, "--retries", "0", *command)
+        assert (refused.code, "busy" in refused.err) == (1, True)
