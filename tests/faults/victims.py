@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +29,7 @@ import psutil
 from tests.untraced import untraced
 
 PROCESSES = multiprocessing.get_context("forkserver")
+STARTING = threading.Lock()
 IMPORTED = ["tests.faults.homes", "tests.faults.small_store"]
 """What the jobs are made of. Each process would take seconds to import TensorFlow; the server that forks them has."""
 RUN_SECONDS = 240
@@ -68,7 +70,8 @@ def run(
 
     It is killed before the `nth` change that matches `before`, or once `when` is true of its process.
     """
-    with mock.patch.dict(os.environ, {**untraced(), "PYTHONPATH": os.pathsep.join(sys.path)}, clear=True):
+    # One at a time: tests run victims in several threads, and the environment is the process's.
+    with STARTING, mock.patch.dict(os.environ, {**untraced(), "PYTHONPATH": os.pathsep.join(sys.path)}, clear=True):
         PROCESSES.set_forkserver_preload(IMPORTED)
         forkserver.ensure_running()
     with tempfile.TemporaryDirectory() as folder:

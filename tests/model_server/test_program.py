@@ -25,7 +25,7 @@ from tests.model_server.conftest import Saved
 from tests.model_server.support import ROOT, Server, predict_request, publish, running
 from tests.ports import free_port
 
-SLOW = 20_000
+SLOW = 60_000
 
 
 def test_flags_are_read_as_the_official_ones() -> None:
