@@ -22,7 +22,7 @@ EXAMPLES = ROOT / "examples"
 
 
 def points(seamline: Seamline) -> dict[str, Any]:
-    """What `predict.py --json` says of the sample, through the door that REST takes."""
+    """What `predict.py --json` says of the sample, through the signature that REST takes."""
     return dict(json.loads(seamline.run(*PREDICT, "--json", "--signature", "serving_bytes", seamline.sample())))
 
 

@@ -92,7 +92,7 @@ def test_verify_asks_the_running_server_over_both_transports(seamline: Seamline)
 
 
 def test_make_predict_asks_about_a_photo(seamline: Seamline) -> None:
-    """`make predict IMAGE=...`; through the same door, gRPC and REST give the same points."""
+    """`make predict IMAGE=...`; through the same signature, gRPC and REST give the same points."""
     assert seamline.sample() in seamline.make("predict", f"IMAGE={seamline.sample()}")
     grpc, rest = (
         json.loads(seamline.run(*PREDICT, "--json", "--signature", "serving_bytes", how, seamline.sample()))
