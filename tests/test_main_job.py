@@ -78,10 +78,10 @@ def test_two_serves_at_once_are_one_server(seamline: Seamline) -> None:
 def test_a_second_export_reaches_the_running_server(seamline: Seamline) -> None:
     """Without a restart: the same process answers with the new version."""
     before = seamline.make("status")
-    assert re.search(r"│ 1 .* serves .* answers", before)
+    assert re.search(r"version 1: .* serves, .* answers", before)
     assert "version 1 answered before, version 2 answers now" in seamline.pipeline("export")
     after = seamline.make("status")
-    assert re.search(r"│ 2 .* serves .* answers", after)
+    assert re.search(r"version 2: .* serves, .* answers", after)
     assert before.splitlines()[1] == after.splitlines()[1]
 
 

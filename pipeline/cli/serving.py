@@ -70,7 +70,7 @@ def stop() -> None:
 
 @app.command()
 def status() -> None:
-    """Say what runs, since when and where, and list the versions. Exit code 6 when no server runs."""
+    """Say what runs, since when and where, and a line on each version. Exit code 6 when no server runs."""
     from pipeline.release import versions
     from pipeline.serving import process
 
@@ -83,7 +83,8 @@ def status() -> None:
         console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
     else:
         console.print(f"Server at {target}")
-    console.print(versions.table(releases()))
+    for line in versions.lines(releases()):
+        console.print(f"  {line}")
 
 
 def _name(program: str) -> str:

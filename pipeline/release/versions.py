@@ -18,22 +18,40 @@ COLUMNS = ("version", "NE", "age", "size", "now", "served", "in the server")
 
 
 def table(releases: Releases) -> Table:
-    """Newest first. Raises ServingError when models.config or the record of promotions cannot be read."""
+    """The published versions, newest first. Raises as `rows`."""
     shown = Table(*COLUMNS)
+    for row in rows(releases):
+        shown.add_row(*row)
+    return shown
+
+
+def lines(releases: Releases) -> list[str]:
+    """The same in a line for each version. Raises as `rows`."""
+    return [
+        f"version {number}: NE {ne}, {age} old, {size}, " + ", ".join(filter(None, rest))
+        for number, ne, age, size, *rest in rows(releases)
+    ]
+
+
+def rows(releases: Releases) -> list[tuple[str, ...]]:
+    """A cell for each of COLUMNS, newest version first.
+
+    Raises ServingError when models.config or the record of promotions cannot be read.
+    """
     names, history, states = releases.names(), releases.history(), _states(releases)
     roles = (("serves", names.version), ("canary", names.canary), ("rollback goes here", releases.previous()))
-    for version in reversed(releases.store.versions()):
-        number, ne = version.number, card.ne(version.folder)
-        shown.add_row(
-            str(number),
-            "?" if ne is None else f"{ne:.2f} %",
+    return [
+        (
+            str(version.number),
+            "?" if (ne := card.ne(version.folder)) is None else f"{ne:.2f} %",
             _age(version),
             f"{_bytes(version) / 1e6:.1f} MB",
-            ", ".join(role for role, whose in roles if whose == number),
-            _period(*history.last_served(number)),
-            ", ".join(states.get(number, ["not loaded"] if states else [])),
+            ", ".join(role for role, whose in roles if whose == version.number),
+            _period(*history.last_served(version.number)),
+            ", ".join(states.get(version.number, ["not loaded"] if states else [])),
         )
-    return shown
+        for version in reversed(releases.store.versions())
+    ]
 
 
 def _period(since: str | None, until: str | None) -> str:

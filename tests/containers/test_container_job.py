@@ -109,8 +109,8 @@ def test_which_version_answers(job: Job) -> None:
     assert job.answering() == "2"
     assert job.server() == container
     assert f"{job.name}-serve, container {job.name}-serve-1, healthy, since 20" in status
-    assert re.search(r"│ 1 .*serves.*answers", status)
-    assert re.search(r"│ 2 .*canary.*answers", status)
+    assert re.search(r"version 1: .*serves, .*answers", status)
+    assert re.search(r"version 2: .*canary, .*answers", status)
     if job.environment["SERVING_IMAGE"] == STAND_IN:
         assert "Serving keypoints" in job.make("logs")
 

@@ -47,11 +47,13 @@ def test_versions_and_status_say_what_each_version_is(world: World, run: Run) ->
     assert f"version 1 answered before, version 2 answers now at {server}" in run("promote", "2", server=server)
     assert f"version 2 answers at {server}, as before" in run("promote", "2", server=server)
     run("canary", "3", server=server)
-    for command in ("versions", "status"):
-        said = run(command, server=server)
-        assert re.search(r"│ 3 [^┃]+ │ canary │ │ answers as canary │", said)
-        assert re.search(r"│ 2 [^┃]+ │ serves │ since [-\d: ]+ │ answers │", said)
-        assert re.search(r"│ 1 [^┃]+ │ rollback goes here │ [-\d: ]+ to [-\d: ]+ │ not loaded │", said)
+    table, lines = run("versions", server=server), run("status", server=server)
+    assert re.search(r"│ 3 [^┃]+ │ canary │ │ answers as canary │", table)
+    assert re.search(r"│ 2 [^┃]+ │ serves │ since [-\d: ]+ │ answers │", table)
+    assert re.search(r"│ 1 [^┃]+ │ rollback goes here │ [-\d: ]+ to [-\d: ]+ │ not loaded │", table)
+    assert re.search(r"version 3: NE [^:]+ MB, canary, answers as canary", lines)
+    assert re.search(r"version 2: NE [^:]+ MB, serves, since [-\d: ]+, answers", lines)
+    assert re.search(r"version 1: NE [^:]+ MB, rollback goes here, [-\d: ]+ to [-\d: ]+, not loaded", lines)
 
 
 def test_a_change_says_what_answered_before_and_what_answers_next(offline: World, run: Run) -> None:
