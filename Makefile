@@ -7,7 +7,7 @@ FIND = for name in python3.11 python3.10 python3.9 python3; do $$name -c "" 2>/d
 INTERPRETER := $(or $(PYTHON),$(shell $(FIND)),python3)
 RUNTIME ?= auto
 # How long `make test` usually takes on two cores.
-TEST_MINUTES = 10
+TEST_MINUTES = 6
 
 RUN = PYTHONPATH="$(HERE)" $(INTERPRETER) -m pipeline.runtime
 LAUNCH = @$(RUN).launch --runtime $(or $(RUNTIME),auto)
