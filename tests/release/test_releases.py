@@ -29,6 +29,25 @@ def act(world: World, commands: str) -> None:
             getattr(world.releases, name)(*([int(number)] if number else []))
 
 
+@pytest.mark.parametrize(
+    ("commands", "plain", "canary"),
+    [
+        ("export publish promote:3 rollback retire:3", 2, None),  # a bad version, given up and taken out for good
+        ("export rollback canary:2", 1, 2),  # a canary with a higher number than what serves
+        ("publish promote:2 rollback", 1, None),  # the first promote, back to what an export had put there
+    ],
+)
+def test_who_names_no_version_gets_the_one_that_was_promoted_last(
+    world: World, commands: str, plain: int, canary: int | None
+) -> None:
+    """A running server answers over both transports as the rule has it, whatever higher numbers there are."""
+    act(world, commands)
+    assert (world.answer(), world.answer(CANARY)) == (plain, canary)
+    for transport in ("grpc", "rest"):
+        with world.client(transport) as client:
+            assert client.metadata().version == plain
+
+
 def test_a_version_that_no_server_loads_changes_nothing(world: World) -> None:
     """It is refused with what was last heard, the old one goes on, and a rollback does not lead there."""
     act(world, "export")
