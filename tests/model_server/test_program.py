@@ -9,9 +9,10 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import grpc
 import numpy as np
@@ -20,7 +21,10 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from model_server import flags
 from model_server.errors import StatusError
+from model_server.rest_api import RestApplication
+from model_server.rest_server import RestServer, listen
 from model_server.server import serve
+from model_server.versions import Versions
 from tests.model_server.conftest import Saved
 from tests.model_server.support import ROOT, Server, predict_request, publish, running
 from tests.ports import free_port
@@ -147,6 +151,25 @@ def test_calls_beyond_the_threads_are_refused(saved: Saved, tmp_path: Path) -> N
         errors = [cast(Any, error) for call in calls if (error := call.exception(timeout=60))]
         assert [error.code() for error in errors] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 6
         assert server.predict("m", rounds, "slow").model_spec.version.value == 1
+
+
+def test_the_rest_side_ends_whatever_state_waitress_is_in() -> None:
+    """Ending raises nothing and leaves no thread, also after waitress has closed what wakes its loop."""
+    for waitress_fails in (False, True):
+        listener = listen("127.0.0.1", 0)
+        port = listener.getsockname()[1]
+        server = RestServer(RestApplication(Versions(), timeout=None), listener, threads=2)
+        if waitress_fails:  # in accepting a connection, upon which it closes all that it listens to
+            with mock.patch.object(server._waitress, "accept", side_effect=RuntimeError):
+                with suppress(ConnectionResetError):
+                    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                while server._waitress.socket:
+                    time.sleep(0.01)
+        server.drain(5)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+        server.close()
+        assert not server._thread.is_alive()
 
 
 def test_sigterm_finishes_what_is_in_flight(saved: Saved, tmp_path: Path) -> None:
