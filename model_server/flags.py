@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 @dataclass(frozen=True)
 class Flags:
-    """What the command line said, under the official names; `bind_address` is our own.
+    """What the command line said, under the official names; `bind_address` and `official_crashes` are our own.
 
     A count of 0 threads is derived from the number of cores.
     """
@@ -39,6 +39,7 @@ class Flags:
     tensorflow_intra_op_parallelism: int = 0
     tensorflow_inter_op_parallelism: int = 0
     per_process_gpu_memory_fraction: float = 0.0
+    official_crashes: bool = False
 
 
 def _boolean(text: str) -> bool:

@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from model_server.crashes import CrashingPredictionService
 from model_server.errors import cannot_listen
 from model_server.flags import Flags
 from model_server.grpc_api import ModelService, PredictionService
@@ -34,7 +35,8 @@ class GrpcServer:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="grpc")
         calls = max(threads - 1, 1)  # one of the real server's threads always waits for the next call
         self._server = grpc.server(self._pool, options=options, maximum_concurrent_rpcs=calls)
-        prediction = PredictionService(lifecycle.versions)
+        kind = CrashingPredictionService if flags.official_crashes else PredictionService
+        prediction = kind(lifecycle.versions)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(lifecycle), self._server)
         if flags.enable_grpc_healthcheck_service:

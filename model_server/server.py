@@ -12,6 +12,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from model_server import model_config, text_config
 from model_server.batching import Batcher
+from model_server.crashes import CrashingRestApplication
 from model_server.errors import StatusError
 from model_server.flags import Flags
 from model_server.grpc_server import GrpcServer
@@ -120,7 +121,8 @@ def _poll_config(flags: Flags, lifecycle: Lifecycle, stop: threading.Event) -> N
 
 def _start_rest(flags: Flags, metrics_path: str | None, lifecycle: Lifecycle) -> RestServer:
     timeout = flags.rest_api_timeout_in_ms / 1000 if flags.rest_api_timeout_in_ms > 0 else None
-    application = RestApplication(
+    kind = CrashingRestApplication if flags.official_crashes else RestApplication
+    application = kind(
         lifecycle.versions, timeout=timeout, cors=flags.rest_api_enable_cors_support, metrics_path=metrics_path
     )
     listener = listen(flags.bind_address, flags.rest_api_port)

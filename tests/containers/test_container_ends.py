@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from tests.containers.job import LAUNCH, Job
+from seamline_client import PredictClient
+from tests.containers.job import LAUNCH, STAND_IN, Job
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +107,32 @@ def test_a_server_ends_and_starts_in_time(job: Job) -> None:
     job.make("serve")
     assert job.answering() == version
     assert "Nothing left to do" in job.make("train", "PRESET=tiny")
+
+
+def test_a_server_that_dies_is_started_again(job: Job, tmp_path: Path) -> None:
+    """A request that ends the process, as two do with the official server: callers with retries do not notice.
+
+    With the stand-in, which is told to die likewise.
+    """
+    if job.environment["SERVING_IMAGE"] != STAND_IN:
+        pytest.skip("nothing that ends it is sent to any server but the stand-in")
+    command = json.loads(job.compose("config", "--format", "json"))["services"]["serve"]["command"]
+    fragile = tmp_path / "fragile.json"
+    fragile.write_text(json.dumps({"services": {"serve": {"command": [*command, "--official_crashes"]}}}))
+    files = (f"--file={job.root / 'docker-compose.yml'}", f"--file={fragile}")
+    try:
+        job.run("docker", "compose", *files, "up", "--detach", "--wait", "serve")
+        with PredictClient(f"127.0.0.1:{job.grpc_port}", retries=30, timeout=90) as client:
+            version = client.metadata().version
+            url = f"http://127.0.0.1:{job.rest_port}/v1/models/keypoints:predict"
+            with suppress(OSError):
+                urllib.request.urlopen(url, b"[" * 23_515 + b"]" * 23_515, timeout=30)
+            assert client.metadata().version == version
+        state = job.inspect(job.server())
+        assert (state["RestartCount"], state["State"]["Running"]) == (1, True)
+    finally:
+        job.compose("rm", "--stop", "--force", "serve")
+        job.make("serve")
 
 
 def test_serve_without_a_version_says_what_to_do(fresh: Job) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,16 +41,48 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+class Shared:
+    """One server for many tests. That in which it ends fails with its last lines; the next gets another."""
+
+    def __init__(self, start: Callable[[], AbstractContextManager[Server]]) -> None:
+        self._start = start
+        self._stack = ExitStack()
+        self._server: Server | None = None
+
+    @contextmanager
+    def lend(self) -> Iterator[Server]:
+        if self._server and self._server.process.poll() is not None:
+            self.close()
+        server = self._server = self._server or self._stack.enter_context(self._start())
+        try:
+            yield server
+        finally:
+            ended = server.process.poll()
+            if ended is not None:
+                self.close()
+                pytest.fail(f"The server ended in this test, with {ended}\n{server.log.read_text()[-3000:]}")
+
+    def close(self) -> None:
+        self._server = None
+        self._stack.close()
+
+
 @pytest.fixture(scope="session")
-def server(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def shared(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    with closing(Shared(lambda: zoo_server(kind, saved, tmp_path_factory.mktemp(f"server-{kind}")))) as shared:
+        yield shared
+
+
+@pytest.fixture
+def server(shared: Shared) -> Iterator[Server]:
     """A server of `zoo` (version 1) and `half` (versions 1 stable, 2, 3 canary), with everything switched on."""
-    with zoo_server(kind, saved, tmp_path_factory.mktemp(f"server-{kind}")) as server:
+    with shared.lend() as server:
         yield server
 
 
 @contextmanager
-def zoo_server(kind: str, saved: Saved, directory: Path) -> Iterator[Server]:
-    """See `server`."""
+def zoo_server(kind: str, saved: Saved, directory: Path, **more: Any) -> Iterator[Server]:
+    """See `server`. `more` are flags."""
     publish(saved.zoo, directory / "zoo", 1)
     for number, path in saved.half.items():
         publish(path, directory / "half", number)
@@ -72,6 +105,7 @@ def zoo_server(kind: str, saved: Saved, directory: Path) -> Iterator[Server]:
         "monitoring_config_file": directory / "monitoring.config",
         "rest_api_enable_cors_support": True,
         "enable_grpc_healthcheck_service": True,
+        **more,
     }
     with running(kind, directory, **flags) as server:
         server.wait_available("zoo")

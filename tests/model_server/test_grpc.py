@@ -200,12 +200,6 @@ def test_refused_calls(server: Server, case: str) -> None:
     assert (actual_code, actual_text[: len(text)]) == (code, text)
 
 
-@pytest.mark.parametrize("kind", ["model_server"], indirect=True)
-def test_a_resource_is_a_broken_tensor(server: Server) -> None:
-    """One that ends the official server's process, so nobody else is asked."""
-    assert refused(server, ask("zoo", {"x": tensor(20)})) == BROKEN
-
-
 def test_deadline_ends_a_long_run(server: Server) -> None:
     """The client's deadline ends the call, and the server answers the next request."""
     request = ask("zoo", {"rounds": np.array([30_000], np.int32)}, "slow")

@@ -218,7 +218,7 @@ def test_small_requests_cannot_ask_for_much_memory(server: Server) -> None:
 
 def test_every_known_difference_is_tested() -> None:
     """The README's table marks each difference and names its test; what is the same is asked of every server, too."""
-    sources = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    sources = "\n".join(path.read_text() for path in (ROOT / "tests" / "model_server").rglob("test_*.py"))
     table = re.findall(r"^\| .* \| (.*) \| `(\w+)` \|$", (ROOT / "model_server" / "README.md").read_text(), re.M)
     assert len(table) > 20
     for mark, name in table:
