@@ -17,13 +17,13 @@ from benchmarks import server, subject
 from benchmarks.measure import Load, callers, figures, in_turn, once
 from benchmarks.report import Report
 from benchmarks.server import Server
+from pipeline.serving.process import BATCHING
 from seamline_client import PredictClient
 from seamline_client.contract import BYTES, DEFAULT, UINT8
 
 SIGNATURES = {"uint8": UINT8, "bytes": BYTES, "float": DEFAULT}
 SIZES = (1, 4, 16)
 CALLERS, BATCH = 16, 8
-BATCHING = ("--enable_batching=true", "--batching_parameters_file=config/batching.config")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:

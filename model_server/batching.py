@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 import grpc
 import numpy as np
+import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from model_server.errors import StatusError, failed_precondition, from_exception, invalid_argument
 from model_server.saved_model import Servable
-from model_server.tensors import Array
+from model_server.tensors import Array, dtype_name
 from model_server.text_config import Batching
 
 _Key = tuple[str, ...]  # the signature and its outputs
@@ -129,7 +130,7 @@ class Batcher:
 
     def _outputs(self, key: _Key, batch: _Batch) -> list[list[Array]]:
         """Run the batch and return the rows of each task."""
-        inputs = _joined([task.inputs for task in batch.tasks])
+        inputs = self._joined(key[0], [task.inputs for task in batch.tasks])
         seconds = max(task.deadline for task in batch.tasks) - time.monotonic()
         arrays = self._servable.run(key[0], inputs, key[1:], max(seconds, 0.001) if seconds < float("inf") else None)
         for array in arrays:
@@ -141,19 +142,27 @@ class Batcher:
         ends = np.cumsum([task.rows for task in batch.tasks])
         return [[array[end - task.rows : end] for array in arrays] for task, end in zip(batch.tasks, ends)]
 
-
-def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """The inputs one below the other."""
-    joined: dict[str, Array] = {}
-    for name, first in parts[0].items():
-        arrays = [part[name] for part in parts]
-        if any((array.shape[1:], array.dtype) != (first.shape[1:], first.dtype) for array in arrays):
-            raise failed_precondition(
-                f"Tensors with name '{name}' from different tasks have different shapes and padding is turned off, or "
-                "they have different data types"
-            )
-        joined[name] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    return joined
+    def _joined(self, signature: str, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+        """The inputs one below the other."""
+        joined: dict[str, Array] = {}
+        for alias, first in parts[0].items():
+            arrays = [part[alias] for part in parts]
+            if any(array.shape[1:] != first.shape[1:] for array in arrays):
+                raise failed_precondition(
+                    f"Tensors with name '{self.signatures[signature].inputs[alias].name}' from different tasks have "
+                    "different shapes and padding is turned off. Set pad_variable_length_inputs to true, or ensure "
+                    "that all tensors with the same name have equal dimensions starting with the first dim."
+                )
+            names = [dtype_name(tf.dtypes.as_dtype(array.dtype).as_datatype_enum) for array in arrays]
+            for name in names:
+                if name != names[0]:
+                    raise StatusError(
+                        grpc.StatusCode.INTERNAL,
+                        "Tensor concat operation failed: INVALID_ARGUMENT: Cannot concatenate tensors that have "
+                        f"different data types. Got {names[0]} and {name}.",
+                    )
+            joined[alias] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        return joined
 
 
 def _rows(inputs: Mapping[str, Array]) -> int:

@@ -73,12 +73,12 @@ def export(
     return version
 
 
-def serve(releases: Releases, settings: Settings) -> Served:
+def serve(releases: Releases, settings: Settings, *, batching: bool = False) -> Served:
     """The version that was promoted last -> a server in the background that answers with it.
 
     Raises ServingError when nothing was promoted, a port is taken, or the model does not become available.
     """
-    return local.serve(settings, releases.config())
+    return local.serve(settings, releases.config(), batching=batching)
 
 
 def _throw_away_server(settings: Settings) -> gate.Serve:

@@ -8,10 +8,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from PIL import Image
 
+from pipeline.serving import process
 from tests.homes import PREDICT, Seamline
 
 
@@ -62,6 +64,17 @@ def test_train_again_has_nothing_left_to_do(seamline: Seamline) -> None:
 def test_serve_twice_is_no_error(seamline: Seamline) -> None:
     """The second time it says what runs already."""
     assert "Already running" in seamline.make("serve")
+
+
+@pytest.mark.slow
+def test_serve_switches_batching_on_and_off(seamline: Seamline) -> None:
+    """With BATCHING=1 a server that does not batch gives way to one that does, and without it the other way round."""
+    assert "Started" in seamline.make("serve", "BATCHING=1")
+    assert "Already running" in seamline.make("serve", "BATCHING=1")
+    server = process.running(seamline.home / "server")
+    assert server
+    assert {*process.BATCHING} <= {*psutil.Process(server.pid).cmdline()}
+    assert "Started" in seamline.make("serve", "BATCHING=0")
 
 
 def test_two_serves_at_once_are_one_server(seamline: Seamline) -> None:

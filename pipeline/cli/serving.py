@@ -14,17 +14,18 @@ from pipeline.console import console
 from pipeline.settings import Settings
 from seamline_client.contract import BYTES, MODEL_NAME
 
+BATCHING = typer.Option(False, "--batching", help="Put requests together; config/batching.config says for whom.")
 SHEET = typer.Option(None, "--to", help="Where the picture goes, - for standard output. Default: var/demo.png.")
 
 
 @app.command()
-def serve() -> None:
+def serve(batching: bool = BATCHING) -> None:
     """Start a server in the background, unless one runs, and wait until the model is available."""
     from pipeline import job
     from pipeline.release.golden import sample
 
     found, settings = releases(), Settings.from_environment()
-    served = job.serve(found, settings)
+    served = job.serve(found, settings, batching=batching)
     server = served.server
     console.print(
         f"Started {_name(server.program)}, process {server.pid}, log in {server.log}"

@@ -44,6 +44,8 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
         docker_server.describe(compose)
         return compose.run("release", "status")
     if stage == "serve":
+        # Said anew each time, as in the local runtime: the container is made again where it was said otherwise before.
+        compose.environment["BATCHING"] = "1" if "--batching" in arguments else ""
         docker_server.serve(compose)
         return 0
     if stage == "stop":

@@ -18,19 +18,20 @@ OPTIONS: dict[str, dict[str, str]] = {
     "train": _TRAIN,
     "evaluate": {"DATA": "--data", "VERSION": "--version", "SPLIT": "--split"},
     "export": _EXPORT,
+    "serve": {"BATCHING": "--batching"},
     "predict": {"IMAGE": "", "LABEL": "--label"},
     "promote": {"VERSION": ""},
     "canary": {"VERSION": "", "END": "--end"},
     "retire": {"VERSION": ""},
 }
 """By target, the variable and the option that carries its value; without one the value is an argument."""
-SWITCHES = ("HOLD", "FORCE", "END", "YES")
+SWITCHES = ("HOLD", "FORCE", "END", "YES", "BATCHING")
 """Variables that are on or off: their option carries no value."""
 ALSO = {
-    "demo": (*_TRAIN, *_EXPORT),
+    "demo": (*_TRAIN, *_EXPORT, "BATCHING"),
     "clean": ("YES",),
     "bench": ("BENCH", "ARGS"),
-    **dict.fromkeys(("test", "test-all", "soak", "serve", "report", "versions", "verify", "status"), ("ARGS",)),
+    **dict.fromkeys(("test", "test-all", "soak", "report", "versions", "verify", "status"), ("ARGS",)),
     **dict.fromkeys(OPTIONS, ("ARGS",)),
 }
 """By target, variables that are no single option. ARGS holds options as one would type them."""

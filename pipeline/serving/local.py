@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import ServingError
 from pipeline.serving import process
-from pipeline.serving.process import ROOT, ServerProcess
+from pipeline.serving.process import BATCHING, ROOT, ServerProcess
 from pipeline.serving.server import wait_until_available
 from pipeline.settings import Settings
 from seamline_client.contract import MODEL_NAME, REST_PORT
@@ -46,14 +46,19 @@ def target(settings: Settings, *, rest: bool = False) -> str | None:
     return f"{host}:{port}"
 
 
-def serve(settings: Settings, config: Path) -> Served:
+def serve(settings: Settings, config: Path, *, batching: bool = False) -> Served:
     """Starts a server of what `config`, a models.config, names, unless one runs, and waits until it answers.
+
+    One that runs with batching where none is asked for, or without it where it is, gives way to another.
 
     Raises ServingError when a port is taken or the model does not become available.
     """
     with _one_at_a_time(settings):
         running = process.running(settings.server)
-        server = running or _start(settings, config)
+        if running and running.batching != batching:
+            running.stop()
+            running = None
+        server = running or _start(settings, config, batching)
         try:
             return Served(server, wait_until_available(server, MODEL_NAME, START_SECONDS), started=not running)
         except ServingError:
@@ -70,11 +75,12 @@ def stop(settings: Settings) -> ServerProcess | None:
     return server
 
 
-def _start(settings: Settings, config: Path) -> ServerProcess:
+def _start(settings: Settings, config: Path, batching: bool) -> ServerProcess:
     flags = (
         f"--model_config_file={config.resolve()}",
         "--model_config_file_poll_wait_seconds=1",
         f"--monitoring_config_file={ROOT / 'config' / 'monitoring.config'}",
+        *(BATCHING if batching else ()),
     )
     log, program = settings.server / "server.log", process.program(settings.model_server)
     server = process.start(program, flags, log, settings.grpc_port, settings.rest_port)

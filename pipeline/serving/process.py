@@ -25,6 +25,7 @@ STAND_IN = (sys.executable, "-m", "model_server")
 GRPC_THREADS = max(64, 16 * (os.cpu_count() or 1))
 """For --grpc_max_threads. The official server's own default, four for each core, counts callers that wait: the fifth
 is refused on a machine of one core."""
+BATCHING = ("--enable_batching=true", f"--batching_parameters_file={ROOT / 'config' / 'batching.config'}")
 _STATE = "server.json"
 
 
@@ -40,6 +41,7 @@ class ServerProcess:
     log: str
     program: str = ""
     """The executable, or the module of the stand-in."""
+    batching: bool = False
     child: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
     """Set in the process that started the server, which has to reap it."""
 
@@ -123,7 +125,8 @@ def start(program: tuple[str, ...], flags: tuple[str, ...], log: Path, grpc_port
     except OSError as error:
         raise ServingError(f"{log}: a server cannot be started with this log: {error}") from error
     created = psutil.Process(child.pid).create_time()
-    return ServerProcess(child.pid, created, grpc_port, rest_port, str(log), program[-1], child)
+    batching = BATCHING[0] in flags
+    return ServerProcess(child.pid, created, grpc_port, rest_port, str(log), program[-1], batching, child)
 
 
 @contextmanager

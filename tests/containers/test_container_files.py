@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.serving.process import BATCHING
 from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
 from tests.containers.job import SERVICES
 from tests.homes import ROOT
@@ -57,6 +58,7 @@ def test_names_and_ports_are_the_contract() -> None:
     assert f"SEAMLINE_REST_PORT:-{REST_PORT}}}:{REST_PORT}\n" in compose
     assert f"SEAMLINE_SERVER: serve:{GRPC_PORT}\n" in compose
     assert "--grpc_max_threads=${SEAMLINE_GRPC_THREADS:-64}\n" in compose
+    assert " ".join(BATCHING).replace(f"{ROOT}/config/", "/etc/seamline/") in compose
     assert f"/dev/tcp/127.0.0.1/{REST_PORT} " in (ROOT / "config" / "healthy.bash").read_text()
 
 

@@ -65,6 +65,8 @@ def test_a_value_arrives_as_it_was_typed(tmp_path: Path, folder: str) -> None:
         ("train", "PRESET=tiny STEPS=20 BATCH=4 INIT=none", "--preset tiny --steps 20 --batch 4 --init none"),
         ("export", "HOLD=1 FORCE=no", "--hold"),
         ("predict", "IMAGE=a.jpg LABEL=stable ARGS=--json", "a.jpg --label stable --json"),
+        ("serve", "BATCHING=1", "--batching"),
+        ("serve", "BATCHING=no", ""),
         ("rollback", "VERSION=3", ""),
     ],
 )

@@ -12,19 +12,21 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 
 from model_server.batching import Batcher
 from model_server.errors import StatusError, invalid_argument
 from model_server.text_config import Batching
+from tests.homes import Made
 from tests.model_server.conftest import Saved
-from tests.model_server.support import publish, running
+from tests.model_server.support import ROOT, publish, running
 
 
 class Doubling:
     """A servable that doubles, notes the size of every run, and can be held up."""
 
     def __init__(self) -> None:
-        self.signatures: Mapping[str, Any] = {}
+        self.signatures: Mapping[str, Any] = {"s": SignatureDef(inputs={"x": TensorInfo(name="x:0")})}
         self.sizes: list[int] = []
         self.go = threading.Event()
         self.go.set()
@@ -78,7 +80,14 @@ def test_a_batch_goes_when_its_time_is_up(servable: Doubling) -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "text"), [([[1, 2]], "have different shapes and padding is turned off"), ([-1], "negative")]
+    ("others", "text"),
+    [
+        (
+            [[1, 2]],
+            "Tensors with name 'x:0' from different tasks have different shapes and padding is turned off. Set",
+        ),
+        ([-1], "negative"),
+    ],
 )
 def test_one_bad_request_fails_its_batch(servable: Doubling, others: list[Any], text: str) -> None:
     """Where shapes differ or the run fails, all of the batch are told, as on the official server. The next works."""
@@ -131,6 +140,31 @@ def test_a_full_queue_and_a_deadline(servable: Doubling) -> None:
         assert late.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
         servable.go.set()
         assert (held.result(timeout=10), opened.result(timeout=10)) == ([2, 2], [6])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signature", ["serving_uint8", "serving_bytes", "serving_bytes of rank 2", "wrong dtype"])
+def test_bad_pictures_fail_their_batch(made: Made, tmp_path: Path, signature: str) -> None:
+    """With config/batching.config no signature of an export is safe: a good request fails beside a bad one."""
+    file = (next((made.home / "models/keypoints/1/assets.extra/golden").glob("0.*"))).read_bytes()
+    pixels = np.zeros((1, 384, 384, 3), np.uint8)
+    name, alias, good, bad, text = {
+        "serving_uint8": ("serving_uint8", "images_uint8", pixels, pixels[:, :224, :224], "different shapes"),
+        "serving_bytes": ("serving_bytes", "image_bytes", [file], [b"no picture"], "Unknown image file format"),
+        "serving_bytes of rank 2": ("serving_bytes", "image_bytes", [file], [[file]], "different shapes"),
+        "wrong dtype": ("serving_uint8", "images_uint8", pixels, pixels.astype(np.int32), "different data types"),
+    }[signature]
+    slow = (ROOT / "config" / "batching.config").read_text().replace("{ value: 2000 }", "{ value: 500000 }")
+    (tmp_path / "batching.config").write_text(slow)
+    flags = {"enable_batching": True, "batching_parameters_file": tmp_path / "batching.config"}
+    base = {"model_name": "m", "model_base_path": made.home / "models/keypoints"}
+    with running("model_server", tmp_path, **base, **flags) as server, ThreadPoolExecutor(2) as pool:
+        server.wait_available("m")
+        assert server.predict("m", {alias: good}, name).outputs
+        for future in [pool.submit(server.predict, "m", {alias: sent}, name) for sent in (good, bad)]:
+            with pytest.raises(grpc.RpcError, match=text):
+                future.result(timeout=30)
+        assert server.predict("m", {alias: good}, name).outputs
 
 
 def test_server_with_batching(saved: Saved, tmp_path: Path) -> None:
