@@ -73,7 +73,9 @@ def test_every_service_has_limits(docker: None, files: tuple[str, ...]) -> None:
         assert int(service["mem_limit"]) > 0, name
         assert service["pids_limit"] > 0, name
         assert service["init"], name
-        assert service["logging"]["options"] == {"max-file": "3", "max-size": "10m"}, name
+        month = {"max-file": "18", "max-size": "100m", "compress": "true"}
+        kept = month if name == "serve" else {"max-file": "3", "max-size": "10m"}
+        assert service["logging"]["options"] == kept, name
         assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
     assert services["serve"]["restart"] == "unless-stopped"
     assert len(services["serve"]["ports"]) == 2
