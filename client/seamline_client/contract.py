@@ -20,12 +20,13 @@ IMAGE_SIDE = 384
 MAX_PIXELS = 64_000_000
 """A picture with more is refused by its header, before it costs memory (3 bytes a pixel)."""
 
-KEYPOINT_COUNT = 24
-
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A named tensor of a signature. `shape` starts with the batch, -1 standing for any number."""
+    """A named tensor of a signature. `shape` starts with the batch, -1 standing for any number.
+
+    Outputs end with the number of keypoints, 24 for garments.
+    """
 
     name: str
     dtype: str
@@ -60,13 +61,13 @@ BYTES = Signature("serving_bytes", TensorSpec("image_bytes", "string", (-1,)), "
 
 SIGNATURES = {signature.key: signature for signature in (DEFAULT, UINT8, BYTES)}
 
-PRED_X_RATIO = TensorSpec("pred_x_ratio", "float32", (-1, KEYPOINT_COUNT))
+PRED_X_RATIO = TensorSpec("pred_x_ratio", "float32", (-1, -1))
 """x as a fraction of the image's width."""
 
-PRED_Y_RATIO = TensorSpec("pred_y_ratio", "float32", (-1, KEYPOINT_COUNT))
+PRED_Y_RATIO = TensorSpec("pred_y_ratio", "float32", (-1, -1))
 """y as a fraction of the image's height."""
 
-PRED_V = TensorSpec("pred_v", "int64", (-1, KEYPOINT_COUNT))
+PRED_V = TensorSpec("pred_v", "int64", (-1, -1))
 """Visibility class, one of ABSENT, OCCLUDED, VISIBLE: the annotation's v plus one."""
 
 OUTPUTS = (PRED_X_RATIO, PRED_Y_RATIO, PRED_V)
