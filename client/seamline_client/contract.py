@@ -72,5 +72,21 @@ PRED_V = TensorSpec("pred_v", "int64", (-1, -1))
 
 OUTPUTS = (PRED_X_RATIO, PRED_Y_RATIO, PRED_V)
 
+PRED_SCORE = TensorSpec("pred_score", "float32", (-1, -1))
+"""The probability, 0 to 1, that the point is there and within a tenth of the normaliser of where it is said to be.
+
+Of UINT8 and BYTES only: DEFAULT is the source article's to the letter. Versions from before it do not have it.
+"""
+
+DESCRIBE = Signature("describe", TensorSpec("query", "string", (-1,)), "query:0")
+"""Asks a model what it is: any string in, for each of them the same DESCRIPTION out. Older versions do not have it."""
+
+DESCRIPTION = TensorSpec("description", "string", (-1,))
+"""A JSON object: `contract` (a number, CONTRACT_VERSION), `keypoints` (a KeypointSet as JSON), `preset` (a name),
+`step`, `made` (ISO 8601, UTC) and `metrics` (of the evaluation split, by the names of `model.metrics`)."""
+
+CONTRACT_VERSION = 2
+"""2 added DESCRIBE and PRED_SCORE to 1, which had neither."""
+
 ABSENT, OCCLUDED, VISIBLE = 0, 1, 2
 VISIBILITY_NAMES = ("absent", "occluded", "visible")
