@@ -20,6 +20,7 @@ from benchmarks.machine import run_python
 from benchmarks.measure import in_turn
 from benchmarks.report import Report
 from garments import write_dataset
+from seamline_client.keypoints import GARMENTS
 
 if TYPE_CHECKING:  # TensorFlow, which the other benchmarks need not wait for
     from pipeline.training.presets import Preset
@@ -95,7 +96,7 @@ def _bare(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]:
     with tf.Graph().as_default():
         kept = v1.data.make_initializable_iterator(batches().take(IN_MEMORY).cache().repeat())
         features, labels = kept.get_next()
-        spec = model_fn(features, labels, v1.estimator.ModeKeys.TRAIN, {"config": preset.model})
+        spec = model_fn(features, labels, v1.estimator.ModeKeys.TRAIN, {"config": preset.model, "keypoints": GARMENTS})
         session = v1.Session()
         session.run([v1.global_variables_initializer(), kept.initializer])
         step = session.make_callable(spec.train_op)
@@ -119,7 +120,7 @@ def _keras(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]
     class Trained(tf.keras.Model):
         def __init__(self) -> None:
             super().__init__()
-            self.network = KeypointNetwork(preset.model.network)
+            self.network = KeypointNetwork(preset.model.network, len(GARMENTS))
 
         def call(self, features: Any, training: bool = False) -> Any:
             return self.network(tf.cast(features["images"], tf.float32), training=training)

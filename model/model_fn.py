@@ -11,9 +11,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from model.losses import LossConfig, position_loss, total_loss, visibility_loss
-from model.metrics import Labels, metric_ops
+from model.metrics import Labels, Metrics
 from model.network import Heads, KeypointNetwork, NetworkConfig
 from seamline_client.contract import DEFAULT, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
+from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1
 
@@ -38,9 +39,10 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that `model_fn` needs to know, passed as `params={"config": ModelConfig(...)}`.
+    """The network, its loss and its optimiser, passed to `model_fn` as `params={"config": ModelConfig(...)}`.
 
-    `params["initial"]` may hold the weights that a new run starts from, by variable name.
+    `params["keypoints"]` is the KeypointSet that it learns. `params["initial"]` may hold the weights that a new run
+    starts from, by variable name.
     """
 
     optimiser: OptimiserConfig
@@ -57,7 +59,8 @@ def model_fn(
     """
     config: ModelConfig = params["config"]
     training = mode == v1.estimator.ModeKeys.TRAIN
-    network = KeypointNetwork(config.network)
+    keypoints: KeypointSet = params["keypoints"]
+    network = KeypointNetwork(config.network, len(keypoints))
     # Nothing in it branches on a tensor; AutoGraph would take seconds to find that out.
     as_written = tf.autograph.experimental.do_not_convert(network)
     heads = as_written(tf.cast(features["images"], tf.float32), training=training)
@@ -80,7 +83,7 @@ def model_fn(
         return v1.estimator.EstimatorSpec(
             mode,
             loss=loss,
-            eval_metric_ops=metric_ops(heads.xy, predictions[PRED_V.name], labels),
+            eval_metric_ops=Metrics(keypoints).metric_ops(heads.xy, predictions[PRED_V.name], labels),
             scaffold=_averaged(average, network),
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seamline_client.keypoints import KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 from tests.homes import PREDICT, ROOT, Seamline
 from tests.ports import free_port
 
@@ -122,7 +122,7 @@ def test_javascript(seamline: Seamline, tmp_path: Path) -> None:
 def test_javascript_knows_the_points(seamline: Seamline) -> None:
     """Its list of names is the contract's, in the contract's order."""
     source = (EXAMPLES / "javascript" / "predict.mjs").read_text()
-    assert tuple(source.split("KEYPOINTS = `")[1].split("`")[0].split()) == KEYPOINTS
+    assert tuple(source.split("GARMENTS.keypoints = `")[1].split("`")[0].split()) == GARMENTS.keypoints
 
 
 def cron(clone: Path, seamline: Seamline, **settings: str) -> tuple[int, str]:
@@ -176,11 +176,11 @@ def test_own_photos(clone: Path, seamline: Seamline, tmp_path: Path) -> None:
     """From a COCO file to drawn answers in one script; its answers are COCO again."""
     drawn = seamline.home / "data/drawn/drawn-40"
     coco: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
-    coco["categories"] = [{"id": 1, "name": "garment", "keypoints": ["nl", *KEYPOINTS[1:]]}]
+    coco["categories"] = [{"id": 1, "name": "garment", "keypoints": ["nl", *GARMENTS.keypoints[1:]]}]
     with (drawn / "Annotations/drawn-40.csv").open() as file:
         for number, row in enumerate(csv.DictReader(file)):
             coco["images"].append({"id": number, "file_name": row["image_id"]})
-            triples = [[int(each) for each in row[name].rsplit("_", 2)] for name in KEYPOINTS]
+            triples = [[int(each) for each in row[name].rsplit("_", 2)] for name in GARMENTS.keypoints]
             flat = [value for x, y, v in triples for value in (x, y, v + 1)]
             coco["annotations"].append({"id": number, "image_id": number, "category_id": 1, "keypoints": flat})
     (tmp_path / "keypoints.json").write_text(json.dumps(coco))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seamline_client.contract import ABSENT, OUTPUTS, PRED_V, PRED_X_RATIO, PRED_Y_RATIO, VISIBILITY_NAMES, TensorSpec
 from seamline_client.errors import BadResponse, ClientError
-from seamline_client.keypoints import KEYPOINTS
+from seamline_client.keypoints import GARMENTS, KeypointSet, numbered
 
 if TYPE_CHECKING:
     from seamline_client.images import Photo
@@ -32,49 +32,53 @@ class Keypoint:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One photo's answer: ratios float32 (24,) of its width and height, visibility classes int64 (24,)."""
+    """One photo's answer: ratios float32 (K,) of its width and height, visibility classes int64 (K,)."""
 
     x_ratio: NDArray[np.float32]
     y_ratio: NDArray[np.float32]
     visibility: NDArray[np.int64]
     size: Size
+    about: KeypointSet = GARMENTS
+    """What the K points are."""
 
     @property
     def pixels(self) -> NDArray[np.float32]:
-        """(24, 2): x and y in pixels of the original picture, of absent points too."""
+        """(K, 2): x and y in pixels of the original picture, of absent points too."""
         return np.stack((self.x_ratio, self.y_ratio), axis=-1) * np.asarray(self.size, np.float32)
 
     @property
     def keypoints(self) -> list[Keypoint]:
-        """The points that are there, visible or occluded, in the contract's order."""
+        """The points that are there, visible or occluded, in the set's order."""
         return [
             Keypoint(name, float(x), float(y), VISIBILITY_NAMES[v])
-            for name, (x, y), v in zip(KEYPOINTS, self.pixels, self.visibility)
+            for name, (x, y), v in zip(self.about.keypoints, self.pixels, self.visibility)
             if v != ABSENT
         ]
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """The answers to N pictures: ratios float32 (N, 24), visibility classes int64 (N, 24), one size each."""
+    """The answers to N pictures: ratios float32 (N, K), visibility classes int64 (N, K), one size each."""
 
     x_ratio: NDArray[np.float32]
     y_ratio: NDArray[np.float32]
     visibility: NDArray[np.int64]
     sizes: Sequence[Size]
+    about: KeypointSet = GARMENTS
 
     def __len__(self) -> int:
         return len(self.sizes)
 
     def __getitem__(self, index: int) -> Prediction:
-        return Prediction(self.x_ratio[index], self.y_ratio[index], self.visibility[index], self.sizes[index])
+        x, y, v = (each[index] for each in (self.x_ratio, self.y_ratio, self.visibility))
+        return Prediction(x, y, v, self.sizes[index], self.about)
 
     def __iter__(self) -> Iterator[Prediction]:
         return (self[index] for index in range(len(self)))
 
     @property
     def pixels(self) -> NDArray[np.float32]:
-        """(N, 24, 2): x and y in pixels of each original picture."""
+        """(N, K, 2): x and y in pixels of each original picture."""
         return np.stack((self.x_ratio, self.y_ratio), axis=-1) * np.asarray(self.sizes, np.float32)[:, None, :]
 
 
@@ -116,12 +120,16 @@ class ModelMetadata:
 
 def check_outputs(outputs: Mapping[str, NDArray[Any]], sizes: Sequence[Size], target: str) -> Predictions:
     """Turn an answer's tensors into Predictions; raises BadResponse where they are not what the contract promises."""
+    about = GARMENTS
     for spec in OUTPUTS:
         if spec.name not in outputs:
             raise BadResponse(
                 f"{target}: the answer lacks {spec.name}, it has {', '.join(sorted(outputs)) or 'nothing'}"
             )
-        got, shape = outputs[spec.name], (len(sizes), *spec.shape[1:])
+        got = outputs[spec.name]
+        if spec == PRED_X_RATIO and got.ndim == 2 and got.shape[1] != len(about):
+            about = numbered(got.shape[1])
+        shape = (len(sizes), len(about))
         if got.shape != shape or got.dtype != spec.dtype:
             raise BadResponse(
                 f"{target}: {spec.name} is {got.dtype} {got.shape}, the contract says {spec.dtype} {shape}"
@@ -131,4 +139,4 @@ def check_outputs(outputs: Mapping[str, NDArray[Any]], sizes: Sequence[Size], ta
         raise BadResponse(f"{target}: the answer holds coordinates that are not finite numbers")
     if v.size and not (v.min() >= 0 and v.max() < len(VISIBILITY_NAMES)):
         raise BadResponse(f"{target}: {PRED_V.name} holds {v.min()} to {v.max()}, classes are 0 to 2")
-    return Predictions(x, y, v, sizes)
+    return Predictions(x, y, v, sizes, about)

@@ -1,4 +1,4 @@
-"""A photo with its keypoints drawn on it: named points, and lines along the garment's outline."""
+"""A photo with its keypoints drawn on it: named points, and the lines that join them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from seamline_client.contract import VISIBILITY_NAMES, VISIBLE
 from seamline_client.errors import InvalidInput
 from seamline_client.finding import SUFFIXES
 from seamline_client.images import Photo, upright
-from seamline_client.keypoints import OUTLINE
 
 LONG_SIDE = 900
 """A smaller picture is enlarged to this many pixels, so that two dozen names can be read on it."""
@@ -36,7 +35,7 @@ def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: fl
         each.name: Keypoint(each.name, each.x * factor, each.y * factor, each.visibility)
         for each in prediction.keypoints
     }
-    for line in OUTLINE:
+    for line in prediction.about.lines:
         for start, end in zip(line, line[1:]):
             if start in points and end in points:
                 stretch = [(points[name].x, points[name].y) for name in (start, end)]
@@ -66,7 +65,7 @@ def _write(
     width: int,
     taken: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float, float, float]:
-    """Write the name outside of the garment, left of a left point, as far as the picture has room for it.
+    """Write the name beside it, left of a left point, as far as the picture has room for it.
 
     It moves down past names that are there already. Returns the box that it takes.
     """

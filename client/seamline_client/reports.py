@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from seamline_client.answers import Prediction
 from seamline_client.contract import ABSENT, VISIBILITY_NAMES, VISIBLE
-from seamline_client.keypoints import INDEX, KEYPOINTS, OUTLINE
+from seamline_client.keypoints import GARMENTS, KeypointSet
 
 
 class Table:
@@ -67,13 +67,13 @@ class Coco(Table):
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
-        skeleton = [[INDEX[a] + 1, INDEX[b] + 1] for line in OUTLINE for a, b in zip(line, line[1:])]
-        category = {"id": 1, "name": "garment", "keypoints": KEYPOINTS, "skeleton": skeleton}
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
-        self._document = {"categories": [category], "images": self._images, "annotations": self._annotations}
+        self._about: KeypointSet = GARMENTS
+        self._document = {"images": self._images, "annotations": self._annotations}
 
     def write(self, photo: str, prediction: Prediction) -> None:
+        self._about = prediction.about
         number = len(self._images) + 1
         width, height = prediction.size
         self._images.append({"id": number, "file_name": photo, "width": width, "height": height})
@@ -97,7 +97,11 @@ class Coco(Table):
         )
 
     def close(self) -> None:
-        print(json.dumps(self._document, ensure_ascii=False), file=self._stream)
+        about = self._about
+        pairs = [pair for line in about.lines for pair in zip(line, line[1:])]
+        skeleton = [[about.index[name] + 1 for name in pair] for pair in pairs]
+        category = {"id": 1, "name": about.thing, "keypoints": about.keypoints, "skeleton": skeleton}
+        print(json.dumps({"categories": [category], **self._document}, ensure_ascii=False), file=self._stream)
         super().close()
 
 

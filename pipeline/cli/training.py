@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli.shared import DATA, PRESET, app, latest_checkpoint, preset_name, releases
 from pipeline.console import console, progress
+from pipeline.errors import DataError
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,10 +73,12 @@ def evaluate(
     known = releases()
     found = (None if version else known.serving()) or known.store.find(version)
     photos = Photos(source, split)
+    if card.keypoints(found.folder).keypoints != photos.keypoints.keypoints:
+        raise DataError(f"{source}: annotated with other keypoints than those that version {found.number} answers")
     made = card.read(found.folder)
     trained_on = made["dataset"]["name"] if made else "unknown photos"
     with nullcontext(_silent) if as_json else progress("Evaluating") as on_progress:
-        scores = score(answers(found.folder, photos.batches(on_progress)))
+        scores = score(answers(found.folder, photos.batches(on_progress)), photos.keypoints)
     if as_json:
         asked = {"version": found.number, "trained_on": trained_on, "data": str(source), "split": split}
         print(json.dumps({**asked, "refused": len(photos.refusals), **scores.as_json()}, indent=1))

@@ -2,7 +2,8 @@
 
     <folder>/Annotations/*.csv (or *.csv in the folder itself), <folder>/Images/<category>/<file>.jpg
 
-A row names its image, its category and 24 cells `x_y_v` in pixels: v is 1 visible, 0 occluded, -1 absent.
+A row names its image, its category and a cell `x_y_v` for each keypoint, in pixels: v is 1 visible, 0 occluded, -1
+absent. <folder>/keypoints.json says which keypoints; without it they are the 24 of garments.
 """
 
 from __future__ import annotations
@@ -10,32 +11,34 @@ from __future__ import annotations
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
 from pipeline.data.split import split_of
 from pipeline.errors import DataError
-from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
+from seamline_client.keypoints import GARMENTS, KeypointSet, load
 
-HEADER = ("image_id", "image_category", *KEYPOINTS)
-_UNLABELLED = HEADER[:2]
+_UNLABELLED = ("image_id", "image_category")
 """The header of a test set, which competitions hand out without its points."""
 _SPLITS = {"train": "train", "val": "eval", "eval": "eval", "test": "eval"}
+KEYPOINTS_FILE = "keypoints.json"
 _LAYOUT = "Annotations/*.csv and Images/<category>/*.jpg"
 _LARGEST = 1e6
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One photo with its points. `points` and `v` are in the order of KEYPOINTS; absent points are (-1, -1)."""
+    """One photo with its points. `points` and `v` are in the order of the set; absent points are (-1, -1)."""
 
     image_id: str
     image: Path
     category: str
     points: tuple[tuple[float, float], ...]
     v: tuple[int, ...]
+    box: tuple[float, float]
+    """Width and height of the thing in pixels."""
     source: str
     """`file:line` of the annotation, for messages."""
 
@@ -58,21 +61,45 @@ class Source:
     folder: Path
     csvs: tuple[Path, ...]
     split: str | None
+    keypoints: KeypointSet
 
 
-def read_splits(folder: Path, *, training: bool = True) -> tuple[dict[str, list[Annotation]], list[Refusal]]:
-    """The annotations of a folder by `train` and `eval`, and the rows that cannot be used.
+@dataclass(frozen=True)
+class Annotated:
+    """All that a folder's annotations say: photos by `train` and `eval`, and the rows that cannot be used."""
 
-    Where the folder does not tell the two apart, a photo's name does. Raises DataError as `find_sources` and `read` do.
+    keypoints: KeypointSet
+    splits: dict[str, list[Annotation]]
+    refusals: list[Refusal]
+
+
+def read_folder(folder: Path, *, training: bool = True) -> Annotated:
+    """The annotations of a folder, split by its subfolders, or by the photos' names where it has no such.
+
+    Raises DataError as `find_sources` and `read` do.
     """
-    splits: dict[str, list[Annotation]] = {"train": [], "eval": []}
-    refusals: list[Refusal] = []
-    for source in find_sources(folder, training=training):
+    sources = find_sources(folder, training=training)
+    annotated = Annotated(sources[0].keypoints, {"train": [], "eval": []}, [])
+    for source in sources:
         found, refused = read(source)
-        refusals += refused
+        annotated.refusals.extend(refused)
         for annotation in found:
-            splits[source.split or split_of(annotation.image_id)].append(annotation)
-    return splits, refusals
+            annotated.splits[source.split or split_of(annotation.image_id)].append(annotation)
+    return annotated
+
+
+def keypoints_of(folder: Path) -> KeypointSet:
+    """The set that lies beside the photos, or that of garments. Raises DataError for one that cannot be read."""
+    path = folder / KEYPOINTS_FILE
+    try:
+        return load(path) if path.is_file() else GARMENTS
+    except (OSError, ValueError) as error:
+        raise DataError(str(error)) from error
+
+
+def header(keypoints: KeypointSet) -> tuple[str, ...]:
+    """The first line of a CSV file."""
+    return (*_UNLABELLED, *keypoints.keypoints)
 
 
 def find_sources(folder: Path, *, training: bool = True) -> list[Source]:
@@ -82,11 +109,11 @@ def find_sources(folder: Path, *, training: bool = True) -> list[Source]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Expected annotated photos in the FashionAI layout ({_LAYOUT}).")
-    csvs = _labelled(folder)
+    csvs, keypoints = _labelled(folder), keypoints_of(folder)
     if csvs:
-        return [Source(folder, csvs, None)]
+        return [Source(folder, csvs, None, keypoints)]
     named = [(folder / name, split) for name, split in _SPLITS.items()]
-    sources = [Source(sub, _labelled(sub), split) for sub, split in named if _labelled(sub)]
+    sources = [Source(sub, _labelled(sub), split, keypoints) for sub, split in named if _labelled(sub)]
     if not sources:
         raise DataError(f"{folder}: no annotations found. Expected {_LAYOUT}, here or in train/ and val/.")
     splits = {source.split for source in sources}
@@ -129,10 +156,10 @@ def read(source: Source) -> tuple[list[Annotation], list[Refusal]]:
     by_photo: dict[Path, list[Annotation]] = defaultdict(list)
     refusals: list[Refusal] = []
     for path in source.csvs:
-        for line, row in _rows(path):
+        for line, row in _rows(path, header(source.keypoints)):
             where = f"{path}:{line}"
             try:
-                annotation = _parse(row, source.folder, where)
+                annotation = _parse(row, source, where)
             except ValueError as error:
                 refusals.append(Refusal(where, str(error)))
             else:
@@ -145,42 +172,54 @@ def read(source: Source) -> tuple[list[Annotation], list[Refusal]]:
     return [rows[0] for rows in by_photo.values() if len(rows) == 1], refusals
 
 
-def _rows(path: Path) -> Iterable[tuple[int, list[str]]]:
+def _rows(path: Path, expected: tuple[str, ...]) -> Iterable[tuple[int, list[str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
-            header = next(reader, [])
-            if tuple(header) != HEADER:
-                raise DataError(f"{path}: wrong header. {_header_difference(header)}")
+            found = next(reader, [])
+            if tuple(found) != expected:
+                raise DataError(f"{path}: wrong header. {_header_difference(expected, found)}")
             return [(reader.line_num, row) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from error
 
 
-def _header_difference(header: list[str]) -> str:
-    pairs = enumerate(zip_longest(HEADER, header, fillvalue="nothing"), 1)
-    position, expected, found = next((number, *pair) for number, pair in pairs if pair[0] != pair[1])
-    return f"Column {position} must be {expected}, found {found}; {len(HEADER)} columns are expected."
+def _header_difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    pairs = enumerate(zip_longest(expected, found, fillvalue="nothing"), 1)
+    position, name, there = next((number, *pair) for number, pair in pairs if pair[0] != pair[1])
+    return (
+        f"Column {position} must be {name}, found {there}; {len(expected)} columns are expected. Other keypoints than "
+        f"garments' are named in a {KEYPOINTS_FILE} beside the photos (docs/reference.md)."
+    )
 
 
-def _parse(row: list[str], folder: Path, where: str) -> Annotation:
-    if len(row) != len(HEADER):
-        raise ValueError(f"expected {len(HEADER)} fields, found {len(row)}")
+def _parse(row: list[str], source: Source, where: str) -> Annotation:
+    folder, keypoints = source.folder, source.keypoints
+    if len(row) != len(header(keypoints)):
+        raise ValueError(f"expected {len(header(keypoints))} fields, found {len(row)}")
     image_id, category = row[0], row[1]
-    if category not in CATEGORIES:
-        raise ValueError(f"image_category is {category!r}; expected one of {', '.join(CATEGORIES)}")
+    if category not in keypoints.category_names:
+        raise ValueError(f"image_category is {category!r}; expected one of {', '.join(keypoints.category_names)}")
     image_id = with_slashes(image_id, folder)
     if ".." in Path(image_id).parts or Path(image_id).is_absolute():
         raise ValueError(f"image_id {image_id!r} points outside of the folder")
-    cells = [_cell(name, text) for name, text in zip(KEYPOINTS, row[2:])]
-    possible = CATEGORY_KEYPOINTS[category]
+    cells = [_cell(name, text) for name, text in zip(keypoints.keypoints, row[2:])]
+    possible = keypoints.can_have(category)
     for index, (_, _, v) in enumerate(cells):
         if v >= 0 and index not in possible:
-            raise ValueError(f"{KEYPOINTS[index]} is marked, but a {category} has no such point; expected -1_-1_-1")
+            name = keypoints.keypoints[index]
+            raise ValueError(f"{name} is marked, but a {category} has no such point; expected -1_-1_-1")
     if all(v < 0 for _, _, v in cells):
         raise ValueError("no point is marked")
     points = tuple((x, y) if v >= 0 else (-1.0, -1.0) for x, y, v in cells)
-    return Annotation(image_id, folder / image_id, category, points, tuple(v for _, _, v in cells), where)
+    seen = tuple(v for _, _, v in cells)
+    return Annotation(image_id, folder / image_id, category, points, seen, box_round(points, seen), where)
+
+
+def box_round(points: Sequence[tuple[float, float]], v: Sequence[int]) -> tuple[float, float]:
+    """Width and height of the box round those points that are there, at least one."""
+    xs, ys = zip(*(point for point, seen in zip(points, v) if seen >= 0))
+    return max(xs) - min(xs), max(ys) - min(ys)
 
 
 def with_slashes(name: str, folder: Path) -> str:

@@ -16,19 +16,16 @@ import tensorflow as tf
 from PIL import ExifTags, Image
 
 from model.receivers import decode
-from pipeline.data.annotations import Annotation, Refusal
+from pipeline.data.annotations import Annotated, Annotation, Refusal
 from pipeline.errors import DataError
 from seamline_client.contract import MAX_PIXELS
 from seamline_client.images import upright
-from seamline_client.keypoints import CATEGORIES, INDEX, KEYPOINTS, NORMALISER
+from seamline_client.keypoints import KeypointSet
 
 READ_AHEAD = 256
 """Photos that are read and checked before somebody asks for them: at most this many are in memory."""
 _FORMATS = ("JPEG", "MPO", "PNG")
 """MPO is a JPEG with further pictures behind it, as phones take them: depth, motion, the same in other light."""
-
-Splits = Mapping[str, Sequence[Annotation]]
-"""Annotations by `train` and `eval`."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Photo:
     height: int
 
 
-def check_all(annotations: Iterable[Annotation]) -> Iterator[Photo | Refusal]:
+def check_all(annotations: Iterable[Annotation], keypoints: KeypointSet) -> Iterator[Photo | Refusal]:
     """In order, decoding on all cores: the decoders let go of the interpreter's lock.
 
     Only so many are read ahead: where reading is faster than what follows, a large folder would end up in memory.
@@ -49,14 +46,14 @@ def check_all(annotations: Iterable[Annotation]) -> Iterator[Photo | Refusal]:
     waiting: deque[Future[Photo | Refusal]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for annotation in annotations:
-            waiting.append(pool.submit(_check, annotation))
+            waiting.append(pool.submit(_check, annotation, keypoints.keypoints))
             if len(waiting) >= READ_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _check(annotation: Annotation) -> Photo | Refusal:
+def _check(annotation: Annotation, names: Sequence[str]) -> Photo | Refusal:
     """Reads and decodes the photo, turns it upright, and sees that its points are inside."""
     try:
         encoded = _as_seen(annotation.image.read_bytes())
@@ -69,7 +66,7 @@ def _check(annotation: Annotation) -> Photo | Refusal:
         return Refusal(annotation.source, f"{annotation.image}: cannot be used: {reason}")
     except Exception as error:  # Pillow raises nearly anything on a damaged file: struct.error, TypeError, SyntaxError
         return Refusal(annotation.source, f"{annotation.image}: cannot be used: {error}")
-    for name, (x, y), v in zip(KEYPOINTS, annotation.points, annotation.v):
+    for name, (x, y), v in zip(names, annotation.points, annotation.v):
         if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
             return Refusal(annotation.source, f"{name} at ({x:g}, {y:g}) lies outside of the {width}x{height} picture")
     return Photo(annotation, encoded, width, height)
@@ -95,23 +92,24 @@ def _as_seen(encoded: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def refuse_too_little(folder: Path, annotated: Splits, usable: Splits, refusals: Sequence[Refusal]) -> None:
+def refuse_too_little(folder: Path, annotated: Annotated, usable: Mapping[str, Sequence[Annotation]]) -> None:
     """Raises DataError where photos that can be used are too few to train, to evaluate, or to measure NE.
 
     Also for a category that rows name but no training photo shows: the model could only guess there.
     """
+    keypoints, splits, refusals = annotated.keypoints, annotated.splits, annotated.refusals
     reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
-    rows = sum(map(len, annotated.values()))
+    rows = sum(map(len, splits.values()))
     for split, purpose in (("train", "train on"), ("eval", "evaluate on")):
-        if annotated[split] and not usable[split]:
-            raise DataError(f"{folder}: none of {len(annotated[split])} photo(s) to {purpose} can be used.{reasons}")
-        if not annotated[split]:
+        if splits[split] and not usable[split]:
+            raise DataError(f"{folder}: none of {len(splits[split])} photo(s) to {purpose} can be used.{reasons}")
+        if not splits[split]:
             raise DataError(
                 f"{folder}: no photo to {purpose}, of {rows} row(s) that can be read. About one photo in ten is held "
                 f"out for evaluation: add photos, or put some in val/ and the others in train/.{reasons}"
             )
-    for category in CATEGORIES:
-        named = {each.source for rows in annotated.values() for each in rows if each.category == category}
+    for category in keypoints.category_names:
+        named = {each.source for rows in splits.values() for each in rows if each.category == category}
         if named and all(each.category != category for each in usable["train"]):
             refused = [refusal for refusal in refusals if refusal.source in named]
             first = f" (the first: {refused[0]})" if refused else ""
@@ -120,15 +118,19 @@ def refuse_too_little(folder: Path, annotated: Splits, usable: Splits, refusals:
                 f"on: {len(refused)} refused{first}, {len(named) - len(refused)} in the evaluation split. "
                 f"Add or mend photos of it, or take its rows out."
             )
-    if not any(_measurable(each) for each in usable["eval"]):
-        ends = {each.category: " and ".join(NORMALISER[each.category]) for each in usable["eval"]}
+    ends = {each.name: each.normaliser for each in keypoints.categories}
+
+    def measurable(annotation: Annotation) -> bool:
+        pair = ends[annotation.category]
+        if pair is None:
+            return max(annotation.box) > 0 and max(annotation.v) > 0
+        first, second = (keypoints.index[name] for name in pair)
+        apart = annotation.points[first] != annotation.points[second]
+        return apart and min(annotation.v[first], annotation.v[second]) >= 0 and max(annotation.v) > 0
+
+    if not any(map(measurable, usable["eval"])):
+        pairs = {each.category: " and ".join(ends[each.category] or ()) or "a box" for each in usable["eval"]}
         raise DataError(
             f"{folder}: NE cannot be measured. It is divided by the distance between two points, which no photo of the "
-            f"evaluation split has both: {'; '.join(f'{name}: {pair}' for name, pair in ends.items())}. Annotate them."
+            f"evaluation split has both: {'; '.join(f'{name}: {pair}' for name, pair in pairs.items())}. Annotate them."
         )
-
-
-def _measurable(annotation: Annotation) -> bool:
-    first, second = (INDEX[name] for name in NORMALISER[annotation.category])
-    apart = annotation.points[first] != annotation.points[second]
-    return apart and min(annotation.v[first], annotation.v[second]) >= 0 and max(annotation.v) > 0

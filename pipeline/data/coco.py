@@ -20,7 +20,10 @@ from typing import Any
 
 from pipeline.data.annotations import Refusal
 from pipeline.errors import DataError
-from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, INDEX, KEYPOINTS
+from seamline_client.keypoints import GARMENTS
+
+INDEX, KEYPOINTS, CATEGORIES = GARMENTS.index, GARMENTS.keypoints, GARMENTS.category_names
+CATEGORY_KEYPOINTS = {name: GARMENTS.can_have(name) for name in CATEGORIES}
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels."""

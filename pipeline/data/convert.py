@@ -14,12 +14,12 @@ from PIL import Image, ImageOps
 
 from pipeline.console import OnProgress
 from pipeline.data import coco
-from pipeline.data.annotations import HEADER, Refusal, is_file, with_slashes
+from pipeline.data.annotations import Refusal, header, is_file, with_slashes
 from pipeline.data.coco import Garment
 from pipeline.data.folders import link, new_folder
 from pipeline.data.split import crop_name, photo_name
 from pipeline.errors import DataError
-from seamline_client.keypoints import KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 
 _AS_THEY_ARE = {"JPEG": ".jpg", "PNG": ".png"}
 
@@ -110,7 +110,7 @@ class _Folder:
     def finish(self, name: str) -> None:
         (self._folder / "Annotations").mkdir()
         with (self._folder / "Annotations" / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([list(HEADER), *self.rows])
+            csv.writer(file, lineterminator="\n").writerows([list(header(GARMENTS)), *self.rows])
 
     def _find(self, name: str) -> Path:
         """Below the folder of photos, whether `name` starts there or, as `predict.py --coco` has it, where we are."""
@@ -129,7 +129,7 @@ class _Folder:
         if garment.size not in (None, (width, height)):
             annotated = "x".join(map(str, garment.size))
             raise ValueError(f"{path}: it has {width}x{height} pixels, but was annotated at {annotated}")
-        for name, (x, y), v in zip(KEYPOINTS, garment.points, garment.v):
+        for name, (x, y), v in zip(GARMENTS.keypoints, garment.points, garment.v):
             if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
                 raise ValueError(f"{name} at ({x:g}, {y:g}) lies outside of the {width}x{height} picture")
         name = crop_name(self._name(path), self.crops[path]) if crop else self._name(path)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.metrics import NE
+from seamline_client import keypoints as sets
 from seamline_client.contract import MODEL_NAME
+from seamline_client.keypoints import GARMENTS, KeypointSet
 
 if TYPE_CHECKING:
     from pipeline.data.records import Dataset
@@ -39,6 +41,7 @@ def write(
             "fingerprint": dataset.fingerprint,
             "photos": dataset.categories,
         },
+        "keypoints": dataset.keypoints.as_json(),
         "metrics": metrics,
         "mean_position_ne": mean_position_ne,
         "tensorflow": tensorflow,
@@ -53,6 +56,12 @@ def read(folder: Path) -> dict[str, Any] | None:
         return json.loads((folder / CARD).read_text())  # type: ignore[no-any-return]
     except (OSError, ValueError):
         return None
+
+
+def keypoints(folder: Path) -> KeypointSet:
+    """What a version's outputs are. Cards from before there were other sets are of garments."""
+    found = (read(folder) or {}).get("keypoints")
+    return GARMENTS if found is None else sets.read(found)
 
 
 def ne(folder: Path) -> float | None:

@@ -17,7 +17,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from model.metrics import NE
 from model.receivers import decode_image, raw_serving_input_fn
 from pipeline.console import step
-from pipeline.data.records import Dataset, parse, reading
+from pipeline.data.records import Dataset, reading
 from pipeline.errors import ExportError
 from pipeline.evaluation.baseline import mean_position_ne
 from pipeline.evaluation.saved_model import evaluate
@@ -69,7 +69,7 @@ def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Pa
     Raises ExportError for a checkpoint that is damaged or of another network and when `staging` cannot be written,
     DataError for a damaged data set.
     """
-    problem = checkpoints.problem(checkpoint.prefix, preset.model)
+    problem = checkpoints.problem(checkpoint.prefix, preset.model, dataset.keypoints)
     if problem:
         raise ExportError(f"{problem}. Nothing was exported. Delete {checkpoint.run} and train again.")
     try:
@@ -85,7 +85,7 @@ def _reason(error: Exception) -> str:
 
 
 def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
-    estimator = estimators.build(checkpoint.run, preset)
+    estimator = estimators.build(checkpoint.run, preset, dataset.keypoints)
     with step("SavedModel") as found:
         folder = _saved_model(estimator, checkpoint, staging)
         found(f"written from {Path(checkpoint.prefix).name}")
@@ -113,7 +113,7 @@ def _saved_model(estimator: Any, checkpoint: Checkpoint, staging: Path) -> Path:
 
 def _golden(estimator: Any, checkpoint: Checkpoint, dataset: Dataset) -> Golden:
     """A picture of each category that there is one of, and what the Estimator predicts for it."""
-    examples = [parse(record) for record in tf.data.TFRecordDataset(dataset.shards("eval"))]
+    examples = [dataset.parse(record) for record in tf.data.TFRecordDataset(dataset.shards("eval"))]
     examples.sort(key=lambda example: example["image_id"].numpy())
     by_category = {int(example["category"]): example for example in reversed(examples)}
     chosen = [*by_category.values(), *examples][:GOLDEN_COUNT]

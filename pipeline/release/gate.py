@@ -14,6 +14,7 @@ from pipeline.console import step
 from pipeline.data.records import Dataset
 from pipeline.errors import ContractError, ParityError, ScoreError
 from pipeline.evaluation.saved_model import evaluate
+from pipeline.release import card
 from pipeline.release.export import Candidate
 from pipeline.release.golden import TOLERANCE, Golden, difference, replay
 from pipeline.release.signatures import check_signatures
@@ -42,7 +43,7 @@ def prove(candidate: Candidate, serving: Version | None, dataset: Dataset, serve
         verify_checksums(folder)
         found("every file is what was written")
     with step("Signatures") as found:
-        check_signatures(folder)
+        check_signatures(folder, len(dataset.keypoints))
         found(f"{', '.join(SIGNATURES)} are the contract")
     golden = Golden.load(folder)
     with step("Its answers against Estimator.predict's") as found:
@@ -64,6 +65,13 @@ def _compare(candidate: Candidate, serving: Version | None, dataset: Dataset, *,
     scores = f"NE {candidate.ne:.2f} % on {dataset.count('eval')} photos"
     if serving is None:
         return f"{scores}; no version serves yet"
+    if card.keypoints(serving.folder).keypoints != dataset.keypoints.keypoints:
+        if force:
+            return f"{scores}; version {serving.number}, which serves, answers other keypoints"
+        raise ScoreError(
+            f"The candidate answers other keypoints than version {serving.number}, which serves: whoever asks "
+            f"{MODEL_NAME} would get points that they do not expect. --force publishes it all the same."
+        )
     against = evaluate(serving.folder, dataset).get(NE, math.nan)
     scores += f"; version {serving.number}, which serves, has {against:.2f} %"
     # Written so that NaN is worse than anything.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
@@ -21,8 +22,9 @@ def rename_signatures(path: Path) -> None:
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
 
 
-def check_signatures(folder: Path) -> None:
-    """Raises ContractError, naming the first difference, when a SavedModel's signatures are not the contract."""
+def check_signatures(folder: Path, keypoints: int) -> None:
+    """Raises ContractError, naming the first difference, when a SavedModel's signatures are not the contract for
+    so many keypoints."""
     path = folder / "saved_model.pb"
     try:
         saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
@@ -30,13 +32,14 @@ def check_signatures(folder: Path) -> None:
         raise ContractError(f"{path}: cannot be read: {error}") from error
     graphs = [graph for graph in saved_model.meta_graphs if list(graph.meta_info_def.tags) == [TAG]]
     _check(f"{path}: number of graphs with the tag set '{TAG}'", len(graphs), 1)
+    outputs = tuple(replace(spec, shape=(-1, keypoints)) for spec in OUTPUTS)
     signatures = graphs[0].signature_def
     _check(f"{path}: signatures", sorted(signatures), sorted(SIGNATURES))
     for key, contract in SIGNATURES.items():
         found, where = signatures[key], f"{path}: signature {key}"
         _check(f"{where}: method", found.method_name, METHOD)
         _check_tensors(f"{where}: input", found.inputs, (contract.input,))
-        _check_tensors(f"{where}: output", found.outputs, OUTPUTS)
+        _check_tensors(f"{where}: output", found.outputs, outputs)
         _check(f"{where}: tensor", found.inputs[contract.input.name].name, contract.tensor)
 
 

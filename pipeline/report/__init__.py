@@ -19,7 +19,6 @@ from pipeline.training import estimator as estimators
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.runs import Run
 from seamline_client.contract import PRED_V, PRED_X_RATIO, PRED_Y_RATIO
-from seamline_client.keypoints import CATEGORIES
 
 
 def path_of(run: Path) -> Path:
@@ -40,13 +39,14 @@ def write(run: Run, checkpoint: Checkpoint) -> Path:
     run.check(checkpoint.prefix)
     x, y, v = _predict(run, checkpoint)
     truth = labels.read(run.dataset, "eval")
-    found = score([(np.stack([x, y], axis=2), v, truth)])
+    found = score([(np.stack([x, y], axis=2), v, truth)], run.dataset.keypoints)
     folder = path_of(run.folder).parent
     folder.mkdir(exist_ok=True)
     curves.draw(run.folder, checkpoint.step, folder / "curves.png")
     bars.draw(found.categories, found.overall.ne, "Error by category", folder / "categories.png")
     bars.draw(found.keypoints, found.overall.ne, "Error by keypoint", folder / "keypoints.png")
-    chosen = sheet.choose([CATEGORIES[index] for index in truth["category"]], found.photo_ne)
+    categories = run.dataset.keypoints.category_names
+    chosen = sheet.choose([categories[index] for index in truth["category"]], found.photo_ne)
     shown = [
         (sample, sample.predicted(x[sample.index], y[sample.index], v[sample.index]), chosen[sample.index])
         for sample in samples.read(run.dataset)
@@ -57,8 +57,8 @@ def write(run: Run, checkpoint: Checkpoint) -> Path:
 
 
 def _predict(run: Run, checkpoint: Checkpoint) -> tuple[Any, Any, Any]:
-    """The outputs of the contract, each (N, 24), for the N evaluation photos."""
-    estimator = estimators.build(run.folder, run.preset)
+    """The outputs of the contract, each (N, K), for the N evaluation photos."""
+    estimator = estimators.build(run.folder, run.preset, run.dataset.keypoints)
     with reading(run.dataset):
         answers = list(estimator.predict(eval_input_fn(run.dataset), checkpoint_path=checkpoint.prefix))
     x, y, v = (np.stack([each[spec.name] for each in answers]) for spec in (PRED_X_RATIO, PRED_Y_RATIO, PRED_V))

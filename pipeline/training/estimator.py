@@ -11,6 +11,7 @@ import tensorflow as tf
 from model.model_fn import model_fn
 from pipeline.training.presets import Preset
 from pipeline.training.weights import Weights
+from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1
 
@@ -18,7 +19,9 @@ v1 = tf.compat.v1
 tf.get_logger().setLevel(logging.ERROR)
 
 
-def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus: bool = False) -> Any:
+def build(
+    folder: Path, preset: Preset, keypoints: KeypointSet, *, initial: Weights | None = None, gpus: bool = False
+) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
     A run without a checkpoint starts from the weights in `initial`. With `gpus`, XLA compiles what runs on them; where
@@ -31,7 +34,7 @@ def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus:
     return v1.estimator.Estimator(
         model_fn=model_fn,
         model_dir=str(folder),
-        params={"config": preset.model, "initial": initial},
+        params={"config": preset.model, "keypoints": keypoints, "initial": initial},
         config=v1.estimator.RunConfig(
             tf_random_seed=preset.seed,
             save_checkpoints_steps=preset.evaluate_every,

@@ -28,7 +28,7 @@ class Run:
 
     def check(self, prefix: str) -> None:
         """Raises TrainingError for a checkpoint that is damaged or not of the preset's network."""
-        found = problem(prefix, self.preset.model)
+        found = problem(prefix, self.preset.model, self.dataset.keypoints)
         if found:
             raise TrainingError(f"{found}. Delete {self.folder} to train preset {self.preset.name} anew.")
 

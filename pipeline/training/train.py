@@ -71,7 +71,7 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
     initial = weights.load(preset.init) if preset.init and not start else None
     # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
     random.seed(preset.seed)
-    estimator = estimators.build(folder, preset, initial=initial, gpus=preset.gpus)
+    estimator = estimators.build(folder, preset, run.dataset.keypoints, initial=initial, gpus=preset.gpus)
     evaluation = Evaluation(run, estimator, best, stop, first=0 if initial else 1)
 
     # A process that was killed may have left its last checkpoint unevaluated.

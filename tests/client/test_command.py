@@ -24,7 +24,7 @@ from pipeline.data.annotations import find_sources, read
 from pipeline.data.convert import convert
 from seamline_client.contract import VISIBILITY_NAMES
 from seamline_client.finding import find_photos
-from seamline_client.keypoints import CATEGORY_KEYPOINTS, KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 from seamline_client.run import Progress
 from tests.client.conftest import Server, running
 from tests.client.fakes import failing
@@ -58,7 +58,7 @@ def test_a_photo_becomes_a_table(server: Server, photo: Path) -> None:
     first, *rows = out.splitlines()
     visible = [row for row in rows if "occluded" not in row]
     assert first == f"{photo}  500x400  {len(visible)} visible, {len(rows) - len(visible)} occluded"
-    assert {row.split()[0] for row in rows} <= set(KEYPOINTS)
+    assert {row.split()[0] for row in rows} <= set(GARMENTS.keypoints)
     assert 0 < len(visible) < len(rows) < 24
 
 
@@ -73,19 +73,21 @@ def test_machine_formats_say_the_same(predict: Any, photo: Path) -> None:
     assert [image["file_name"] for image in coco["images"]] == [str(photo)] * 2
     annotation = coco["annotations"][1]
     triples = np.reshape(annotation["keypoints"], (24, 3)).tolist()
-    assert {name: (x, y, VISIBILITY_NAMES[int(v)]) for name, (x, y, v) in zip(KEYPOINTS, triples) if v} == points
+    assert {
+        name: (x, y, VISIBILITY_NAMES[int(v)]) for name, (x, y, v) in zip(GARMENTS.keypoints, triples) if v
+    } == points
     assert annotation["num_keypoints"] == len(points)
     left, top = (min(point[axis] for point in points.values()) for axis in (0, 1))
     right, bottom = (max(point[axis] for point in points.values()) for axis in (0, 1))
     assert annotation["bbox"] == pytest.approx([left, top, right - left, bottom - top], abs=0.01)
-    assert coco["categories"][0]["keypoints"] == list(KEYPOINTS)
+    assert coco["categories"][0]["keypoints"] == list(GARMENTS.keypoints)
 
 
 def test_answers_as_coco_become_annotations_with_the_same_points(predict: Any, tmp_path: Path) -> None:
     """`predict.py photos/ --coco`, then the pipeline's `convert`: each photo is there, points and v as answered."""
     cells = np.zeros((24, 3), np.uint8)  # blue where the tiny model is to see a skirt's points, bright and half so
     cells[:, :2] = np.linspace(20, 230, 48).reshape(24, 2)
-    cells[list(CATEGORY_KEYPOINTS["skirt"]), 2] = (250, 250, 120, 120)
+    cells[list(GARMENTS.can_have("skirt")), 2] = (250, 250, 120, 120)
     (tmp_path / "photos").mkdir()
     for name in ("a.jpg", "b.png"):
         skirt = Image.fromarray(cells.reshape(4, 6, 3).repeat(96, 0).repeat(64, 1)).resize((300, 400))

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.annotations import HEADER, Source, find_sources, passed_over, read
+from pipeline.data.annotations import Source, find_sources, passed_over, read
+from pipeline.data.annotations import header as columns
 from pipeline.errors import DataError
-from seamline_client.keypoints import KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 
 ABSENT = "-1_-1_-1"
 
 
 def row(image_id: str = "Images/skirt/a.jpg", category: str = "skirt", **cells: str) -> str:
     cells = cells or {"waistband_left": "10_20_1", "waistband_right": "50_20_0"}
-    return ",".join([image_id, category, *(cells.get(name, ABSENT) for name in KEYPOINTS)])
+    return ",".join([image_id, category, *(cells.get(name, ABSENT) for name in GARMENTS.keypoints)])
+
+
+HEADER = columns(GARMENTS)
 
 
 def write(path: Path, *rows: str, header: str = ",".join(HEADER)) -> None:
@@ -29,13 +33,13 @@ def folder_with(tmp_path: Path, *rows: str, header: str = ",".join(HEADER)) -> S
 
 
 def test_a_row_becomes_an_annotation(tmp_path: Path) -> None:
-    """Points in the order of KEYPOINTS, absent ones at (-1, -1)."""
+    """Points in the order of GARMENTS.keypoints, absent ones at (-1, -1)."""
     (annotation,), refusals = read(folder_with(tmp_path, row()))
     assert not refusals
     assert annotation.category == "skirt"
     assert annotation.image == tmp_path / "Images/skirt/a.jpg"
-    assert annotation.points[KEYPOINTS.index("waistband_right")] == (50, 20)
-    assert annotation.v[KEYPOINTS.index("waistband_right")] == 0
+    assert annotation.points[GARMENTS.keypoints.index("waistband_right")] == (50, 20)
+    assert annotation.v[GARMENTS.keypoints.index("waistband_right")] == 0
     assert annotation.points[0] == (-1, -1)
 
 

@@ -17,7 +17,7 @@ from pipeline.data.coco import read_names
 from pipeline.data.convert import Converted, convert
 from pipeline.data.split import split_of
 from pipeline.errors import DataError
-from seamline_client.keypoints import INDEX
+from seamline_client.keypoints import GARMENTS
 
 SKIRT = ["waistband_left", "waistband_right", "hemline_left", "hemline_right"]
 POINTS = [30, 20, 2, 70, 20, 1, 20, 90, 2, 0, 0, 0]
@@ -77,7 +77,7 @@ def test_a_photo_of_one_garment_stays_as_it_is(coco: Coco) -> None:
     assert row.image.read_bytes() == (coco.photos / "shop/a.png").read_bytes()
     marked = {index: (*row.points[index], v) for index, v in enumerate(row.v) if v >= 0}
     names = ("waistband_left", "waistband_right", "hemline_left")
-    assert marked == dict(zip(map(INDEX.__getitem__, names), [(30, 20, 1), (70, 20, 0), (20, 90, 1)]))
+    assert marked == dict(zip(map(GARMENTS.index.__getitem__, names), [(30, 20, 1), (70, 20, 0), (20, 90, 1)]))
 
 
 def test_several_garments_of_one_photo_are_cut_out(coco: Coco) -> None:
@@ -92,7 +92,7 @@ def test_several_garments_of_one_photo_are_cut_out(coco: Coco) -> None:
     for row, x, y in ((first, 30, 20), (second, 10, 10)):
         with Image.open(row.image) as cut:
             left, top = (value / 2 for value in cut.getpixel((0, 0))[:2])
-        dx, dy = row.points[INDEX["waistband_left"]]
+        dx, dy = row.points[GARMENTS.index["waistband_left"]]
         assert (dx + left, dy + top) == (x, y)
     with Image.open(second.image) as cut:
         assert cut.size == (29 - 1, 46 - 4)
@@ -118,7 +118,7 @@ def test_names_are_matched_and_mapped(coco: Coco, tmp_path: Path) -> None:
     (tmp_path / "names.json").write_text(json.dumps({"wb-r": "waistband_right", "tag": ""}))
     assert coco.convert(str(tmp_path / "names.json"), "rok=skirt").guessed == 0
     (row,) = coco.rows()
-    assert row.points[INDEX["waistband_right"]] == (70, 20)
+    assert row.points[GARMENTS.index["waistband_right"]] == (70, 20)
 
 
 @pytest.mark.parametrize(

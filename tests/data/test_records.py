@@ -15,11 +15,11 @@ from PIL import ExifTags, Image
 
 from model.receivers import decode_image
 from pipeline.data import checks, records
-from pipeline.data.annotations import HEADER, Annotation, find_sources, read
+from pipeline.data.annotations import Annotation, find_sources, header, read
 from pipeline.data.prepare import prepare as prepare_stage
 from pipeline.data.split import crop_name, split_of
 from pipeline.errors import DataError
-from seamline_client.keypoints import CATEGORIES
+from seamline_client.keypoints import GARMENTS
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -49,7 +49,7 @@ def keep_rows(photos: Path, wanted: Callable[[list[str]], Any]) -> None:
 
 def examples(dataset: records.Dataset) -> dict[str, Any]:
     """All that is in the records, by the file's name."""
-    found = [records.parse(r) for split in dataset.categories for r in tf.data.TFRecordDataset(dataset.shards(split))]
+    found = [dataset.parse(r) for split in dataset.categories for r in tf.data.TFRecordDataset(dataset.shards(split))]
     return {Path(each["image_id"].numpy().decode()).name: each for each in found}
 
 
@@ -63,7 +63,7 @@ def test_records_keep_the_photos_bytes_and_ratios(photos: Path, tmp_path: Path) 
     for annotation in read(source)[0]:
         example = found[annotation.image.name]
         assert example["image"].numpy() == annotation.image.read_bytes()
-        assert CATEGORIES[int(example["category"])] == annotation.category
+        assert GARMENTS.category_names[int(example["category"])] == annotation.category
         assert example["v"].numpy().tolist() == [v + 1 for v in annotation.v]
         marked = np.array(annotation.v) >= 0
         with Image.open(annotation.image) as image:
@@ -166,8 +166,8 @@ def test_what_passes_the_check_is_read_by_the_graph(
     for number, content in enumerate(contents):
         file = tmp_path / f"{number}.img"
         file.write_bytes(content)
-        rows.append(Annotation(file.name, file, "skirt", ((1.0, 1.0),) * 24, (1,) * 24, f"a.csv:{number}"))
-    checked = list(checks.check_all(rows))
+        rows.append(Annotation(file.name, file, "skirt", ((1.0, 1.0),) * 24, (1,) * 24, (0.0, 0.0), f"a.csv:{number}"))
+    checked = list(checks.check_all(rows, GARMENTS))
     usable = [each for each in checked if isinstance(each, checks.Photo)]
     assert isinstance(checked[0], checks.Photo)
     assert 0 < len(usable) < len(checked)
@@ -191,7 +191,7 @@ def test_a_shard_that_is_cut_between_two_records_is_named(photos: Path, tmp_path
 def set_cells(row: list[str], value: str, *columns: str) -> bool:
     """For `keep_rows`, which then keeps the row."""
     for column in columns:
-        row[HEADER.index(column)] = value
+        row[header(GARMENTS).index(column)] = value
     return True
 
 
@@ -251,7 +251,9 @@ def test_the_split_depends_on_the_name_alone() -> None:
     names = [f"Images/skirt/{i}.jpg" for i in range(5000)]
     assert 0.08 < sum(split_of(name) == "eval" for name in names) / 5000 < 0.12
     for photo in ("a-b", "p7-2", "été"):
-        crops = [f"Images/{each}/{crop_name(photo, number)}.jpg" for each in CATEGORIES for number in (0, 1, 12)]
+        crops = [
+            f"Images/{each}/{crop_name(photo, number)}.jpg" for each in GARMENTS.category_names for number in (0, 1, 12)
+        ]
         assert len({split_of(crop) for crop in crops}) == 1
 
 
@@ -268,7 +270,7 @@ def test_photos_do_not_pile_up_in_memory(garments_folder: Path, monkeypatch: pyt
             asked += 1
             yield annotation
 
-    for written, checked in enumerate(checks.check_all(rows())):
+    for written, checked in enumerate(checks.check_all(rows(), GARMENTS)):
         assert asked <= written + 4
         assert isinstance(checked, checks.Photo)
         assert checked.annotation == annotations[written]

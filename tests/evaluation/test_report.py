@@ -15,7 +15,7 @@ from pipeline import report
 from pipeline.evaluation import samples, scoreboard
 from pipeline.evaluation.scores import Score
 from pipeline.report import bars, curves, sheet
-from seamline_client.keypoints import CATEGORIES
+from seamline_client.keypoints import GARMENTS
 from tests.homes import TinyRun
 
 
@@ -75,7 +75,9 @@ def test_each_evaluation_leaves_pictures_for_tensorboard(tiny_run: TinyRun) -> N
 def test_a_sample_has_the_truth_of_its_photo(tiny_run: TinyRun) -> None:
     """Its index is its place in the evaluation: nothing else tells the answers apart."""
     chosen = samples.one_of_each(tiny_run.dataset)
-    assert [sample.category for sample in chosen] == sorted(tiny_run.dataset.categories["eval"], key=CATEGORIES.index)
+    assert [sample.category for sample in chosen] == sorted(
+        tiny_run.dataset.categories["eval"], key=GARMENTS.category_names.index
+    )
     every = list(samples.read(tiny_run.dataset))
     assert [sample.index for sample in every] == list(range(tiny_run.dataset.count("eval")))
     for sample in chosen:

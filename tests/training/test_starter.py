@@ -16,6 +16,7 @@ from pipeline.evaluation.scores import score
 from pipeline.training.presets import STARTER, demo, photos
 from pipeline.training.weights import STARTER_FILE, load
 from seamline_client.contract import PRED_V
+from seamline_client.keypoints import GARMENTS
 from tests.homes import TinyRun
 
 v1 = tf.compat.v1
@@ -28,14 +29,15 @@ def starters_ne(folder: Path, split: str) -> float:
     batches = list(Photos(folder, split).batches(lambda done, total, note="": None))
     with tf.Graph().as_default(), v1.Session() as session:
         pictures = v1.placeholder(tf.float32, (None, 384, 384, 3))
-        network = KeypointNetwork(NetworkConfig())
+        network = KeypointNetwork(NetworkConfig(), len(GARMENTS))
         heads = network(pictures, training=False)
         answers = [heads.xy, predict(heads)[PRED_V.name]]
         assert {variable.op.name for variable in network.variables} == weights.keys()
         for variable in network.variables:
             variable.load(weights[variable.op.name], session)
         answered = [session.run(answers, {pictures: images}) for images, _ in batches]
-    ne = score((xy, v, labels) for (xy, v), (_, labels) in zip(answered, batches)).overall.ne
+    scored = [(xy, v, labels) for (xy, v), (_, labels) in zip(answered, batches)]
+    ne = score(scored, GARMENTS).overall.ne
     assert ne is not None
     return ne
 
