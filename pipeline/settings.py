@@ -39,7 +39,7 @@ class Settings:
 
         Raises PipelineError for a port or a number of versions that is not one.
         """
-        home = Path(os.environ.get("SEAMLINE_HOME", "var"))
+        home = Path(os.environ.get("SEAMLINE_HOME") or "var").expanduser()
         model_server = os.environ.get("TENSORFLOW_MODEL_SERVER")
         return cls(
             data=home / "data",
@@ -56,7 +56,7 @@ class Settings:
 
 
 def _number(variable: str, default: int, what: str, most: int) -> int:
-    text = os.environ.get(variable, str(default))
-    if not (text.isdecimal() and 0 < int(text) <= most):
-        raise PipelineError(f"{variable} is {text!r}; expected {what} from 1 to {most}")
+    text = os.environ.get(variable) or str(default)
+    if not (text.isdecimal() and len(text) < 10 and 0 < int(text) <= most):
+        raise PipelineError(f"{variable} is {text[:80]!r}; expected {what} from 1 to {most}")
     return int(text)

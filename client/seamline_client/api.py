@@ -8,6 +8,7 @@ with PredictClient() as client:
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,7 +64,7 @@ class PredictClient:
             raise InvalidInput(f"the target names the model {where.model}, which is not {model}")
         self._model = model or where.model or MODEL_NAME
         self._patience = Patience(timeout, retries)
-        self._target = replace(where, tls=tls, headers=targets.headers(token, metadata))
+        self._target = replace(where, tls=targets.certificates(tls), headers=targets.headers(token, metadata))
         self._transport = _transport(self._target)
 
     def __enter__(self) -> PredictClient:
@@ -158,7 +159,7 @@ class PredictClient:
         pending: deque[Future[list[Outcome]]] = deque()
         pool = ThreadPoolExecutor(parallel, thread_name_prefix="predict")
         try:
-            while chunk := list(itertools.islice(rest, batch)):
+            while chunk := list(itertools.islice(rest, min(batch, sys.maxsize))):
                 pending.append(pool.submit(outcomes, chunk))
                 if len(pending) >= 2 * parallel:
                     yield from pending.popleft().result()

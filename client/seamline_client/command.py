@@ -91,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.error("which photo? name a file, a folder, a glob, or - for stdin")
     if (options.tls_cert is None) != (options.tls_key is None):
         command.error("--tls-cert and --tls-key go together")
+    if any(isinstance(value, list) for name, value in vars(options).items() if name != "photos"):
+        command.error("-- is no value of an option")  # argparse makes a list of `--option=--`
     from seamline_client.run import complain, run
 
     try:

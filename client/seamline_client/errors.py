@@ -77,7 +77,10 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "FAILED_PRECONDITION": _REFUSED,
     "OUT_OF_RANGE": _REFUSED,
     "NOT_FOUND": (NotFound, "the server has no such model, version, label or signature"),
-    "UNAVAILABLE": (CannotConnect, "no connection (is the server running there, is the port right?)"),
+    "UNAVAILABLE": (
+        CannotConnect,
+        "no connection (is a server running there, is the port right, is it one for TLS?)",
+    ),
     "CANCELLED": (CannotConnect, "the call was cut off (is the server, or a proxy before it, stopping?)"),
     "DEADLINE_EXCEEDED": (DeadlineExceeded, "no answer in time (a longer timeout, or a server with less to do)"),
     "RESOURCE_EXHAUSTED": (ServerBusy, "the server is busy (fewer requests in parallel, or try again later)"),

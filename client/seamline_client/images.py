@@ -161,7 +161,10 @@ def _content(photo: Any) -> bytes:
         if hasattr(photo, "read"):
             data = bytes(photo.read(MAX_BYTES + 1))
         else:
-            with Path(photo).open("rb") as file:
+            path = Path(photo)
+            if path.is_fifo():  # one that nobody writes to would never end
+                raise InvalidInput(f"{path}: a pipe (predict.py - reads a photo from standard input)")
+            with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InvalidInput(f"{name_of(photo)}: {error.strerror or error}") from error

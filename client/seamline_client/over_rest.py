@@ -125,7 +125,7 @@ class RestTransport:
                 allow_redirects=False,
             )
             return response.status_code, response.content
-        except requests.exceptions.InvalidURL as error:
+        except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationParseError) as error:
             raise InvalidInput(f"{self._target.address}: not an address: {error}") from error
         except requests.exceptions.RequestException as error:
             late = isinstance(error, requests.exceptions.Timeout) or time.monotonic() >= deadline

@@ -24,6 +24,9 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds before a request is sent again; each pause is up to twice the one before."""
 
+LONGEST = 1e6
+"""Seconds that a call may take at most: sockets cannot be told much more."""
+
 POLL_SECONDS = 0.2
 STATUS_SECONDS = 5.0
 """How long one question about the status may take."""
@@ -48,7 +51,7 @@ class Patience:
         Where there is no connection it is put `retries` times more; where the server is busy, until the deadline. No
         attempt begins after it. Without retries each question is put once.
         """
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        deadline = time.monotonic() + min(self.timeout if timeout is None else timeout, LONGEST)
         pause, lost = FIRST_PAUSE, 0
         while True:
             try:

@@ -19,6 +19,9 @@ from seamline_client.overlay import Drawings
 from seamline_client.reports import REPORTS
 from seamline_client.targets import Tls
 
+LONGEST_TOKEN = 64 * 1024
+"""Characters of a token's file that are read: a device has no end."""
+
 
 def run(options: argparse.Namespace) -> int:
     """The exit code; raises ClientError where going on makes no sense."""
@@ -129,8 +132,9 @@ class Progress:
 
 
 def complain(error: ClientError, about: str = "") -> None:
-    """One line on stderr."""
-    print(f"predict: {about}{error}", file=sys.stderr)
+    """One line on stderr, whatever characters a name has in it."""
+    shown = (c if c.isprintable() else ascii(c)[1:-1] for c in f"predict: {about}{error}")
+    print("".join(shown), file=sys.stderr)
 
 
 def _stdin() -> bytes:
@@ -142,6 +146,9 @@ def _stdin() -> bytes:
 
 def _token(path: Path | None) -> str | None:
     try:
-        return path.read_text(encoding="utf-8").strip() if path else None
+        if path is None:
+            return None
+        with path.open(encoding="utf-8") as file:
+            return file.read(LONGEST_TOKEN).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: the token cannot be read ({error})") from error

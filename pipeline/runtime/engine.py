@@ -17,6 +17,7 @@ from typing import Any
 ANSWER_SECONDS = 15.0
 REGISTRY_SECONDS = 15.0
 """How long a registry may take to say its first word. A pull that has begun takes as long as it takes."""
+_OF_THIS_MACHINE = ("unix://", "npipe://", "fd://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 _PORT = "the port is taken; SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT name others"
 _REGISTRY = "its registry cannot be reached"
 _TOOLKIT = """the engine has no driver for NVIDIA GPUs. Install the NVIDIA Container Toolkit, then
@@ -25,6 +26,7 @@ _TOOLKIT = """the engine has no driver for NVIDIA GPUs. Install the NVIDIA Conta
 _REASONS = (
     ("Cannot connect to the Docker daemon", "Docker is installed, but it is not running: start it"),
     ("ermission denied while trying to connect", "this user may not use Docker: add it to the group docker"),
+    ("error during connect", "no engine answers where DOCKER_HOST or the Docker context points to"),
     ("port is already allocated", _PORT),
     ("address already in use", _PORT),
     ("no space left on device", "the disk is full; `docker system prune` removes what no container uses"),
@@ -66,19 +68,24 @@ def find() -> Engine:
     """Raises EngineError when there is no engine, no Compose v2, or no answer in time."""
     if shutil.which("docker") is None:
         raise EngineError("there is no docker command")
+    host = _host()
+    if "://" in host and not host.startswith(_OF_THIS_MACHINE):
+        raise EngineError(f"{host} (DOCKER_HOST or the Docker context) is another machine, without our folders")
     answer = ask("info", "--format", "{{json .}}")
     try:
         info = json.loads(answer)
     except ValueError as error:
         raise EngineError(f"the docker command is not Docker's own: it answers {answer[:80]!r}") from error
     if info.get("ServerErrors") or not info.get("ServerVersion"):
+        if "host" in info and "store" in info:
+            raise EngineError("the docker command is podman's, and these compose files need Docker's own engine")
         raise EngineError(explain("\n".join(info.get("ServerErrors") or ["the engine gave no version"])))
     try:
         ask("compose", "version")
     except EngineError as error:
         raise EngineError("Docker answers, but `docker compose` (v2) is not installed") from error
     rootless = any("rootless" in option for option in info.get("SecurityOptions") or [])
-    socket = _socket()
+    socket = host[len("unix://") :] if host.startswith("unix://") else "/var/run/docker.sock"
     group = 0 if rootless else _group(info, socket)
     return Engine(info["ServerVersion"], info["Architecture"], _gpu(info), socket, group, rootless)
 
@@ -156,10 +163,12 @@ def _gpu(info: dict[str, Any]) -> str:
     return f"the CDI device {found[0]}" if found else ""
 
 
-def _socket() -> str:
-    """The path of the engine's socket: rootless engines have it elsewhere."""
-    host = ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-    return host[len("unix://") :] if host.startswith("unix://") else "/var/run/docker.sock"
+def _host() -> str:
+    """Where the engine is: rootless engines have their socket elsewhere. Empty where `docker` cannot tell."""
+    try:
+        return ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    except EngineError:
+        return ""
 
 
 def _group(info: dict[str, Any], socket: str) -> int:

@@ -21,6 +21,8 @@ from pipeline.runtime.engine import EngineError  # noqa: E402
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that the locale cannot show
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)  # Ctrl-C and a closed pipe end it without a traceback
     parser = argparse.ArgumentParser(prog="python3 -m pipeline.runtime.launch", description=__doc__.splitlines()[0])
@@ -29,8 +31,9 @@ def main() -> None:
     parser.add_argument("options", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     runtime, stage = arguments.runtime, arguments.stage
-    for name in [name for name, value in os.environ.items() if name.startswith("SEAMLINE_") and not value]:
-        del os.environ[name]  # empty is unset, for Compose as for us
+    for name in targets.EVERYWHERE:
+        if not os.environ.get(name):  # empty is unset, for Compose as for us
+            os.environ.pop(name, None)
     try:
         options = [*targets.arguments(stage, os.environ), *arguments.options]
     except ValueError as error:

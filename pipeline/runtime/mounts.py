@@ -21,7 +21,7 @@ def mount_data(arguments: list[str]) -> tuple[list[str], list[str]]:
         if name not in _DATA:
             rewritten.append(value)
             continue
-        folder = Path(value).expanduser().resolve()
+        folder = Path(value).resolve()
         if not folder.is_dir():
             raise ValueError(f"{value}: no such folder")
         if folder.stat().st_mode & 0o005 != 0o005:

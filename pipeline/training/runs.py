@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:
     folder = runs / f"{dataset.folder.name}-{preset.name}-{dataset.fingerprint[:6]}{settings[:6]}"
     folder.mkdir(parents=True, exist_ok=True)
     record = {
-        "dataset": str(dataset.folder.resolve()),
+        # From the home that both are in, which people move.
+        "dataset": os.path.relpath(dataset.folder, runs.parent),
         "data": dataset.fingerprint,
         "preset": preset.name,
         "steps": preset.steps,
@@ -74,7 +76,7 @@ def latest_run(runs: Path) -> Run:
         )
     try:
         record = json.loads((folder / _RECORD).read_text())
-        data, fingerprint = Path(record["dataset"]), record["data"]
+        data, fingerprint = runs.parent / record["dataset"], record["data"]
         name, options = record["preset"], {key: record[key] for key in ("steps", "batch", "init")}
         settings = record["settings"]
         preset = choose(name, **options) if name in PRESETS else None

@@ -45,13 +45,14 @@ class Machine:
         compose: str = "echo 2.26.1",
         run: str = "echo no",
         build: str = "exit 0",
+        host: str = "unix:///nowhere/docker.sock",
     ) -> None:
         self.is_asked_by(
             f"""echo "$*" >> {self._folder}/asked
             case "$*" in
               info*) echo '{json.dumps(info)}' ;;
               "compose version") {compose} ;;
-              "context inspect"*) echo unix:///nowhere/docker.sock ;;
+              "context inspect"*) echo {host} ;;
               "image inspect --format"*) exit 1 ;;
               "image inspect"*) for image in {images}; do [ "$image" = "$3" ] && exit 0; done; exit 1 ;;
               pull*) {pull} ;;
@@ -116,6 +117,25 @@ def test_a_docker_command_that_does_not_do(machine: Machine) -> None:
     assert "Runtime: local (the docker command is not Docker's own: it answers 'Emulate Docker CLI')" in said
     machine.has(compose="exit 1")
     assert "`docker compose` (v2) is not installed" in machine.launch("auto")
+
+
+@pytest.mark.parametrize("host", ["tcp://10.0.0.1:2375", "ssh://someone@builder"])
+def test_an_engine_on_another_machine(machine: Machine, host: str) -> None:
+    """Its folders are not ours: that is said, and nothing else is asked. A port of this machine is not refused."""
+    machine.has(host=host)
+    reason = f"{host} (DOCKER_HOST or the Docker context) is another machine, without our folders"
+    assert f"Runtime: local ({reason})" in machine.launch("auto")
+    assert f"containers cannot be used: {reason}" in machine.launch("docker", code=9)
+    assert "info" not in machine.asked
+    machine.has(host="tcp://127.0.0.1:2375", images="python:slim")
+    assert "Runtime: docker (engine 27.0 answers)" in machine.launch("docker")
+
+
+def test_podmans_docker_is_named(machine: Machine) -> None:
+    """It answers in its own terms, without a context and the engine's version."""
+    machine.has(info={"host": {"arch": "amd64"}, "store": {}, "version": {"Version": "4.9.3"}})
+    assert "Runtime: local (the docker command is podman's" in machine.launch("auto")
+    assert "the docker command is podman's" in machine.launch("docker", code=9)
 
 
 def test_an_image_that_cannot_be_had(machine: Machine) -> None:
@@ -200,6 +220,7 @@ def test_a_gpu_is_used_where_the_engine_reaches_one(machine: Machine) -> None:
         ('exec: "nvidia-smi": executable file not found in $PATH', "driver capabilities"),
         ("Got permission denied while trying to connect to the Docker daemon socket", "add it to the group docker"),
         ("write /var/lib/docker/tmp: no space left on device", "the disk is full"),
+        ("error during connect: dial tcp: lookup x: no such host", "DOCKER_HOST or the Docker context"),
         ("something new", "something new"),
     ],
 )
