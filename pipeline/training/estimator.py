@@ -21,12 +21,9 @@ tf.get_logger().setLevel(logging.ERROR)
 def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus: bool = False) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
-    A run without a checkpoint starts from the weights in `initial`. With `gpus`, XLA compiles what runs on them; where
-    there are several, each trains on batches of its own (MirroredStrategy).
+    A run without a checkpoint starts from the weights in `initial`. With `gpus`, each of several GPUs trains on batches
+    of its own (MirroredStrategy).
     """
-    session = v1.ConfigProto()
-    if gpus:
-        session.graph_options.optimizer_options.global_jit_level = v1.OptimizerOptions.ON_1
     mirrors = devices(gpus)
     return v1.estimator.Estimator(
         model_fn=model_fn,
@@ -40,10 +37,21 @@ def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus:
             keep_checkpoint_max=2,
             # Nobody reads it, and writing it as text takes seconds. TensorBoard has the graph all the same.
             checkpoint_save_graph_def=False,
-            session_config=session,
+            session_config=_session(preset),
             train_distribute=tf.distribute.MirroredStrategy(mirrors) if len(mirrors) > 1 else None,
         ),
     )
+
+
+def _session(preset: Preset) -> Any:
+    """Estimator's own settings, which it drops where it is given any, and the preset's."""
+    # Summaries and iterators have no kernel for a GPU; MirroredStrategy puts them there all the same.
+    config = v1.ConfigProto(allow_soft_placement=True)
+    rewriting = config.graph_options.rewrite_options
+    rewriting.meta_optimizer_iterations = rewriting.ONE
+    if preset.xla:
+        config.graph_options.optimizer_options.global_jit_level = v1.OptimizerOptions.ON_1
+    return config
 
 
 def devices(gpus: bool) -> list[str]:

@@ -36,7 +36,9 @@ class Preset:
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 1
     gpus: bool = False
-    """Compile with XLA, and train on all GPUs at once: each step then takes a batch for each of them."""
+    """Train on all GPUs at once: each step then takes a batch for each of them."""
+    xla: bool = False
+    """Compile the graph with XLA, anew for each evaluation. Nobody has measured yet what that gains on a GPU."""
 
     @property
     def steps(self) -> int:
@@ -92,7 +94,7 @@ def photos() -> Preset:
 
 
 def gpu() -> Preset:
-    """`make train DATA=<folder> PRESET=gpu`: thousands of photos, a wider network, mixed precision, XLA, all GPUs.
+    """`make train DATA=<folder> PRESET=gpu`: thousands of photos, a wider network, mixed precision, all GPUs.
 
     Not tried on a GPU yet. What it is made of was tried on two cores: the same steps, MirroredStrategy over both.
     """
