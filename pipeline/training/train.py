@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from model.metrics import NE
 from model.model_fn import WeightsMismatch
+from pipeline import gpu
 from pipeline.console import console, progress
 from pipeline.data.input_fn import eval_input_fn, train_input_fn
 from pipeline.data.records import reading
@@ -66,6 +67,8 @@ def train(run: Run) -> Checkpoint:
 
 
 def _train(run: Run, stop: Stop) -> Checkpoint:
+    for sentence in gpu.sentences():
+        console.print(sentence)
     folder, preset = run.folder, run.preset
     start, best = step_of(folder), BestSoFar(folder)
     initial = weights.load(preset.init) if preset.init and not start else None
