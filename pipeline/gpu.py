@@ -1,4 +1,4 @@
-"""What NVIDIA's libraries are told before they start, and what a person is told about the GPUs that training takes."""
+"""What NVIDIA's libraries are told before they start, and what a person is told about a GPU. Standard library only."""
 
 from __future__ import annotations
 
@@ -19,16 +19,8 @@ COMPILES, UNSUPPORTED = 9.0, 10.0
 """Compute capabilities from which on TensorFlow 2.15 compiles nearly all of its kernels, and does not run at all."""
 
 
-def sentences() -> list[str]:
-    """One about each GPU that TensorFlow sees: what it is, and what its first start costs."""
-    import tensorflow as tf
-
-    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
-    return [_sentence(each.get("device_name", "unknown"), each.get("compute_capability", (0, 0))) for each in details]
-
-
-def _sentence(name: str, version: tuple[int, int]) -> str:
-    capability = float(f"{version[0]}.{version[1]}")
+def sentence(name: str, capability: float) -> str:
+    """What a GPU is, and what its first start costs."""
     said = f"GPU: {name}, compute capability {capability}"
     if capability >= UNSUPPORTED:
         return (

@@ -57,3 +57,12 @@ def _session(preset: Preset) -> Any:
 def devices(gpus: bool) -> list[str]:
     """The devices that each take a batch of a step: all GPUs where they are asked for, otherwise none in particular."""
     return [f"gpu:{index}" for index in range(len(tf.config.list_physical_devices("GPU")))] if gpus else []
+
+
+def gpus() -> list[tuple[str, float]]:
+    """Name and compute capability of each GPU that TensorFlow sees."""
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return [
+        (each.get("device_name", "unknown"), float("{}.{}".format(*each.get("compute_capability", (0, 0)))))
+        for each in details
+    ]

@@ -67,8 +67,8 @@ def train(run: Run) -> Checkpoint:
 
 
 def _train(run: Run, stop: Stop) -> Checkpoint:
-    for sentence in gpu.sentences():
-        console.print(sentence)
+    for name, capability in estimators.gpus():
+        console.print(gpu.sentence(name, capability))
     folder, preset = run.folder, run.preset
     start, best = step_of(folder), BestSoFar(folder)
     initial = weights.load(preset.init) if preset.init and not start else None

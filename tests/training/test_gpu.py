@@ -11,6 +11,7 @@ import tensorflow as tf
 from pipeline import gpu
 from pipeline.data import redraw
 from pipeline.serving import sibling
+from pipeline.training import estimator
 
 
 def mounted(*names: str) -> dict[str, Any]:
@@ -56,8 +57,8 @@ def test_a_person_is_told_what_the_first_start_costs(
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
     found = {"device_name": "NVIDIA X", "compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: found)
-    (sentence,) = gpu.sentences()
-    assert sentence.startswith(said)
+    ((name, number),) = estimator.gpus()
+    assert gpu.sentence(name, number).startswith(said)
 
 
 def test_augmentation_wakes_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
