@@ -78,7 +78,7 @@ def _small_image(compose: Compose) -> str:
 
 
 def _nvidia_smi(image: str) -> str:
-    """A line for each GPU, warnings among them. Raises EngineError with the cure for what Docker, the toolkit or nvidia-smi complains about.
+    """A line for each GPU, warnings among them. Raises EngineError with the cure for what is complained about.
 
     What NVML complains about is on standard output.
     """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from model.model_fn import model_fn
+from pipeline.data.input_fn import NUMBER, augment_features
 from pipeline.training.presets import Preset
 from pipeline.training.weights import Weights
 
@@ -26,7 +28,7 @@ def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus:
     """
     mirrors = devices(gpus)
     return v1.estimator.Estimator(
-        model_fn=model_fn,
+        model_fn=_augmenting(preset),
         model_dir=str(folder),
         params={"config": preset.model, "initial": initial},
         config=v1.estimator.RunConfig(
@@ -41,6 +43,17 @@ def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus:
             train_distribute=tf.distribute.MirroredStrategy(mirrors) if len(mirrors) > 1 else None,
         ),
     )
+
+
+def _augmenting(preset: Preset) -> Callable[..., Any]:
+    """The model_fn, behind augmentation where the input leaves that to the graph."""
+
+    def augmented(features: Any, labels: Any, mode: str, params: Any) -> Any:
+        if NUMBER in features:
+            features, labels = augment_features(features, labels, preset.augmentation, preset.seed)
+        return model_fn(features, labels, mode, params)
+
+    return augmented
 
 
 def _session(preset: Preset) -> Any:

@@ -18,7 +18,7 @@ from tests.homes import ROOT, Seamline
 from tests.untraced import untraced
 
 CASES = {
-    "training": ["python -m pipeline train", "bare step, from memory", "Keras fit"],
+    "training": ["python -m pipeline train", "input alone", "bare step, from memory", "Keras fit"],
     "data": ["draw garments", "write 50 photos as TFRecord"],
     "serving": ["in-process uint8", "gRPC float", "REST bytes", "gRPC uint8, 16", "gRPC uint8, batching, callers: 16"],
     "folder": ["serving_uint8, a folder of photos", "serving_bytes, ready-made requests", "20 photos"],

@@ -38,6 +38,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 3
 )
 estimator.devices = lambda gpus: ["cpu:1", "cpu:2"]  # as with GPUs, the host's own device is none of them
+estimator.gpus = lambda: [("a part of a CPU", 0.0)]
 RunConfig = v1.estimator.RunConfig
 
 def on_three(session_config, **others):
@@ -55,7 +56,7 @@ tf.clip_by_global_norm = noted
 
 small = choose("tiny", steps=2, init=str(home / "weights.npz"))
 config = replace(small.model, optimiser=replace(small.model.optimiser, mixed_precision=True))
-run = Run(home / "run", load(records), replace(small, model=config))
+run = Run(home / "run", load(records), replace(small, model=config, augment_on_gpu=True))
 best = train(run)
 reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(run.folder)))
 names = reader.get_variable_to_shape_map()
@@ -76,7 +77,7 @@ print(json.dumps({
 def test_mirrored_mixed_precision_training_from_weights(tiny_run: TinyRun, tmp_path: Path) -> None:
     """Two replicas step together from the weights of a run; batch norm moves, weights are averaged, loss is scaled.
 
-    Each clips its half of the gradient to half of the norm.
+    Each augments its own batch in the graph, and clips its half of the gradient to half of the norm.
     """
     save(tiny_run.best, tmp_path / "weights.npz")
     done = subprocess.run(
