@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         write_dataset(photos, drawn, 1)
         run_python(["-m", "pipeline", "data", "--data", str(photos), "--preset", name], home=home)
         batches = _batches(home, preset)
-        prepared = {INPUT: _input(batches), BARE: _bare(batches, preset), KERAS: _keras(batches, preset)}
+        prepared = {INPUT: input_alone(batches), BARE: bare_step(batches, preset), KERAS: _keras(batches, preset)}
         loops = {loop: partial(seconds, steps) for loop, seconds in prepared.items()}
         for number in range(rounds):
             rates[TRAIN] += _train(photos, home, preset)
@@ -102,7 +102,7 @@ def _train(photos: Path, home: Path, preset: Preset) -> list[float]:
     ]
 
 
-def _input(batches: Callable[[], Any]) -> Callable[[int], float]:
+def input_alone(batches: Callable[[], Any]) -> Callable[[int], float]:
     import tensorflow as tf
 
     v1 = tf.compat.v1
@@ -124,16 +124,16 @@ def _seconds(step: Callable[[], object], steps: int) -> float:
     return time.perf_counter() - started
 
 
-def _bare(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]:
+def bare_step(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]:
     import tensorflow as tf
 
-    from model.model_fn import model_fn
+    from pipeline.training.estimator import augmenting
 
     v1 = tf.compat.v1
     with tf.Graph().as_default():
         kept = v1.data.make_initializable_iterator(batches().take(IN_MEMORY).cache().repeat())
         features, labels = kept.get_next()
-        spec = model_fn(features, labels, v1.estimator.ModeKeys.TRAIN, {"config": preset.model})
+        spec = augmenting(preset)(features, labels, v1.estimator.ModeKeys.TRAIN, {"config": preset.model})
         session = v1.Session()
         session.run([v1.global_variables_initializer(), kept.initializer])
         return partial(_seconds, session.make_callable(spec.train_op))

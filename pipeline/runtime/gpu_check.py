@@ -29,8 +29,8 @@ _TRIAL = ("--entrypoint", "python", "train", "-m", "pipeline.training.trial")
 def main(runtime: str) -> int:
     """0 when training, asked for with `runtime`, would use a GPU, which computed, and the server's image starts."""
     try:
-        _check_compose()
         engine = engines.find()
+        _check_compose()
         compose = Compose(engine, gpu=True)
         # In any image, before gigabytes of CUDA are built: the toolkit brings nvidia-smi in.
         for found in _GPU.finditer(_nvidia_smi(_small_image(compose))):

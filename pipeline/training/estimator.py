@@ -28,7 +28,7 @@ def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus:
     """
     mirrors = devices(gpus)
     return v1.estimator.Estimator(
-        model_fn=_augmenting(preset),
+        model_fn=augmenting(preset),
         model_dir=str(folder),
         params={"config": preset.model, "initial": initial},
         config=v1.estimator.RunConfig(
@@ -45,7 +45,7 @@ def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus:
     )
 
 
-def _augmenting(preset: Preset) -> Callable[..., Any]:
+def augmenting(preset: Preset) -> Callable[..., Any]:
     """The model_fn, behind augmentation where the input leaves that to the graph."""
 
     def augmented(features: Any, labels: Any, mode: str, params: Any) -> Any:

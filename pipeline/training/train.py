@@ -100,7 +100,7 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
             console.print(f"Starting from the weights {preset.init}")
         with progress("Training") as on_progress:
             estimator.train(
-                _input_fn(run, start),
+                input_fn(run, start),
                 max_steps=preset.steps,
                 hooks=[stop, ProgressLine(preset, best, on_progress)],
                 saving_listeners=[evaluation],
@@ -120,7 +120,8 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
     return best.checkpoint
 
 
-def _input_fn(run: Run, start: int) -> InputFn:
+def input_fn(run: Run, start: int) -> InputFn:
+    """What the run is trained on, from step `start` on."""
     preset = run.preset
     in_graph = preset.augment_on_gpu and estimators.gpus()
     return train_input_fn(

@@ -68,6 +68,28 @@ def test_a_running_server_is_measured_by_its_two_ports(seamline: Seamline, tmp_p
     assert f"server {targets[0]}." in run(seamline.home, "folder", *options)
 
 
+@pytest.mark.slow
+def test_the_one_for_a_gpu_ends_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so, does all of it on the processor, and leaves the text that is to be sent back."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # no docker command
+    said = run(tmp_path, "gpu", "--quick", "--out", str(tmp_path))
+    text = (tmp_path / "gpu.txt").read_text()
+    assert text in said
+    for each in (
+        "there is no docker command",
+        "NO GPU: all of this ran on the processor",
+        "train --preset tiny --steps 6: ",
+        "input alone: ",
+        "the limit is the ",
+        "export, with its proofs: ",
+        "verify: the running server against the Estimator: ",
+        "they differ by at most ",
+    ):
+        assert each in text
+    assert "FAILED" not in text
+    assert (tmp_path / "gpu.png").exists()
+
+
 def test_what_cannot_be_measured_is_said_in_one_message(seamline: Seamline, tmp_path: Path) -> None:
     """One port of two, or a home without a version: before anything is measured."""
     for home, options, message in (

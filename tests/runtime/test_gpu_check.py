@@ -157,6 +157,12 @@ def test_where_training_would_not_take_the_gpu(machine: Machine) -> None:
     assert "GPU check: training uses" in machine.launch("docker", "gpu-check")
 
 
+def test_without_docker(machine: Machine) -> None:
+    """In a message, as everywhere."""
+    machine.is_asked_by("echo Emulate Docker CLI")
+    assert "the docker command is not Docker's own" in machine.launch("auto", "gpu-check", code=9)
+
+
 def test_a_gpu_that_is_seen_and_cannot_compute(machine: Machine) -> None:
     """TensorFlow's own words are shown before the end; a server's image that does not start is an error too."""
     answers(machine, trial='case "$*" in *LOG_LEVEL=0*) echo words of CUDA >&2 ;; *) echo cannot ;; esac; exit 1')
