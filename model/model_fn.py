@@ -156,9 +156,13 @@ def _starting_from(
             raise WeightsMismatch(f"these weights belong to another network: {name} is {found}, expected {expected}")
 
     def load(_: tf.compat.v1.train.Scaffold, session: tf.compat.v1.Session) -> None:
-        for name, variable in variables.items():
-            for each in (*_copies(variable), *_copies(average.average(variable))):
-                each.load(initial[name], session)
+        # All in one run: each run of other operations has TensorFlow look through the whole graph first.
+        fed = [
+            (each.initializer, initial[name])
+            for name, variable in variables.items()
+            for each in (*_copies(variable), *_copies(average.average(variable)))
+        ]
+        session.run([operation for operation, _ in fed], {operation.inputs[1]: value for operation, value in fed})
 
     return v1.train.Scaffold(init_fn=load)
 

@@ -51,7 +51,8 @@ def augmenting(preset: Preset) -> Callable[..., Any]:
     def augmented(features: Any, labels: Any, mode: str, params: Any) -> Any:
         if NUMBER in features:
             features, labels = augment_features(features, labels, preset.augmentation, preset.seed)
-        return model_fn(features, labels, mode, params)
+        # Nothing in it branches on a tensor; AutoGraph, which a strategy asks for, would take seconds to find that out.
+        return tf.autograph.experimental.do_not_convert(model_fn)(features, labels, mode, params)
 
     return augmented
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import mmap
+import random
+import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tensorflow as tf
 
+from model.model_fn import model_fn
 from pipeline import gpu
 from pipeline.data import redraw
 from pipeline.serving import sibling
 from pipeline.training import estimator
+from pipeline.training.presets import choose
+from seamline_client.contract import IMAGE_SIDE, KEYPOINT_COUNT, VISIBLE
+from tests.homes import ROOT
 
 
 def mounted(*names: str) -> dict[str, Any]:
@@ -73,3 +82,46 @@ def test_augmentation_wakes_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tf.compat.v1, "Session", noted)
     redraw._silence.__wrapped__()
     assert [dict(config.device_count) for config in configs] == [{"GPU": 0}]
+
+
+def gradient_norm(*, mixed: bool) -> float:
+    """Of the first step on pictures of one grey, as training notes it."""
+    v1 = tf.compat.v1
+    config = choose("tiny").model
+    config = replace(config, optimiser=replace(config.optimiser, mixed_precision=mixed))
+    random.seed(1)
+    with tf.Graph().as_default() as graph:
+        v1.set_random_seed(1)
+        features = {"images": tf.fill([2, IMAGE_SIDE, IMAGE_SIDE, 3], 90.0)}
+        labels = {
+            "xy": tf.fill([2, KEYPOINT_COUNT, 2], 0.5),
+            "v": tf.fill([2, KEYPOINT_COUNT], tf.constant(VISIBLE, tf.int64)),
+        }
+        model_fn(features, labels, v1.estimator.ModeKeys.TRAIN, {"config": config})
+        noted = [each for each in graph.get_collection(v1.GraphKeys.SUMMARIES) if "gradient_norm" in each.name]
+        with v1.Session() as session:
+            session.run(v1.global_variables_initializer())
+            return float(v1.Summary.FromString(session.run(noted[0])).value[0].simple_value)
+
+
+def test_gradients_are_clipped_as_they_are() -> None:
+    """Not multiplied by the scale of the loss: mixed precision notes the norm that float32 has."""
+    try:
+        assert gradient_norm(mixed=True) == pytest.approx(gradient_norm(mixed=False), rel=0.01)
+    finally:
+        tf.compat.v1.mixed_precision.disable_mixed_precision_graph_rewrite()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="wheels with CUDA are for Linux")
+def test_tensorflow_looks_for_cuda_where_the_lock_puts_it() -> None:
+    """Each folder of NVIDIA's that its libraries name comes with a pinned wheel, so nobody sets LD_LIBRARY_PATH."""
+    lock = (ROOT / "requirements" / "train-gpu.lock").read_text()
+    pinned = {name.replace("-", "_") for name in re.findall(r"^nvidia-([a-z-]+)-cu12==", lock, re.MULTILINE)}
+    folders: set[str] = set()
+    for name in ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2"):
+        with (Path(tf.__file__).parent / name).open("rb") as file:
+            library = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            folders |= {found.decode() for found in re.findall(rb"ORIGIN/\.\./nvidia/(\w+)/lib", library)}
+    assert {"cudnn", "cublas", "cuda_runtime"} <= folders <= pinned
+    for each in (*ROOT.glob("Dockerfile.*"), *ROOT.glob("docker-compose*.yml")):
+        assert not re.search("LD_LIBRARY_PATH|XLA_FLAGS", each.read_text())
