@@ -53,9 +53,10 @@ def main(runtime: str) -> int:
             compose.answer("--env", "TF_CPP_MIN_LOG_LEVEL=0", *_TRIAL)
             raise EngineError("TensorFlow cannot compute on the GPU that nvidia-smi sees. Its log is above.")
         images.prepare("serve", compose)
-        print(f"{served}: {compose.ask('run', '--rm', '-T', 'serve', '--version').splitlines()[0]}")
+        version, _, _ = compose.ask("run", "--rm", "-T", "serve", "--version").partition("\n")
+        print(f"{served}: {version}")
     except EngineError as error:
-        print(f"Error: no GPU for containers: {error}", file=sys.stderr)
+        print(f"Error: training would not use a GPU: {error}", file=sys.stderr)
         return EXIT_NO_DOCKER
     print("GPU check: training uses the GPUs above, and the server's image starts beside them.")
     return 0

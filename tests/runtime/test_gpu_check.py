@@ -137,7 +137,7 @@ def test_each_known_complaint_has_its_cure(machine: Machine, complaint: str, str
 def test_a_complaint_that_nobody_knows_is_shown(machine: Machine) -> None:
     """In its own words."""
     answers(machine, failing("something new", 1))
-    assert "no GPU for containers: something new" in machine.launch("auto", "gpu-check", code=9)
+    assert "training would not use a GPU: something new" in machine.launch("auto", "gpu-check", code=9)
 
 
 def test_where_training_would_not_take_the_gpu(machine: Machine) -> None:
