@@ -117,8 +117,10 @@ def _train_op(
     if config.mixed_precision:
         optimiser = v1.mixed_precision.enable_mixed_precision_graph_rewrite(optimiser)
     gradients, variables = zip(*optimiser.compute_gradients(loss, network.trainable_variables))
-    clipped, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
-    v1.summary.scalar("gradient_norm", norm)
+    # Each of N replicas has an Nth of the gradient, and they are added up after this.
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    clipped, norm = tf.clip_by_global_norm(gradients, config.clip_norm / replicas)
+    v1.summary.scalar("gradient_norm", norm * replicas)
     # Keras keeps the batch-norm updates to itself in graph mode: without them the moving averages would never move.
     with tf.control_dependencies(network.updates):
         apply = optimiser.apply_gradients(zip(clipped, variables), global_step=step)
@@ -157,9 +159,13 @@ def _starting_from(
             raise WeightsMismatch(f"these weights belong to another network: {name} is {found}, expected {expected}")
 
     def load(_: tf.compat.v1.train.Scaffold, session: tf.compat.v1.Session) -> None:
-        for name, variable in variables.items():
-            for each in (*_copies(variable), *_copies(average.average(variable))):
-                each.load(initial[name], session)
+        # All in one run: each run of other operations has TensorFlow look through the whole graph first.
+        fed = [
+            (each.initializer, initial[name])
+            for name, variable in variables.items()
+            for each in (*_copies(variable), *_copies(average.average(variable)))
+        ]
+        session.run([operation for operation, _ in fed], {operation.inputs[1]: value for operation, value in fed})
 
     return v1.train.Scaffold(init_fn=load)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-# Before TensorFlow is imported, by whichever command: it greets with pages of notes on CUDA, and takes all of a GPU's
-# memory, where a server may have to load the candidate on the same one.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+from pipeline.gpu import ENVIRONMENT
+
+# Before TensorFlow is imported, by whichever command: it greets with pages of notes on CUDA.
+os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 
 # Imported for their commands, in the order that --help lists them in.
 from pipeline.cli import data, training, release, serving  # isort: skip

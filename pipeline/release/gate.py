@@ -24,7 +24,8 @@ from seamline_client import PredictClient
 from seamline_client.contract import MODEL_NAME, SIGNATURES, TAG
 from seamline_client.errors import ClientError
 
-LOAD_SECONDS = 120.0
+LOAD_SECONDS = 900.0
+"""A GPU may compile the server's kernels first, for minutes. A server that fails is known at once."""
 NE_TOLERANCE = 0.5
 """How much worse than the version that serves, in percentage points of NE, a candidate may score."""
 

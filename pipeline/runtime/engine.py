@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.runtime.gpu_reasons import GPU_REASONS
+
 ANSWER_SECONDS = 15.0
 REGISTRY_SECONDS = 15.0
 """How long a registry may take to say its first word. A pull that has begun takes as long as it takes."""
 _OF_THIS_MACHINE = ("unix://", "npipe://", "fd://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 _PORT = "the port is taken; SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT name others"
 _REGISTRY = "its registry cannot be reached"
-_TOOLKIT = """the engine has no driver for NVIDIA GPUs. Install the NVIDIA Container Toolkit, then
-  sudo nvidia-ctk runtime configure --runtime=docker
-  sudo systemctl restart docker"""
 _REASONS = (
     ("Cannot connect to the Docker daemon", "Docker is installed, but it is not running: start it"),
     ("ermission denied while trying to connect", "this user may not use Docker: add it to the group docker"),
@@ -34,12 +33,7 @@ _REASONS = (
     ("connection refused", _REGISTRY),
     ("i/o timeout", _REGISTRY),
     ("exec format error", "the image is for another kind of processor"),
-    ("could not select device driver", _TOOLKIT),
-    ("unknown or invalid runtime", _TOOLKIT),
-    ("version mismatch", "the driver's library and its kernel module differ: restart the machine"),
-    ("libnvidia-ml.so", "the toolkit finds no NVIDIA driver: `nvidia-smi` has to work on this machine itself first"),
-    ("nvml error", "the driver does not answer: `nvidia-smi` has to work on this machine itself first"),
-    ("nvidia-smi", "the toolkit did not bring nvidia-smi in: is `utility` among its driver capabilities?"),
+    *GPU_REASONS,
 )
 """What Docker says, and what that means to a person."""
 

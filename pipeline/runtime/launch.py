@@ -39,7 +39,7 @@ def main() -> None:
     except ValueError as error:
         _fail(f"ARGS={os.environ['ARGS']}: {error}", EXIT_USAGE)
     if stage == "gpu-check":
-        sys.exit(gpu_check.main())
+        sys.exit(gpu_check.main(runtime))
     compose, why = choose(runtime, stage)
     print(f"Runtime: {'docker' if compose else 'local'} ({why})", flush=True)
     if compose:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import math
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ import tensorflow as tf
 
 from model.metrics import NE
 from model.model_fn import WeightsMismatch
+from pipeline import gpu
 from pipeline.console import console, progress
-from pipeline.data.input_fn import eval_input_fn, train_input_fn
+from pipeline.data.input_fn import InputFn, eval_input_fn, train_input_fn
 from pipeline.data.records import reading
 from pipeline.errors import TrainingError
 from pipeline.evaluation.limits import limits
@@ -31,6 +33,9 @@ from pipeline.training.hooks import Overlays, ProgressLine, Stop
 from pipeline.training.runs import Run
 
 v1 = tf.compat.v1
+
+PIXELS = "pixels"
+"""Below a run's folder: decoded pictures, where they do not fit into memory, until training ends."""
 
 
 class Interrupted(TrainingError):
@@ -66,6 +71,8 @@ def train(run: Run) -> Checkpoint:
 
 
 def _train(run: Run, stop: Stop) -> Checkpoint:
+    for name, capability in estimators.gpus():
+        console.print(gpu.sentence(name, capability))
     folder, preset = run.folder, run.preset
     start, best = step_of(folder), BestSoFar(folder)
     initial = weights.load(preset.init) if preset.init and not start else None
@@ -93,11 +100,13 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
             console.print(f"Starting from the weights {preset.init}")
         with progress("Training") as on_progress:
             estimator.train(
-                train_input_fn(run.dataset, preset.batch_size, preset.augmentation, preset.seed, start),
+                input_fn(run, start),
                 max_steps=preset.steps,
                 hooks=[stop, ProgressLine(preset, best, on_progress)],
                 saving_listeners=[evaluation],
             )
+        if evaluation.over():
+            shutil.rmtree(folder / PIXELS, ignore_errors=True)
         if evaluation.over() and best.evaluated < preset.steps:
             console.print(f"Ended early, {evaluation.early}")
 
@@ -109,6 +118,21 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
     if best.checkpoint is None:
         raise TrainingError(f"{folder}: no checkpoint has an NE: the network's answers are no longer numbers.")
     return best.checkpoint
+
+
+def input_fn(run: Run, start: int) -> InputFn:
+    """What the run is trained on, from step `start` on."""
+    preset = run.preset
+    in_graph = preset.augment_on_gpu and estimators.gpus()
+    return train_input_fn(
+        run.dataset,
+        preset.batch_size,
+        None if in_graph else preset.augmentation,
+        preset.seed,
+        start,
+        memory=preset.cache_bytes,
+        disk=run.folder / PIXELS,
+    )
 
 
 class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
