@@ -19,14 +19,14 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipeline.console import OnProgress
-from pipeline.data.annotations import Annotation, Refusal, read_splits
+from pipeline.data.annotations import Annotation, Refusal, is_mixed, read_splits
 from pipeline.data.checks import Photo, Splits, check_all, refuse_too_little
 from pipeline.data.folders import new_folder
 from pipeline.data.split import EVAL_PERCENT
 from pipeline.errors import DataError
 from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
 
-FORMAT = 2
+FORMAT = 3
 """Part of the stamp: a change of what a record holds, or of what is let in, makes data sets anew."""
 SHARDS = 4
 
@@ -44,6 +44,8 @@ class Dataset:
     refusals: tuple[Refusal, ...]
     sizes: dict[str, int]
     """Bytes of each shard, by its name: one that is cut short between two records reads like a whole one."""
+    mixed: int = 0
+    """Photos with points that nothing of their category has."""
 
     def count(self, split: str) -> int:
         return sum(self.categories[split].values())
@@ -146,7 +148,8 @@ def _write(
         refuse_too_little(source, annotated, usable, refusals)
         categories = {split: dict(sorted(Counter(each.category for each in usable[split]).items())) for split in usable}
         sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
-        dataset = Dataset(folder, digest.hexdigest(), stamp, categories, tuple(refusals), sizes)
+        mixed = sum(is_mixed(each.category, each.v) for split in usable.values() for each in split)
+        dataset = Dataset(folder, digest.hexdigest(), stamp, categories, tuple(refusals), sizes, mixed)
         raw = asdict(dataset)
         del raw["folder"]
         (partial / "dataset.json").write_text(json.dumps(raw, indent=1))
