@@ -11,6 +11,11 @@ from seamline_client.contract import ABSENT, VISIBILITY_NAMES, VISIBLE
 from seamline_client.keypoints import GARMENTS, KeypointSet
 
 
+def one_line(text: str) -> str:
+    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class Table:
     """Per photo a line about it, then the points that are there: name, x and y in pixels, "occluded" where it is so."""
 
@@ -22,7 +27,8 @@ class Table:
         points = prediction.keypoints
         occluded = sum(point.visibility != VISIBILITY_NAMES[VISIBLE] for point in points)
         width, height = prediction.size
-        print(f"{photo}  {width}x{height}  {len(points) - occluded} visible, {occluded} occluded", file=self._stream)
+        counts = f"{len(points) - occluded} visible, {occluded} occluded"
+        print(f"{one_line(photo)}  {width}x{height}  {counts}", file=self._stream)
         for point in points:
             note = "" if point.visibility == VISIBILITY_NAMES[VISIBLE] else f"  {point.visibility}"
             print(f"  {point.name:<18}{point.x:>8.1f}{point.y:>8.1f}{note}", file=self._stream)

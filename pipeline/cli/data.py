@@ -70,6 +70,10 @@ def convert(
         console.print(f"  cut out of their photos: {converted.cropped}")
     if converted.guessed:
         console.print(f"  category guessed from their points: {converted.guessed} (--map <theirs>=<ours> states it)")
+    if converted.mixed:
+        console.print(f"  with points that nothing of their category has, kept as they are: {converted.mixed}")
+    if converted.without_keypoints:
+        console.print(f"  passed over, for they have no keypoints: {converted.without_keypoints} annotations")
     for refusal in converted.refusals:
         console.print(f"  refused: {refusal}")
 

@@ -9,16 +9,17 @@ absent. <folder>/keypoints.json says which keypoints; without it they are the 24
 from __future__ import annotations
 
 import csv
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
+from pipeline.data.names import Files, with_slashes
 from pipeline.data.split import split_of
 from pipeline.errors import DataError
 from seamline_client.keypoints import GARMENTS, KeypointSet, load
+from seamline_client.reports import one_line
 
 _UNLABELLED = ("image_id", "image_category")
 """The header of a test set, which competitions hand out without its points."""
@@ -51,7 +52,7 @@ class Refusal:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.reason}"
+        return one_line(f"{self.source}: {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,39 @@ class Annotated:
     refusals: list[Refusal]
 
 
+def is_mixed(category: str, v: Sequence[int], keypoints: KeypointSet) -> bool:
+    """Whether points are marked that nothing of this category has, as on a photo of two garments, or in an answer.
+
+    They are kept, and counted for people to see.
+    """
+    possible = keypoints.can_have(category)
+    return any(seen >= 0 and index not in possible for index, seen in enumerate(v))
+
+
 def read_folder(folder: Path, *, training: bool = True) -> Annotated:
     """The annotations of a folder, split by its subfolders, or by the photos' names where it has no such.
 
-    Raises DataError as `find_sources` and `read` do.
+    Of a photo that has two rows, be it in two files, in train/ and in val/ or by another name that links to it, none is
+    used: only a person knows which one is right. Raises DataError as `find_sources` and `read` do.
     """
     sources = find_sources(folder, training=training)
     annotated = Annotated(sources[0].keypoints, {"train": [], "eval": []}, [])
+    by_photo: dict[Path, list[tuple[str, Annotation]]] = defaultdict(list)
+    files = Files()
     for source in sources:
         found, refused = read(source)
         annotated.refusals.extend(refused)
         for annotation in found:
-            annotated.splits[source.split or split_of(annotation.image_id)].append(annotation)
+            split = source.split or split_of(annotation.image_id)
+            by_photo[files.first(annotation.image)].append((split, annotation))
+    for rows in by_photo.values():
+        if len(rows) == 1:
+            split, annotation = rows[0]
+            annotated.splits[split].append(annotation)
+            continue
+        places = " and ".join(row.source for _, row in rows)
+        reason = f"has {len(rows)} rows: {places}. Keep the right one."
+        annotated.refusals.extend(Refusal(row.source, f"{row.image_id} {reason}") for _, row in rows)
     return annotated
 
 
@@ -149,27 +171,17 @@ def _is_labelled(path: Path) -> bool:
 
 
 def read(source: Source) -> tuple[list[Annotation], list[Refusal]]:
-    """All rows of a source's CSVs. Raises DataError for a CSV that cannot be read at all, such as a wrong header.
-
-    Of a photo that has two rows neither is used: only a person knows which one is right.
-    """
-    by_photo: dict[Path, list[Annotation]] = defaultdict(list)
+    """All rows of a source's CSVs. Raises DataError for a CSV that cannot be read at all, such as a wrong header."""
+    annotations: list[Annotation] = []
     refusals: list[Refusal] = []
     for path in source.csvs:
         for line, row in _rows(path, header(source.keypoints)):
             where = f"{path}:{line}"
             try:
-                annotation = _parse(row, source, where)
+                annotations.append(_parse(row, source, where))
             except ValueError as error:
                 refusals.append(Refusal(where, str(error)))
-            else:
-                by_photo[annotation.image].append(annotation)
-    for rows in by_photo.values():
-        if len(rows) > 1:
-            places = " and ".join(row.source for row in rows)
-            reason = f"has {len(rows)} rows: {places}. Keep the right one."
-            refusals += [Refusal(row.source, f"{row.image_id} {reason}") for row in rows]
-    return [rows[0] for rows in by_photo.values() if len(rows) == 1], refusals
+    return annotations, refusals
 
 
 def _rows(path: Path, expected: tuple[str, ...]) -> Iterable[tuple[int, list[str]]]:
@@ -204,11 +216,6 @@ def _parse(row: list[str], source: Source, where: str) -> Annotation:
     if ".." in Path(image_id).parts or Path(image_id).is_absolute():
         raise ValueError(f"image_id {image_id!r} points outside of the folder")
     cells = [_cell(name, text) for name, text in zip(keypoints.keypoints, row[2:])]
-    possible = keypoints.can_have(category)
-    for index, (_, _, v) in enumerate(cells):
-        if v >= 0 and index not in possible:
-            name = keypoints.keypoints[index]
-            raise ValueError(f"{name} is marked, but a {category} has no such point; expected -1_-1_-1")
     if all(v < 0 for _, _, v in cells):
         raise ValueError("no point is marked")
     points = tuple((x, y) if v >= 0 else (-1.0, -1.0) for x, y, v in cells)
@@ -220,16 +227,6 @@ def box_round(points: Sequence[tuple[float, float]], v: Sequence[int]) -> tuple[
     """Width and height of the box round those points that are there, at least one."""
     xs, ys = zip(*(point for point, seen in zip(points, v) if seen >= 0))
     return max(xs) - min(xs), max(ys) - min(ys)
-
-
-def with_slashes(name: str, folder: Path) -> str:
-    """A path as Windows writes it, unless there is a file below `folder` with backslashes in its name."""
-    return name if "\\" not in name or is_file(folder / name) else name.replace("\\", "/")
-
-
-def is_file(path: Path) -> bool:
-    """As the method of Path, which raises OSError where the name is too long for a file."""
-    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _cell(name: str, text: str) -> tuple[float, float, int]:

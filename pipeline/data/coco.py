@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 import math
-import posixpath
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.data.annotations import Refusal
+from pipeline.data.names import Files, is_file, with_slashes
 from pipeline.errors import DataError
 from seamline_client.keypoints import GARMENTS
 
@@ -33,8 +34,8 @@ Box = tuple[float, float, float, float]
 class Garment:
     """One annotation. `points` and `v` are in the order of KEYPOINTS, v as in FashionAI; absent points are (-1, -1)."""
 
-    photo: str
-    """The image's `file_name`."""
+    photo: Path
+    """Its file, below the folder of photos. A photo has the same path in all of its garments."""
     size: tuple[int, int] | None
     """Width and height, where the file states them."""
     category: str
@@ -47,6 +48,17 @@ class Garment:
     box: Box
     """Round the points, and the annotation's own bbox where it has one."""
     source: str
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a COCO file holds."""
+
+    garments: list[Garment]
+    refusals: list[Refusal]
+    """Annotations that cannot be used."""
+    without_keypoints: int
+    """Annotations that are passed over: some tools demand a rectangle beside the points."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +81,20 @@ class _Table:
     """The entries of a list by what should be unique to each. Tools write ids as numbers or text, and mix the two."""
 
     def __init__(self, what: str, entries: Iterable[_Raw], key: _Name, owner: _Name) -> None:
-        """Messages call the key `what`, and whoever has it what `owner` returns."""
+        """Messages call a key `what`, and whoever has it what `owner` returns."""
         self._what, self._owner = what, owner
         self._entries: dict[str, list[_Raw]] = {}
         for entry in entries:
-            self._entries.setdefault(str(key(entry)), []).append(entry)
+            self._entries.setdefault(_key(key(entry)), []).append(entry)
 
     def find(self, key: object) -> _Raw:
         """Raises ValueError for a key that nothing has, or that is given twice."""
-        entries = self._entries.get(str(key), [])
+        entries = self._entries.get(_key(key), [])
         if not entries:
-            raise ValueError(f"there is no {self._what} {key!r}")
+            raise ValueError(f"there is no {self._what} {key}")
         if len(entries) > 1:
             owners = " and to ".join(str(self._owner(entry)) for entry in entries)
-            raise ValueError(f"{self._what} {key!r} is given {len(entries)} times, to {owners}")
+            raise ValueError(f"{self._what} {key} is given {len(entries)} times, to {owners}")
         return entries[0]
 
 
@@ -90,8 +102,18 @@ def _id(entry: _Raw) -> object:
     return entry.get("id")
 
 
-def _path(entry: _Raw) -> object:
-    return posixpath.normpath(str(entry.get("file_name")).replace("\\", "/"))
+def _key(value: object) -> str:
+    """1, 1.0 and "1" are one id: what went through a spreadsheet or a data frame comes back as another type."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError for an object of JSON that has a key twice, of which json would drop one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)!r} is given twice in one object")
+    return found
 
 
 def read_names(values: Sequence[str]) -> dict[str, str]:
@@ -116,27 +138,32 @@ def read_names(values: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def read(path: Path, names: Mapping[str, str]) -> tuple[list[Garment], list[Refusal]]:
-    """The garments of a COCO file, and the annotations that cannot be used. Raises DataError if it is no such file.
+def read(path: Path, folder: Path, names: Mapping[str, str]) -> Labels:
+    """The garments of a COCO file whose photos are in `folder`. Raises DataError if it is no such file.
 
-    An id that is given twice makes whatever refers to it unusable. Annotations without keypoints are passed over: some
-    tools demand a rectangle beside the points.
+    An id that is given twice makes whatever refers to it unusable; so does a photo that two image ids name.
     """
+    files = Files()
+
+    def photo(image: _Raw) -> Path | None:
+        found = _find(image, folder)
+        return files.first(found) if found else None
+
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(path.read_bytes(), object_pairs_hook=_without_repeats)
         images = _Table("image id", raw["images"], _id, lambda each: each.get("file_name"))
-        photos = _Table("photo", raw["images"], _path, lambda each: f"image id {each.get('id')}")
+        photos = _Table("photo", raw["images"], photo, lambda each: f"image id {each.get('id')}")
         named = _Table("category id", raw["categories"], _id, lambda each: each.get("name"))
-        categories = {str(_id(each)): _category(each, names, path) for each in raw["categories"]}
+        categories = {_key(_id(each)): _category(each, names, path) for each in raw["categories"]}
         annotations = [each if isinstance(each, dict) else {} for each in raw["annotations"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"cannot be read as COCO keypoints (images, categories, annotations): {error!r}"
         raise DataError(f"{path}: {reason}") from error
     pointed = [each for each in annotations if each.get("keypoints") or "image_id" not in each]
     owner = "an annotation of image id {}".format
     numbered = _Table("annotation id", pointed, _id, lambda each: owner(each.get("image_id")))
     known = {key for key, category in categories.items() if category.known}
-    count = Counter(str(each.get("image_id")) for each in pointed if str(each.get("category_id")) in known)
+    count = Counter(_key(each.get("image_id")) for each in pointed if _key(each.get("category_id")) in known)
     garments: list[Garment] = []
     refusals: list[Refusal] = []
     for position, annotation in enumerate(pointed):
@@ -145,18 +172,39 @@ def read(path: Path, names: Mapping[str, str]) -> tuple[list[Garment], list[Refu
             if _id(annotation) is not None:
                 numbered.find(_id(annotation))
             image = images.find(annotation["image_id"])
-            photos.find(_path(image))
+            found = photo(image)
+            if found is None:
+                raise ValueError(f"{image['file_name']}: no such file in {folder}")
+            photos.find(found)
             named.find(annotation["category_id"])
-            category = categories[str(annotation["category_id"])]
-            alone = count[str(annotation["image_id"])] <= 1
-            garments.append(_garment(annotation, image, category, alone, where))
+            category = categories[_key(annotation["category_id"])]
+            alone = count[_key(annotation["image_id"])] <= 1
+            garments.append(_garment(annotation, image, found, category, alone, where))
         except ValueError as error:
             refusals.append(Refusal(where, str(error)))
         except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
             refusals.append(Refusal(where, f"not as COCO has it: {error!r}"))
     if not pointed:
         raise DataError(f"{path}: none of its {len(annotations)} annotations has keypoints.")
-    return garments, refusals
+    return Labels(garments, refusals, len(annotations) - len(pointed))
+
+
+def _find(image: _Raw, folder: Path) -> Path | None:
+    """Below `folder`, whether the name starts there or, as `predict.py --coco` has it, where we are."""
+    # COCO Annotator leaves the folders out of file_name. Its path has them, behind those of the tool's own server.
+    parts = PurePosixPath(str(image.get("path") or "").replace("\\", "/")).parts
+    names = ["/".join(parts[start:]) for start in range(len(parts) - 1)]
+    for name in (*names, str(image.get("file_name"))):
+        for start in (folder, Path()):
+            there = start / with_slashes(name, start)
+            if not is_file(there):
+                continue
+            # A link may lead out of the folder, or into it: somebody has put it there. A name may not.
+            for really in (os.path.abspath, os.path.realpath):
+                root, found = Path(really(folder)), Path(really(there))
+                if root in found.parents:
+                    return folder / found.relative_to(root)
+    return None
 
 
 def _plain(name: str) -> str:
@@ -181,7 +229,7 @@ def _category(raw: dict[str, Any], names: Mapping[str, str], path: Path) -> _Cat
     return _Category(name, ours if ours in CATEGORIES else None, slots)
 
 
-def _garment(raw: _Raw, image: _Raw, category: _Category, alone: bool, where: str) -> Garment:
+def _garment(raw: _Raw, image: _Raw, photo: Path, category: _Category, alone: bool, where: str) -> Garment:
     """Raises ValueError with the reason for an annotation that cannot be used."""
     if raw.get("iscrowd"):
         raise ValueError("it is a crowd (iscrowd), not one garment")
@@ -191,20 +239,16 @@ def _garment(raw: _Raw, image: _Raw, category: _Category, alone: bool, where: st
     marked = [index for index, each in enumerate(v) if each >= 0]
     if not marked:
         raise ValueError("no point is marked")
-    chosen = category.ours or _fitting(marked, category.name)
-    for index in marked:
-        if index not in CATEGORY_KEYPOINTS[chosen]:
-            raise ValueError(f"{KEYPOINTS[index]} is marked, but a {chosen} has no such point")
     xs, ys = zip(*(points[index] for index in marked))
     left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
-    if raw.get("bbox"):
+    if raw.get("bbox") and any(raw["bbox"][2:]):  # [0, 0, 0, 0] is COCO Annotator's way to say that there is none
         x, y, width, height = map(_finite, raw["bbox"])
         left, top, right, bottom = min(left, x), min(top, y), max(right, x + width), max(bottom, y + height)
     stated = image.get("width"), image.get("height")
     return Garment(
-        photo=str(image["file_name"]),
+        photo=photo,
         size=(int(_finite(stated[0])), int(_finite(stated[1]))) if all(stated) else None,
-        category=chosen,
+        category=category.ours or _fitting(marked),
         alone=alone,
         guessed=category.ours is None,
         points=tuple(points),
@@ -233,10 +277,11 @@ def _finite(value: Any) -> float:
     return number
 
 
-def _fitting(marked: Sequence[int], name: str) -> str:
-    """The category that can have all the marked points and lacks the fewest others."""
-    possible = [each for each, points in CATEGORY_KEYPOINTS.items() if set(marked) <= set(points)]
-    if not possible:
-        points = ", ".join(KEYPOINTS[index] for index in marked)
-        raise ValueError(f"category {name!r} is not ours, and no garment has all of its points ({points})")
-    return min(possible, key=lambda each: len(CATEGORY_KEYPOINTS[each]))
+def _fitting(marked: Sequence[int]) -> str:
+    """The category that can have the most of the marked points, and of those the one that lacks the fewest others."""
+
+    def fit(category: str) -> tuple[int, int]:
+        possible = CATEGORY_KEYPOINTS[category]
+        return len(set(marked) & set(possible)), -len(possible)
+
+    return max(CATEGORIES, key=fit)

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from pipeline.console import OnProgress
 from pipeline.data import coco
-from pipeline.data.annotations import Refusal, header, is_file, with_slashes
+from pipeline.data.annotations import Refusal, header, is_mixed
 from pipeline.data.coco import Garment
 from pipeline.data.folders import link, new_folder
 from pipeline.data.split import crop_name, photo_name
@@ -33,6 +33,10 @@ class Converted:
     """Garments that were cut out of their photos."""
     guessed: int
     """Garments whose category was chosen by their points."""
+    mixed: int
+    """Garments with points that nothing of their category has."""
+    without_keypoints: int
+    """Annotations that were passed over."""
     refusals: tuple[Refusal, ...]
 
 
@@ -57,9 +61,10 @@ def convert(
         raise DataError(f"{to}: exists and is not empty. Nothing is ever written over; name another folder.")
     if not images.is_dir():
         raise DataError(f"{images}: no such folder. --images is where the photos of {annotations} are.")
-    garments, refusals = coco.read(annotations, names)
+    labels = coco.read(annotations, images, names)
+    garments, refusals = labels.garments, labels.refusals
     with new_folder(to) as staging:
-        written = _Folder(staging, images.resolve(), margin)
+        written = _Folder(staging, images, margin)
         for done, garment in enumerate(garments, 1):
             try:
                 written.add(garment, crop=crop_all or not garment.alone)
@@ -71,9 +76,16 @@ def convert(
             raise DataError(f"{annotations}: no garment to write; {len(refusals)} refused.{reasons}")
         if strict and refusals:
             raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, refusals)))
-        written.finish(annotations.stem)
+        written.finish()
     categories = dict(sorted(Counter(row[1] for row in written.rows).items()))
-    return Converted(categories, sum(written.crops.values()), written.guessed, tuple(refusals))
+    return Converted(
+        categories,
+        cropped=sum(written.crops.values()),
+        guessed=written.guessed,
+        mixed=written.mixed,
+        without_keypoints=labels.without_keypoints,
+        refusals=tuple(refusals),
+    )
 
 
 class _Folder:
@@ -86,18 +98,20 @@ class _Folder:
         self._taken: set[str] = set()
         """Those names in lower case: some file systems do not tell a from A."""
         self.crops: Counter[Path] = Counter()
-        self.guessed = 0
+        self.guessed = self.mixed = 0
         self.rows: list[list[str]] = []
 
     def add(self, garment: Garment, *, crop: bool) -> None:
-        """Raises ValueError for a photo that is missing, unreadable, or not the one that was annotated."""
-        path = self._find(garment.photo)
+        """Raises ValueError for a photo that is unreadable, or not the one that was annotated."""
+        path = garment.photo
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 with Image.open(path) as opened:
-                    image_id, (left, top) = self._write(opened, path, garment, crop=crop)
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+                    image_id, (left, top) = self._write(opened, garment, crop=crop)
+        except ValueError:
+            raise
+        except Exception as error:  # as in `checks`: Pillow raises nearly anything on a damaged file
             raise ValueError(f"{path}: cannot be used: {error}") from error
         cells = [
             f"{x - left:.2f}_{y - top:.2f}_{v}" if v >= 0 else "-1_-1_-1"
@@ -105,23 +119,17 @@ class _Folder:
         ]
         self.rows.append([image_id, garment.category, *cells])
         self.guessed += garment.guessed
+        self.mixed += is_mixed(garment.category, garment.v, GARMENTS)
         self.crops[path] += crop
 
-    def finish(self, name: str) -> None:
+    def finish(self) -> None:
         (self._folder / "Annotations").mkdir()
-        with (self._folder / "Annotations" / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        with (self._folder / "Annotations" / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([list(header(GARMENTS)), *self.rows])
 
-    def _find(self, name: str) -> Path:
-        """Below the folder of photos, whether `name` starts there or, as `predict.py --coco` has it, where we are."""
-        for start in (self._images, Path()):
-            found = (start / with_slashes(name, start)).resolve()
-            if is_file(found) and self._images in found.parents:
-                return found
-        raise ValueError(f"{name}: no such file in {self._images}")
-
-    def _write(self, opened: Image.Image, path: Path, garment: Garment, *, crop: bool) -> tuple[str, tuple[int, int]]:
+    def _write(self, opened: Image.Image, garment: Garment, *, crop: bool) -> tuple[str, tuple[int, int]]:
         """The image_id, and which pixel of the photo is its first."""
+        path = garment.photo
         # Points are measured in the picture as people see it.
         suffix = _AS_THEY_ARE.get(opened.format or "")
         picture = ImageOps.exif_transpose(opened)
@@ -136,8 +144,6 @@ class _Folder:
         image_id = f"Images/{garment.category}/{name}{suffix or '.jpg'}"
         target = self._folder / image_id
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            raise ValueError(f"{path}: it is annotated under another image id as well")
         if not crop and suffix:
             opened.load()
             link(path, target)
@@ -155,9 +161,9 @@ class _Folder:
         return low_x, low_y, min(width, high_x), min(height, high_y)
 
     def _name(self, path: Path) -> str:
-        """Its path in one word, numbered where another photo has that name already."""
+        """What it is called here: numbered where another photo has that name already."""
         if path not in self._names:
-            stem = photo_name("-".join(path.relative_to(self._images).with_suffix("").parts))
+            stem = photo_name(path.relative_to(self._images))
             name, count = stem, 1
             while name.lower() in self._taken:
                 count += 1

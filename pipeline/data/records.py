@@ -19,7 +19,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipeline.console import OnProgress
-from pipeline.data.annotations import Annotated, Annotation, Refusal, read_folder
+from pipeline.data.annotations import Annotated, Annotation, Refusal, is_mixed, read_folder
 from pipeline.data.checks import Photo, check_all, refuse_too_little
 from pipeline.data.folders import new_folder
 from pipeline.data.split import EVAL_PERCENT
@@ -27,7 +27,7 @@ from pipeline.errors import DataError
 from seamline_client import keypoints as sets
 from seamline_client.keypoints import KeypointSet
 
-FORMAT = 3
+FORMAT = 4
 """Part of the stamp: a change of what a record holds, or of what is let in, makes data sets anew."""
 SHARDS = 4
 
@@ -46,6 +46,8 @@ class Dataset:
     refusals: tuple[Refusal, ...]
     sizes: dict[str, int]
     """Bytes of each shard, by its name: one that is cut short between two records reads like a whole one."""
+    mixed: int = 0
+    """Photos with points that nothing of their category has."""
 
     def count(self, split: str) -> int:
         return sum(self.categories[split].values())
@@ -159,7 +161,8 @@ def _write(source: Path, folder: Path, annotated: Annotated, stamp: str, on_prog
         refuse_too_little(source, annotated, usable)
         categories = {split: dict(sorted(Counter(each.category for each in usable[split]).items())) for split in usable}
         sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
-        dataset = Dataset(folder, keypoints, digest.hexdigest(), stamp, categories, tuple(refusals), sizes)
+        mixed = sum(is_mixed(each.category, each.v, keypoints) for split in usable.values() for each in split)
+        dataset = Dataset(folder, keypoints, digest.hexdigest(), stamp, categories, tuple(refusals), sizes, mixed)
         raw = {**asdict(dataset), "keypoints": keypoints.as_json()}
         del raw["folder"]
         (partial / "dataset.json").write_text(json.dumps(raw, indent=1))

@@ -20,8 +20,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.annotations import find_sources, read
-from pipeline.data.convert import convert
 from seamline_client.contract import VISIBILITY_NAMES
 from seamline_client.finding import find_photos
 from seamline_client.keypoints import GARMENTS
@@ -81,30 +79,6 @@ def test_machine_formats_say_the_same(predict: Any, photo: Path) -> None:
     right, bottom = (max(point[axis] for point in points.values()) for axis in (0, 1))
     assert annotation["bbox"] == pytest.approx([left, top, right - left, bottom - top], abs=0.01)
     assert coco["categories"][0]["keypoints"] == list(GARMENTS.keypoints)
-
-
-def test_answers_as_coco_become_annotations_with_the_same_points(predict: Any, tmp_path: Path) -> None:
-    """`predict.py photos/ --coco`, then the pipeline's `convert`: each photo is there, points and v as answered."""
-    cells = np.zeros((24, 3), np.uint8)  # blue where the tiny model is to see a skirt's points, bright and half so
-    cells[:, :2] = np.linspace(20, 230, 48).reshape(24, 2)
-    cells[list(GARMENTS.can_have("skirt")), 2] = (250, 250, 120, 120)
-    (tmp_path / "photos").mkdir()
-    for name in ("a.jpg", "b.png"):
-        skirt = Image.fromarray(cells.reshape(4, 6, 3).repeat(96, 0).repeat(64, 1)).resize((300, 400))
-        skirt.save(tmp_path / "photos" / name)
-    ran = predict("photos", "--coco")
-    (tmp_path / "answers.json").write_text(ran.out)
-    converted = convert(Path("answers.json"), Path("photos"), Path("out"), {}, lambda *_: None)
-    assert (converted.categories, converted.guessed, converted.refusals) == ({"skirt": 2}, 2, ())
-    (source,) = find_sources(tmp_path / "out")
-    annotations, refusals = read(source)
-    assert refusals == []
-    for row, answer in zip(annotations, json.loads(ran.out)["annotations"]):
-        triples = np.asarray(answer["keypoints"]).reshape(24, 3)
-        there = triples[:, 2] > 0
-        assert there.sum() == 4
-        np.testing.assert_array_equal(np.asarray(row.v), triples[:, 2].astype(int) - 1)
-        np.testing.assert_allclose(np.asarray(row.points)[there], triples[there, :2])
 
 
 def test_folders_globs_and_stdin(predict: Any, photo: Path, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from pipeline.data.annotations import Source, find_sources, passed_over, read
+from pipeline.data.annotations import Source, find_sources, passed_over, read, read_folder
 from pipeline.data.annotations import header as columns
 from pipeline.errors import DataError
 from seamline_client.keypoints import GARMENTS
@@ -51,7 +54,6 @@ def test_a_row_becomes_an_annotation(tmp_path: Path) -> None:
         (row("b.jpg", waistband_left="10_20_7"), "v one of -1, 0, 1"),
         (row("b.jpg", waistband_left="ten_20_1"), "expected x_y_v"),
         (row("b.jpg", waistband_left="nan_20_1"), "expected x_y_v"),
-        (row("b.jpg", crotch="10_20_1"), "a skirt has no such point"),
         (row("b.jpg", crotch=ABSENT), "no point is marked"),
         (row("../../etc/passwd"), "outside of the folder"),
         (row("..\\..\\etc\\passwd"), "outside of the folder"),
@@ -70,11 +72,31 @@ def test_a_bad_row_is_refused_by_file_line_and_reason(tmp_path: Path, bad: str, 
 def test_two_rows_of_one_photo_are_both_refused(tmp_path: Path, name: str) -> None:
     """Only a person knows which one is right: each is refused with the places of both. Spelling does not matter."""
     write(tmp_path / "Annotations" / "more.csv", row(name, waistband_left="50_20_1"))
-    annotations, refusals = read(folder_with(tmp_path, row(), row("Images/skirt/b.jpg")))
-    assert [each.image_id for each in annotations] == ["Images/skirt/b.jpg"]
+    folder_with(tmp_path, row(), row("Images/skirt/b.jpg"))
+    found = read_folder(tmp_path)
+    splits, refusals = found.splits, found.refusals
+    assert [each.image_id for each in chain(*splits.values())] == ["Images/skirt/b.jpg"]
     assert len(refusals) == 2
     for refusal in refusals:
         assert f"{tmp_path}/Annotations/all.csv:2 and {tmp_path}/Annotations/more.csv:2" in refusal.reason
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_photo_is_not_in_both_splits(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    """Nor is it twice in one, by another name that leads to it: a model would be measured on what it was shown."""
+    for name in ("train", "val"):
+        write(tmp_path / name / "train.csv", row("a.jpg"), row(f"{name}.jpg"))
+        (tmp_path / name / f"{name}.jpg").write_bytes(b"")
+    (tmp_path / "train" / "a.jpg").write_bytes(b"")
+    link(tmp_path / "train" / "a.jpg", tmp_path / "val" / "a.jpg")
+    found = read_folder(tmp_path)
+    splits, refusals = found.splits, found.refusals
+    assert {split: [each.image_id for each in rows] for split, rows in splits.items()} == {
+        "train": ["train.jpg"],
+        "eval": ["val.jpg"],
+    }
+    places = f"{tmp_path}/train/train.csv:2 and {tmp_path}/val/train.csv:2"
+    assert {refusal.reason for refusal in refusals} == {f"a.jpg has 2 rows: {places}. Keep the right one."}
 
 
 def test_separators_of_windows_are_understood(tmp_path: Path) -> None:
