@@ -166,7 +166,7 @@ def _rows(path: Path) -> Iterable[tuple[int, list[str]]]:
                 raise DataError(f"{path}: wrong header. {_header_difference(header)}")
             return [(reader.line_num, row) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV: {error}") from error
+        raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
 
 
 def _header_difference(header: list[str]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from model.receivers import decode
 from pipeline.data.annotations import Annotation, Refusal
@@ -67,6 +67,8 @@ def _check(annotation: Annotation) -> Photo | Refusal:
     except tf.errors.OpError as error:
         reason = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", error.message.splitlines()[0])
         return Refusal(annotation.source, f"{annotation.image}: cannot be used: {reason}")
+    except UnidentifiedImageError:  # which says where in memory the file is
+        return Refusal(annotation.source, f"{annotation.image}: cannot be used: it is not a picture")
     except Exception as error:  # Pillow raises nearly anything on a damaged file: struct.error, TypeError, SyntaxError
         return Refusal(annotation.source, f"{annotation.image}: cannot be used: {error}")
     for name, (x, y), v in zip(KEYPOINTS, annotation.points, annotation.v):
@@ -123,8 +125,9 @@ def refuse_too_little(folder: Path, annotated: Splits, usable: Splits, refusals:
     if not any(_measurable(each) for each in usable["eval"]):
         ends = {each.category: " and ".join(NORMALISER[each.category]) for each in usable["eval"]}
         raise DataError(
-            f"{folder}: NE cannot be measured. It is divided by the distance between two points, which no photo of the "
-            f"evaluation split has both: {'; '.join(f'{name}: {pair}' for name, pair in ends.items())}. Annotate them."
+            f"{folder}: NE cannot be measured. It is how far visible points are off, divided by the distance between "
+            f"two points, and no photo of the evaluation split has a visible point and these two, apart from each other: "
+            f"{'; '.join(f'{name}: {pair}' for name, pair in ends.items())}. Annotate them."
         )
 
 

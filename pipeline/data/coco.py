@@ -154,7 +154,8 @@ def read(path: Path, folder: Path, names: Mapping[str, str]) -> Labels:
         categories = {_key(_id(each)): _category(each, names, path) for each in raw["categories"]}
         annotations = [each if isinstance(each, dict) else {} for each in raw["annotations"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"cannot be read as COCO keypoints (images, categories, annotations): {error!r}"
+        # Not repr(error): that of text in another encoding has the whole file in it.
+        reason = f"cannot be read as COCO keypoints (images, categories, annotations): {type(error).__name__}: {error}"
         raise DataError(f"{path}: {reason}") from error
     pointed = [each for each in annotations if each.get("keypoints") or "image_id" not in each]
     owner = "an annotation of image id {}".format

@@ -135,7 +135,7 @@ class _Folder:
         picture = ImageOps.exif_transpose(opened)
         width, height = picture.size
         if garment.size not in (None, (width, height)):
-            annotated = "x".join(map(str, garment.size))
+            annotated = "x".join(f"{side:.9g}" for side in garment.size)
             raise ValueError(f"{path}: it has {width}x{height} pixels, but was annotated at {annotated}")
         for name, (x, y), v in zip(KEYPOINTS, garment.points, garment.v):
             if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
