@@ -126,8 +126,8 @@ def refuse_too_little(folder: Path, annotated: Splits, usable: Splits, refusals:
         ends = {each.category: " and ".join(NORMALISER[each.category]) for each in usable["eval"]}
         raise DataError(
             f"{folder}: NE cannot be measured. It is how far visible points are off, divided by the distance between "
-            f"two points, and no photo of the evaluation split has a visible point and these two, apart from each other: "
-            f"{'; '.join(f'{name}: {pair}' for name, pair in ends.items())}. Annotate them."
+            f"two points. No photo of the evaluation split has a visible point and both of these, apart from each "
+            f"other: {'; '.join(f'{name}: {pair}' for name, pair in ends.items())}. Annotate them."
         )
 
 
