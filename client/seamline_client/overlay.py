@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from seamline_client.images import Photo, upright
 
 LONG_SIDE = 900
 """A smaller picture is enlarged to this many pixels, so that two dozen names can be read on it."""
+
+_LONGEST = 200
+"""Bytes of a photo's name in that of its drawing: file systems take 255."""
 
 POINT, LINE, TEXT, SHADOW = "#ff3d7f", "#19d3c5", "white", "#202020"
 
@@ -107,10 +111,11 @@ class Drawings:
         return path
 
     def _free(self, stem: Path) -> Path:
-        path, count = stem.with_name(f"{stem.name}-keypoints.jpg"), 1
+        name = os.fsdecode(os.fsencode(stem.name)[:_LONGEST])
+        path, count = stem.with_name(f"{name}-keypoints.jpg"), 1
         while path in self._taken:
             count += 1
-            path = stem.with_name(f"{stem.name}-keypoints-{count}.jpg")
+            path = stem.with_name(f"{name}-keypoints-{count}.jpg")
         self._taken.add(path)
         return path
 

@@ -11,6 +11,11 @@ from seamline_client.contract import ABSENT, VISIBILITY_NAMES, VISIBLE
 from seamline_client.keypoints import GARMENTS, KeypointSet
 
 
+def one_line(text: str) -> str:
+    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class Table:
     """Per photo a line about it, then the points that are there: name, x and y in pixels, "occluded" where it is so."""
 
@@ -22,7 +27,8 @@ class Table:
         points = prediction.keypoints
         occluded = sum(point.visibility != VISIBILITY_NAMES[VISIBLE] for point in points)
         width, height = prediction.size
-        print(f"{photo}  {width}x{height}  {len(points) - occluded} visible, {occluded} occluded", file=self._stream)
+        counts = f"{len(points) - occluded} visible, {occluded} occluded"
+        print(f"{one_line(photo)}  {width}x{height}  {counts}", file=self._stream)
         for point in points:
             note = "" if point.visibility == VISIBILITY_NAMES[VISIBLE] else f"  {point.visibility}"
             print(f"  {point.name:<18}{point.x:>8.1f}{point.y:>8.1f}{note}", file=self._stream)
@@ -46,7 +52,7 @@ class JsonLines(Table):
 
 
 class Csv(Table):
-    """One row per point that is there, with a header: for a spreadsheet or a data frame."""
+    """One row and line per point that is there, with a header: for a spreadsheet or a data frame."""
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
@@ -56,7 +62,7 @@ class Csv(Table):
     def write(self, photo: str, prediction: Prediction) -> None:
         for point in prediction.keypoints:
             place = (f"{point.x:.2f}", f"{point.y:.2f}")
-            self._rows.writerow((photo, *prediction.size, point.name, *place, point.visibility))
+            self._rows.writerow((one_line(photo), *prediction.size, point.name, *place, point.visibility))
 
 
 class Coco(Table):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 import warnings
@@ -16,7 +17,7 @@ from seamline_client.errors import AccessDenied, CannotConnect, ClientError, Inv
 from seamline_client.finding import STDIN, Found, find_photos, watch
 from seamline_client.images import Photo
 from seamline_client.overlay import Drawings
-from seamline_client.reports import REPORTS
+from seamline_client.reports import REPORTS, one_line
 from seamline_client.targets import Tls
 
 LONGEST_TOKEN = 64 * 1024
@@ -27,6 +28,9 @@ def run(options: argparse.Namespace) -> int:
     """The exit code; raises ClientError where going on makes no sense."""
     # Pillow warns of a picture that is far too large before we refuse it; the refusal is enough.
     warnings.filterwarnings("ignore", module="PIL")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Programs expect UTF-8. Names may hold bytes that are no text: escaped, they are right in JSON and can be read.
+        sys.stdout.reconfigure(encoding=None if options.form == "table" else "utf-8", errors="backslashreplace")
     found = find_photos(options.photos)
     many = len(found) if not options.watch else 2  # while watching there is no telling how many will come
     drawings = Drawings(options.draw, many) if options.draw else None
@@ -132,9 +136,8 @@ class Progress:
 
 
 def complain(error: ClientError, about: str = "") -> None:
-    """One line on stderr, whatever characters a name has in it."""
-    shown = (c if c.isprintable() else ascii(c)[1:-1] for c in f"predict: {about}{error}")
-    print("".join(shown), file=sys.stderr)
+    """One line on stderr."""
+    print(one_line(f"predict: {about}{error}"), file=sys.stderr)
 
 
 def _stdin() -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import NoReturn
 
 from pipeline.gpu import ENVIRONMENT
 
@@ -15,20 +17,25 @@ from pipeline.cli import data, training, release, serving  # isort: skip
 from pipeline.cli.shared import app
 from pipeline.errors import PipelineError, ServingError
 from seamline_client.errors import CannotConnect, ClientError
+from seamline_client.reports import one_line
 
 __all__ = ["app", "data", "main", "release", "serving", "training"]
 
 
 def main() -> None:
     """Runs a command; what goes wrong is one message and an exit code, never a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
     try:
         app()
     except PipelineError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
     except CannotConnect as error:
-        print(f"Error: No server answers. `make serve` starts one here. {error}", file=sys.stderr)
-        sys.exit(ServingError.exit_code)
+        _fail(f"No server answers. `make serve` starts one here. {error}", ServingError.exit_code)
     except (ClientError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(PipelineError.exit_code)
+        _fail(str(error), PipelineError.exit_code)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print("\n".join(map(one_line, f"Error: {message}".split("\n"))), file=sys.stderr)
+    sys.exit(code)

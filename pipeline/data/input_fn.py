@@ -21,7 +21,7 @@ SHUFFLE_RECORDS = 4096
 NUMBER = "number"
 """A feature: the batch's place in the run, where the graph is to augment what it is given."""
 EVAL_BATCH = 16
-LABELS = ("xy", "v", "size", "box", "category")
+LABELS = ("xy", "v", "size", "box", "area", "category")
 """The names of `model.metrics.Labels`."""
 
 

@@ -20,8 +20,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.annotations import find_sources, read
-from pipeline.data.convert import convert
 from seamline_client.contract import VISIBILITY_NAMES
 from seamline_client.finding import find_photos
 from seamline_client.keypoints import GARMENTS
@@ -81,30 +79,6 @@ def test_machine_formats_say_the_same(predict: Any, photo: Path) -> None:
     right, bottom = (max(point[axis] for point in points.values()) for axis in (0, 1))
     assert annotation["bbox"] == pytest.approx([left, top, right - left, bottom - top], abs=0.01)
     assert coco["categories"][0]["keypoints"] == list(GARMENTS.keypoints)
-
-
-def test_answers_as_coco_become_annotations_with_the_same_points(predict: Any, tmp_path: Path) -> None:
-    """`predict.py photos/ --coco`, then the pipeline's `convert`: each photo is there, points and v as answered."""
-    cells = np.zeros((24, 3), np.uint8)  # blue where the tiny model is to see a skirt's points, bright and half so
-    cells[:, :2] = np.linspace(20, 230, 48).reshape(24, 2)
-    cells[list(GARMENTS.can_have("skirt")), 2] = (250, 250, 120, 120)
-    (tmp_path / "photos").mkdir()
-    for name in ("a.jpg", "b.png"):
-        skirt = Image.fromarray(cells.reshape(4, 6, 3).repeat(96, 0).repeat(64, 1)).resize((300, 400))
-        skirt.save(tmp_path / "photos" / name)
-    ran = predict("photos", "--coco")
-    (tmp_path / "answers.json").write_text(ran.out)
-    converted = convert(Path("answers.json"), Path("photos"), Path("out"), {}, lambda *_: None)
-    assert (converted.categories, converted.guessed, converted.refusals) == ({"skirt": 2}, 2, ())
-    (source,) = find_sources(tmp_path / "out")
-    annotations, refusals = read(source)
-    assert refusals == []
-    for row, answer in zip(annotations, json.loads(ran.out)["annotations"]):
-        triples = np.asarray(answer["keypoints"]).reshape(24, 3)
-        there = triples[:, 2] > 0
-        assert there.sum() == 4
-        np.testing.assert_array_equal(np.asarray(row.v), triples[:, 2].astype(int) - 1)
-        np.testing.assert_allclose(np.asarray(row.points)[there], triples[there, :2])
 
 
 def test_folders_globs_and_stdin(predict: Any, photo: Path, tmp_path: Path) -> None:
@@ -183,6 +157,21 @@ def test_broken_photos_are_reported_and_the_rest_go_on(predict: Any, photo: Path
         ran = predict(photo, broken, missing, cut, photo, transport, "--json", "--batch", 5)
         assert (ran.code, photos_in(ran.out)) == (1, [str(photo)] * 2)
         assert [line.split(":")[1].strip() for line in ran.err.splitlines()] == [str(broken), str(missing), str(cut)]
+
+
+def test_both_transports_read_what_pillow_forgives(predict: Any, picture: Image.Image, tmp_path: Path) -> None:
+    """A PNG without its end, or with a wrong checksum, is answered over both; a JPEG that is cut is broken for both."""
+    for name in ("cut.jpg", "cut.png", "wrong.png"):
+        picture.save(tmp_path / name)
+        data = bytearray((tmp_path / name).read_bytes())
+        if name == "wrong.png":
+            start = data.index(b"IDAT")
+            data[start + 4 + int.from_bytes(data[start - 4 : start], "big")] ^= 255
+        (tmp_path / name).write_bytes(data[:-12] if name == "cut.png" else data[:-2] if name == "cut.jpg" else data)
+    for transport in ("--grpc", "--rest"):
+        ran = predict("cut.png", "wrong.png", "cut.jpg", transport, "--json")
+        assert (ran.code, photos_in(ran.out)) == (1, ["cut.png", "wrong.png"])
+        assert ran.err.startswith("predict: cut.jpg: broken image")
 
 
 NOBODY = f"127.0.0.1:{free_port()}"
