@@ -57,7 +57,7 @@ def test_a_photo_becomes_a_table(server: Server, photo: Path) -> None:
     assert (started.returncode, err) == (0, "")
     first, *rows = out.splitlines()
     visible = [row for row in rows if "occluded" not in row]
-    assert first == f"{photo}  500x400  {len(visible)} visible, {len(rows) - len(visible)} occluded"
+    assert first == f"{photo}  500x400  {len(visible)} visible, {len(rows) - len(visible)} occluded  version 1"
     assert {row.split()[0] for row in rows} <= set(GARMENTS.keypoints)
     assert 0 < len(visible) < len(rows) < 24
 
