@@ -173,8 +173,8 @@ class FakeModel:
         if problem:
             return refused(*problem[1:])
         if key == "metadata":
-            info = {"signature_def": {"signature_def": {"x": {}}}}
-            return 200, json.dumps({"model_spec": {"version": str(self.version)}, "metadata": info}).encode()
+            signatures = {"signature_def": {"signature_def": {"x": dict[str, Any]()}}}
+            return 200, json.dumps({"model_spec": {"version": str(self.version)}, "metadata": signatures}).encode()
         return 200, as_json(self._outputs(key))
 
     def _problem(self, key: str, version: int) -> tuple[grpc.StatusCode, int, str] | None:
