@@ -56,12 +56,14 @@ class Descriptions:
             version = self._version(model, deadline)
         try:
             (text,) = outputs[DESCRIPTION.name]
-            return _read(json.loads(text), version)
+            described = _read(json.loads(text), version)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             said = f"{error} is missing" if isinstance(error, KeyError) else error
             raise BadResponse(
                 f"{self._target}: the description of {_words(model, version)} is broken: {said}"
             ) from error
+        self._sets[_key(model, version)] = described.keypoints
+        return described
 
     def of(self, model: ModelSpec, version: int | None, deadline: float) -> tuple[KeypointSet | None, int | None]:
         """The points of what answered a question to `model`, None where it does not say, and its version.
@@ -73,10 +75,10 @@ class Descriptions:
         try:
             if version is None:
                 version = self._version(model, deadline)
-            which = model if version is None else ModelSpec(model.name, version)
+            which = _key(model, version)
             if which not in self._sets:
                 try:
-                    self._sets[which] = self.ask(which, deadline).keypoints
+                    self.ask(which, deadline)
                 except (AccessDenied, InvalidInput, NoSignature):
                     self._sets[which] = None
                 except NotFound:  # unloaded since it answered; it may come back
@@ -102,6 +104,11 @@ class Descriptions:
             self._sets.pop(model, None)
         self._versions[model] = version, time.monotonic()
         return version
+
+
+def _key(model: ModelSpec, version: int | None) -> ModelSpec:
+    """What a version is known under: its number, or what was asked for where that is all there is."""
+    return model if version is None else ModelSpec(model.name, version)
 
 
 def _words(model: ModelSpec, version: int | None) -> str:

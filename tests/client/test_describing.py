@@ -186,3 +186,4 @@ def test_what_a_model_may_add_later_is_passed_over() -> None:
     model = FakeModel(3, description=broken(contract=3, licence="CC0"))
     with model.served("grpc") as server, PredictClient(server.target) as client:
         assert (client.describe().contract, client.predict(IMAGE).about) == (3, SHOES)
+    assert model.asked.count(DESCRIBE.key) == 1  # who has asked need not be told again
