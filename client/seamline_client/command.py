@@ -16,12 +16,12 @@ from seamline_client.errors import ClientError
 
 EPILOG = """\
 examples:
-  predict.py coat.jpg                          a table of the points of one photo
+  predict.py photo.jpg                         a table of the points of one photo
   predict.py photos/ --json > points.jsonl     a folder, one JSON object a line
-  predict.py coat.jpg --draw drawn.jpg         the photo with its points drawn on it
+  predict.py photo.jpg --draw drawn.jpg        the photo with its points drawn on it
   predict.py 'photos/*.png' --draw drawn/      the same for many
-  predict.py coat.jpg --min-score 0.5          only what the model is rather sure of
-  cat coat.jpg | predict.py - --rest           from standard input, over REST
+  predict.py photo.jpg --min-score 0.5         only what the model is rather sure of
+  cat photo.jpg | predict.py - --rest          from standard input, over REST
 
 stdout carries answers, stderr everything else.
 
