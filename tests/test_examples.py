@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,11 +18,6 @@ from tests.homes import PREDICT, ROOT, Seamline
 from tests.ports import free_port
 
 EXAMPLES = ROOT / "examples"
-
-
-def points(seamline: Seamline) -> dict[str, Any]:
-    """What `predict.py --json` says of the sample, through the signature that REST takes."""
-    return dict(json.loads(seamline.run(*PREDICT, "--json", "--signature", "serving_bytes", seamline.sample())))
 
 
 def test_the_table_of_examples_is_complete() -> None:
@@ -95,34 +89,6 @@ def test_async_service(seamline: Seamline, monkeypatch: pytest.MonkeyPatch) -> N
             assert (status, "no server is running" in answer["error"]) == (503, True)
 
     asyncio.run(ask())
-
-
-def test_javascript(seamline: Seamline, tmp_path: Path) -> None:
-    """Node gives the points that the Python client gives; what is no photo is one line with the server's words."""
-    if shutil.which("node") is None:
-        pytest.skip("no node command (Debian: apt-get install nodejs)")
-    (tmp_path / "none.jpg").write_bytes(b"not a photo")
-    script = str(EXAMPLES / "javascript" / "predict.mjs")
-    command = ["node", script, seamline.sample(), str(tmp_path / "none.jpg"), str(tmp_path / "missing.jpg")]
-    environment = {**os.environ, "SERVER": f"http://127.0.0.1:{seamline.rest_port}"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    broken, missing = done.stderr.splitlines()
-    assert "none.jpg: " in broken
-    assert "Unknown image file format" in broken
-    assert "missing.jpg: ENOENT" in missing
-    expected, found = points(seamline), json.loads(done.stdout)
-    assert [each["name"] for each in found["keypoints"]] == [each["name"] for each in expected["keypoints"]]
-    for ours, theirs in zip(expected["keypoints"], found["keypoints"]):
-        assert ours["visibility"] == theirs["visibility"]
-        there = (theirs["x"] * expected["width"], theirs["y"] * expected["height"])
-        assert there == pytest.approx((ours["x"], ours["y"]), abs=0.01)
-
-
-def test_javascript_knows_the_points(seamline: Seamline) -> None:
-    """Its list of names is the contract's, in the contract's order."""
-    source = (EXAMPLES / "javascript" / "predict.mjs").read_text()
-    assert tuple(source.split("GARMENTS.keypoints = `")[1].split("`")[0].split()) == GARMENTS.keypoints
 
 
 def cron(clone: Path, seamline: Seamline, **settings: str) -> tuple[int, str]:

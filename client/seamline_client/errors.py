@@ -55,6 +55,10 @@ class NotFound(ClientError):
     exit_code = 6
 
 
+class NoSignature(NotFound):
+    """The model is there, but was exported without this way into it."""
+
+
 class ServerBusy(ClientError):
     exit_code = 7
 
@@ -77,6 +81,7 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "FAILED_PRECONDITION": _REFUSED,
     "OUT_OF_RANGE": _REFUSED,
     "NOT_FOUND": (NotFound, "the server has no such model, version, label or signature"),
+    "NO_SIGNATURE": (NoSignature, "the model has no such signature"),
     "UNAVAILABLE": (
         CannotConnect,
         "no connection (is a server running there, is the port right, is it one for TLS?)",
@@ -95,7 +100,8 @@ _WITHOUT_DETAIL = ("NO_SERVER_HERE", "NO_TLS_THERE", "DEADLINE_EXCEEDED")
 """Codes whose meaning says it all."""
 
 _TELLING = (
-    (r"Serving signature (key|name):? .* not found|version label|Servable not found", "NOT_FOUND"),
+    (r"Serving signature (key|name):? .* not found", "NO_SIGNATURE"),
+    (r"version label|Servable not found", "NOT_FOUND"),
     (r"batch scheduling queue .* is full", "RESOURCE_EXHAUSTED"),
     (r"message larger than max", "INVALID_ARGUMENT"),
     (r"(?i)wrong.version.number", "NO_TLS_THERE"),

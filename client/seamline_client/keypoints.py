@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+ENTRIES = {"thing", "keypoints", "categories", "pairs", "lines", "sigmas"}
+"""Of a set's file."""
 BOX = "box"
 """As a category's `normaliser`: errors are measured against the longer side of the thing's box."""
 
@@ -93,7 +95,7 @@ def numbered(count: int) -> KeypointSet:
 
 def read(raw: Any) -> KeypointSet:
     """A set from what its JSON file holds. Raises ValueError that names the entry and says what was expected."""
-    entries = _object("the file", raw, {"thing", "keypoints", "categories", "pairs", "lines", "sigmas"})
+    entries = _object("the file", raw, ENTRIES)
     thing = entries.get("thing", "thing")
     if not isinstance(thing, str) or not thing.strip():
         raise ValueError(f"thing is {thing!r}; expected a word for what has these points")

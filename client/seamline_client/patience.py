@@ -45,17 +45,20 @@ class Patience:
         if not self.timeout > 0:
             raise InvalidInput(f"timeout={self.timeout:g}: more than 0 seconds")
 
-    def ask(self, question: Callable[[float], T], timeout: float | None = None) -> T:
-        """The answer to `question`, which is called with an instant of time.monotonic(), its deadline.
+    def deadline(self, timeout: float | None = None) -> float:
+        """The instant of time.monotonic() until which a call may take that begins now; `timeout` is its own."""
+        return time.monotonic() + min(self.timeout if timeout is None else timeout, LONGEST)
+
+    def ask(self, question: Callable[[], T], deadline: float) -> T:
+        """The answer to `question`.
 
         Where there is no connection it is put `retries` times more; where the server is busy, until the deadline. No
         attempt begins after it. Without retries each question is put once.
         """
-        deadline = time.monotonic() + min(self.timeout if timeout is None else timeout, LONGEST)
         pause, lost = FIRST_PAUSE, 0
         while True:
             try:
-                return question(deadline)
+                return question()
             except Closed:
                 raise
             except (CannotConnect, ServerBusy) as error:

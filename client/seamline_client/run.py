@@ -68,6 +68,7 @@ class Run:
         self.report = REPORTS[options.form](sys.stdout)
         self._client, self._drawings = client, drawings
         self._how = {name: getattr(options, name) for name in ("signature", "version", "label", "batch", "parallel")}
+        self._min_score: float | None = options.min_score
         self._answered = 0
         self._failures: set[int] = set()
 
@@ -102,12 +103,15 @@ class Run:
             progress.clear()
 
     def _add(self, outcome: Outcome, name: str, below: str) -> None:
-        if outcome.prediction is None:
+        prediction = outcome.prediction
+        if prediction is None:
             raise outcome.error or InvalidInput("no answer")
-        self.report.write(name, outcome.prediction)
+        if self._min_score is not None:
+            prediction = prediction.at_least(self._min_score)
+        self.report.write(name, prediction)
         self._answered += 1
         if self._drawings is not None:
-            self._drawings.save(outcome.photo, below, outcome.prediction)
+            self._drawings.save(outcome.photo, below, prediction)
 
 
 class Progress:

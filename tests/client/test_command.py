@@ -20,11 +20,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seamline_client.contract import VISIBILITY_NAMES
+from seamline_client.answers import Prediction
+from seamline_client.contract import VISIBILITY_NAMES, VISIBLE
 from seamline_client.finding import find_photos
-from seamline_client.keypoints import GARMENTS
+from seamline_client.keypoints import GARMENTS, numbered
+from seamline_client.overlay import draw
+from seamline_client.reports import Coco
 from seamline_client.run import Progress
-from tests.client.conftest import Server, running
+from tests.client.conftest import SHOES, Server, running
 from tests.client.fakes import failing
 from tests.homes import ROOT
 from tests.ports import free_port
@@ -55,7 +58,7 @@ def test_a_photo_becomes_a_table(server: Server, photo: Path) -> None:
     assert (started.returncode, err) == (0, "")
     first, *rows = out.splitlines()
     visible = [row for row in rows if "occluded" not in row]
-    assert first == f"{photo}  500x400  {len(visible)} visible, {len(rows) - len(visible)} occluded"
+    assert first == f"{photo}  500x400  {len(visible)} visible, {len(rows) - len(visible)} occluded  version 1"
     assert {row.split()[0] for row in rows} <= set(GARMENTS.keypoints)
     assert 0 < len(visible) < len(rows) < 24
 
@@ -79,6 +82,68 @@ def test_machine_formats_say_the_same(predict: Any, photo: Path) -> None:
     right, bottom = (max(point[axis] for point in points.values()) for axis in (0, 1))
     assert annotation["bbox"] == pytest.approx([left, top, right - left, bottom - top], abs=0.01)
     assert coco["categories"][0]["keypoints"] == list(GARMENTS.keypoints)
+
+
+def test_every_format_says_how_sure_the_model_is(predict: Any, shoes: Server, photo: Path, tmp_path: Path) -> None:
+    """One score a point in the table, JSON lines and CSV; in COCO all of them and their mean; who answered in JSON."""
+
+    def ask(*arguments: Any) -> str:
+        ran = predict(photo, "--target", shoes.grpc, *arguments)
+        assert (ran.code, ran.err) == (0, "")
+        return str(ran.out)
+
+    def written(*arguments: Any) -> dict[str, float]:
+        """Names and scores in CSV."""
+        rows = csv.DictReader(io.StringIO(ask("--csv", *arguments)))
+        return {row["keypoint"]: float(row["score"]) for row in rows}
+
+    scores = written()
+    assert len(set(scores.values())) > 1
+    assert set(scores) <= set(SHOES.keypoints)
+    first, *rows = ask().splitlines()
+    assert first.endswith("  version 3")
+    assert {row.split()[0]: float(row.split()[3]) for row in rows} == pytest.approx(scores, abs=0.005)
+    line = json.loads(ask("--json"))
+    assert (line["model"], line["version"]) == ("keypoints", 3)
+    assert {point["name"]: point["score"] for point in line["keypoints"]} == scores
+    best = max(scores, key=lambda name: scores[name])
+    assert written("--min-score", scores[best] - 0.0001) == {best: scores[best]}
+    for options, there in (([], scores), (["--min-score", scores[best] - 0.0001], {best: scores[best]})):
+        coco = json.loads(ask("--coco", *options))
+        (category,), (annotation,) = coco["categories"], coco["annotations"]
+        assert (category["name"], category["keypoints"]) == ("shoe", list(SHOES.keypoints))
+        assert category["skeleton"] == [[1, 2], [2, 3]]
+        assert annotation["keypoint_scores"] == [there.get(name, 0) for name in SHOES.keypoints]
+        assert annotation["score"] == pytest.approx(np.mean(list(there.values())), abs=0.0001)
+        assert annotation["num_keypoints"] == len(there)
+
+
+def test_the_drawing_fades_what_is_unsure(photo: Path) -> None:
+    """The less sure, the more of the photo shows through the mark; without scores nothing does."""
+
+    def mark(score: float | None) -> int:
+        """How far the colour in the middle of a visible point is from the photo's."""
+        half, scores = np.full(1, 0.5, np.float32), None if score is None else np.full(1, score, np.float32)
+        found = Prediction(half, half, np.array([VISIBLE]), (500, 400), numbered(1), scores)
+        pair = (np.asarray(each)[360, 450].astype(int) for each in (draw(photo, found, names=False), plain))
+        return int(np.abs(np.subtract(*pair)).sum())
+
+    with Image.open(photo) as opened:
+        plain = opened.resize((900, 720), Image.Resampling.BICUBIC)
+    assert 0 < mark(0.0) < mark(0.5) < mark(1.0) == mark(None)
+
+
+def test_coco_keeps_the_sets_of_two_versions_apart(photo: Path) -> None:
+    """A version with other points may come while photos are asked about: each annotation has its own category."""
+    stream, half = io.StringIO(), np.full(3, 0.5, np.float32)
+    report = Coco(stream)
+    for about in (SHOES, numbered(3), SHOES):
+        report.write("a.jpg", Prediction(half, half, np.full(3, VISIBLE), (500, 400), about))
+    report.close()
+    coco = json.loads(stream.getvalue())
+    assert [each["keypoints"] for each in coco["categories"]] == [["toe", "heel", "ankle"], ["0", "1", "2"]]
+    assert [each["category_id"] for each in coco["annotations"]] == [1, 2, 1]
+    assert all("score" not in each for each in coco["annotations"])
 
 
 def test_folders_globs_and_stdin(predict: Any, photo: Path, tmp_path: Path) -> None:
@@ -197,9 +262,11 @@ NOBODY = f"127.0.0.1:{free_port()}"
         (["PHOTO", "--model", "foo"], 6, "foo"),
         (["PHOTO", "--version", "9", "--rest"], 6, "9"),
         (["PHOTO", "--label", "canary"], 6, "canary"),
+        (["PHOTO"] * 9 + ["--min-score", "0.5"], 6, "version 1 of keypoints did not say how sure it is"),
         ([], 2, "which photo"),
         (["PHOTO", "--version", "1", "--label", "x"], 2, "not allowed with"),
         (["PHOTO", "--tls-cert", "x"], 2, "go together"),
+        (["PHOTO", "--min-score", "50"], 2, "not from 0 to 1"),
     ],
 )
 def test_each_failure_has_its_line_and_exit_code(
