@@ -98,7 +98,7 @@ SMALL = np.zeros((1, 24, 24, 3), np.uint8)
         (lambda c, p: c.status(version=9), NotFound, "9"),
         (lambda c, p: c.run({"wrong": np.zeros((1, 2), np.float32)}), InvalidInput, DEFAULT.input.name),
         (lambda c, p: c.run({UINT8.input.name: SMALL}, signature=UINT8.key), InvalidInput, "24,24,3"),
-        (lambda c, p: c.predict(p.read_bytes()[:900], signature=BYTES.key), InvalidInput, "refused"),
+        (lambda c, p: c.predict(p.read_bytes()[:900], signature=BYTES.key), InvalidInput, "truncated"),
         (lambda c, p: c.predict(p, version=1, label="x"), InvalidInput, "name one"),
         (lambda c, p: c.predict(p, signature="other"), InvalidInput, "contract"),
         (lambda c, p: c.predict([]), InvalidInput, "no picture"),

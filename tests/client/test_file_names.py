@@ -141,7 +141,7 @@ def test_files_of_any_name_are_converted_and_read(photo: str, folder: str, label
             shutil.rmtree(here / "photos")
         ran = run(cli.main, "data", "--source", here / folder)
         assert (ran.code, ran.err) == (0, "")
-        assert "train: 2 photos" in ran.out
+        assert "train: 2 garments" in ran.out
         assert "refused" not in ran.out
 
 
