@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from model.losses import LossConfig, position_loss, total_loss, visibility_loss
 from model.metrics import Labels, Metrics
-from model.network import Heads, KeypointNetwork, NetworkConfig
-from seamline_client.contract import DEFAULT, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
+from model.network import KeypointNetwork, NetworkConfig
+from model.predictions import predict
+from seamline_client.contract import DEFAULT, PRED_V
 from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1
@@ -64,7 +65,7 @@ def model_fn(
     # Nothing in it branches on a tensor; AutoGraph would take seconds to find that out.
     as_written = tf.autograph.experimental.do_not_convert(network)
     heads = as_written(tf.cast(features["images"], tf.float32), training=training)
-    predictions = predict(heads)
+    predictions = predict(heads, keypoints)
     average = tf.train.ExponentialMovingAverage(
         config.optimiser.average_decay, num_updates=v1.train.get_or_create_global_step()
     )
@@ -95,16 +96,6 @@ def model_fn(
         train_op=_train_op(loss, network, average, config.optimiser),
         scaffold=_starting_from(params.get("initial"), network, average),
     )
-
-
-def predict(heads: Heads) -> dict[str, tf.Tensor]:
-    """The three outputs of the contract. The names given here are those that the SavedModel's signature shows."""
-    x, y = tf.unstack(tf.clip_by_value(heads.xy, 0.0, 1.0), axis=2)
-    return {
-        PRED_X_RATIO.name: tf.identity(x, PRED_X_RATIO.name),
-        PRED_Y_RATIO.name: tf.identity(y, PRED_Y_RATIO.name),
-        PRED_V.name: tf.argmax(heads.visibility_logits, axis=2, output_type=tf.int64, name=PRED_V.name),
-    }
 
 
 def _train_op(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from model.model_fn import predict
 from model.network import KeypointNetwork, NetworkConfig
+from model.predictions import predict
 from pipeline.data.photos import Photos
 from pipeline.evaluation.baseline import mean_position_ne
 from pipeline.evaluation.scores import score
@@ -31,7 +31,7 @@ def starters_ne(folder: Path, split: str) -> float:
         pictures = v1.placeholder(tf.float32, (None, 384, 384, 3))
         network = KeypointNetwork(NetworkConfig(), len(GARMENTS))
         heads = network(pictures, training=False)
-        answers = [heads.xy, predict(heads)[PRED_V.name]]
+        answers = [heads.xy, predict(heads, GARMENTS)[PRED_V.name]]
         assert {variable.op.name for variable in network.variables} == weights.keys()
         for variable in network.variables:
             variable.load(weights[variable.op.name], session)
