@@ -167,8 +167,14 @@ def _plain(array: NDArray[Any]) -> Any:
 
 
 def _array(values: Any) -> NDArray[Any]:
-    """JSON has one kind of fraction and one of whole numbers: float32 and int64, as the contract's outputs are."""
+    """JSON has one kind of fraction and one of whole numbers: float32 and int64, as the contract's outputs are.
+
+    Text becomes its bytes in UTF-8, as it comes over gRPC.
+    """
     array = np.asarray(values)
+    if array.dtype.kind == "U":
+        texts = np.array(values, dtype=object)
+        return np.array([text.encode() for text in texts.flat], dtype=object).reshape(texts.shape)
     if array.dtype.kind not in "fiub" or array.dtype == np.uint64:
         raise ValueError(f"values of {array.dtype}")
     return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)

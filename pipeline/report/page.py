@@ -15,6 +15,7 @@ TITLES = {
     "curves": "How training went",
     "categories": "Error by category",
     "keypoints": "Error by keypoint",
+    "reliability": "How far scores can be believed",
 }
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #20262b; max-width: 1420px; margin: 2rem auto; padding: 0 1rem; }
@@ -26,7 +27,10 @@ dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
 NOTE = (
     "NE, the normalised error, is the distance from the truth divided by the garment's own width (armpit to armpit, or "
     "waistband), in percent, averaged over the visible points. PCK@0.1 is the share of visible points whose error is "
-    "at most 0.1 of that width. Visibility recall is the mean of the recalls of absent, occluded and visible points."
+    "at most 0.1 of that width. Visibility recall is the mean of the recalls of absent, occluded and visible points. "
+    "ECE, the expected calibration error, is by how much the score of points that are said to be there differs from "
+    "the share of them that are there and within 0.1 of that width; each half of the photos is scored by what the "
+    "other half taught."
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from model.model_fn import model_fn
+from model.predictions import Served
 from pipeline.training.presets import Preset
 from pipeline.training.weights import Weights
 from seamline_client.keypoints import KeypointSet
@@ -20,12 +21,19 @@ tf.get_logger().setLevel(logging.ERROR)
 
 
 def build(
-    folder: Path, preset: Preset, keypoints: KeypointSet, *, initial: Weights | None = None, gpus: bool = False
+    folder: Path,
+    preset: Preset,
+    keypoints: KeypointSet,
+    *,
+    initial: Weights | None = None,
+    gpus: bool = False,
+    served: Served | None = None,
 ) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
     A run without a checkpoint starts from the weights in `initial`. With `gpus`, XLA compiles what runs on them; where
-    there are several, each trains on batches of its own (MirroredStrategy).
+    there are several, each trains on batches of its own (MirroredStrategy). `served` is what an exported model says
+    besides where the points are.
     """
     session = v1.ConfigProto()
     if gpus:
@@ -34,7 +42,7 @@ def build(
     return v1.estimator.Estimator(
         model_fn=model_fn,
         model_dir=str(folder),
-        params={"config": preset.model, "keypoints": keypoints, "initial": initial},
+        params={"config": preset.model, "keypoints": keypoints, "initial": initial, "served": served},
         config=v1.estimator.RunConfig(
             tf_random_seed=preset.seed,
             save_checkpoints_steps=preset.evaluate_every,
