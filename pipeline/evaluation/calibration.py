@@ -52,14 +52,19 @@ def calibrate(answers: Answers, keypoints: KeypointSet) -> tuple[Calibration, Re
     For the latter each half of these photos (every other one) is scored by constants of the other half, so that no
     photo is judged by what was learned from itself.
     """
-    errors, counted = (each.numpy() for each in Metrics(keypoints).normalised_errors(answers.xy, answers.truth))
-    measured = counted.any(axis=1)
-    right = ((answers.truth["v"] != ABSENT) & (errors <= NEAR))[measured]
-    evidence, said = answers.evidence[measured].astype(float), (answers.v != ABSENT)[measured]
+    evidence, right, said = measured(answers, keypoints)
     scores = np.zeros(right.shape)
     for half in (0, 1):
         scores[half::2] = score(evidence[half::2], fit(evidence[1 - half :: 2], right[1 - half :: 2]))
     return fit(evidence, right), reliability(scores[said], right[said], len(right))
+
+
+def measured(answers: Answers, keypoints: KeypointSet) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of the M photos that have an NE: evidence (M, K, 2), and whether each point is right, and said to be there."""
+    errors, counted = (each.numpy() for each in Metrics(keypoints).normalised_errors(answers.xy, answers.truth))
+    photos = counted.any(axis=1)
+    right = (answers.truth["v"] != ABSENT) & (errors <= NEAR)
+    return answers.evidence[photos].astype(float), right[photos], answers.v[photos] != ABSENT
 
 
 def fit(evidence: Floats, right: NDArray[np.bool_]) -> Calibration:
