@@ -41,6 +41,8 @@ RECALLS = tuple(f"recall/{name}" for name in VISIBILITY_NAMES)
 """Of each visibility class, over the points that a thing of the picture's category can have."""
 BALANCED_RECALL = "visibility_recall"
 """The mean of the recalls of those classes that occur."""
+ECE = "ece"
+"""By how much scores are off: expected calibration error of PRED_SCORE, see `pipeline.evaluation.calibration`."""
 IMAGES_SCORED = "images_scored"
 """The share of images that have an NE."""
 OKS = "oks"

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from model.losses import LossConfig, position_loss, total_loss, visibility_loss
 from model.metrics import Labels, Metrics
-from model.network import Heads, KeypointNetwork, NetworkConfig
-from seamline_client.contract import DEFAULT, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
+from model.network import KeypointNetwork, NetworkConfig
+from model.predictions import Served, predict
+from seamline_client.contract import ANSWERS, DESCRIPTION, PRED_V
 from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1
@@ -42,7 +43,7 @@ class ModelConfig:
     """The network, its loss and its optimiser, passed to `model_fn` as `params={"config": ModelConfig(...)}`.
 
     `params["keypoints"]` is the KeypointSet that it learns. `params["initial"]` may hold the weights that a new run
-    starts from, by variable name.
+    starts from, by variable name. `params["served"]` is a `predictions.Served` for a model that is exported.
     """
 
     optimiser: OptimiserConfig
@@ -55,6 +56,8 @@ def model_fn(
 ) -> tf.estimator.EstimatorSpec:
     """`features`: {"images": (N, 384, 384, 3) uint8 or float32 in 0..255}. `labels`: see `metrics.Labels`.
 
+    Where there is a feature "query", (M,) strings, the description of a served model is the answer to each of them.
+
     Raises WeightsMismatch when the initial weights are not those of this network.
     """
     config: ModelConfig = params["config"]
@@ -64,7 +67,10 @@ def model_fn(
     # Nothing in it branches on a tensor; AutoGraph would take seconds to find that out.
     as_written = tf.autograph.experimental.do_not_convert(network)
     heads = as_written(tf.cast(features["images"], tf.float32), training=training)
-    predictions = predict(heads)
+    served: Served | None = params.get("served")
+    predictions = predict(heads, keypoints, served)
+    if served and "query" in features:
+        predictions[DESCRIPTION.name] = tf.fill(tf.shape(features["query"]), served.description)
     average = tf.train.ExponentialMovingAverage(
         config.optimiser.average_decay, num_updates=v1.train.get_or_create_global_step()
     )
@@ -73,7 +79,7 @@ def model_fn(
         return v1.estimator.EstimatorSpec(
             mode,
             predictions=predictions,
-            export_outputs={DEFAULT.key: v1.estimator.export.PredictOutput(predictions)},
+            export_outputs=_export_outputs(predictions),
             scaffold=_averaged(average, network),
         )
 
@@ -97,13 +103,12 @@ def model_fn(
     )
 
 
-def predict(heads: Heads) -> dict[str, tf.Tensor]:
-    """The three outputs of the contract. The names given here are those that the SavedModel's signature shows."""
-    x, y = tf.unstack(tf.clip_by_value(heads.xy, 0.0, 1.0), axis=2)
+def _export_outputs(predictions: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+    """The outputs of each signature, by its key. Those that are not there, of a model that is not exported, are not."""
     return {
-        PRED_X_RATIO.name: tf.identity(x, PRED_X_RATIO.name),
-        PRED_Y_RATIO.name: tf.identity(y, PRED_Y_RATIO.name),
-        PRED_V.name: tf.argmax(heads.visibility_logits, axis=2, output_type=tf.int64, name=PRED_V.name),
+        key: v1.estimator.export.PredictOutput({spec.name: predictions[spec.name] for spec in outputs})
+        for key, outputs in ANSWERS.items()
+        if all(spec.name in predictions for spec in outputs)
     }
 
 

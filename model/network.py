@@ -51,6 +51,8 @@ class Heads(NamedTuple):
     """(N, K, G) float32, unnormalised log-probability of each row."""
     visibility_logits: tf.Tensor
     """(N, K, 3) float32, in the order of `contract.VISIBILITY_NAMES`."""
+    sureness: tf.Tensor
+    """(N, K) float32, the logarithm of the map's largest probability, from -4 where it is even to 4 in one cell."""
 
 
 class ConvNorm(tf.keras.layers.Layer):
@@ -167,6 +169,7 @@ class KeypointNetwork(tf.keras.Model):
             x_logits=x_logits,
             y_logits=y_logits,
             visibility_logits=tf.cast(kind + self.visibility(hidden), tf.float32),
+            sureness=sureness,
         )
 
 

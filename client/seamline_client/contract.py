@@ -85,6 +85,14 @@ DESCRIPTION = TensorSpec("description", "string", (-1,))
 """A JSON object: `contract` (a number, CONTRACT_VERSION), `keypoints` (a KeypointSet as JSON), `preset` (a name),
 `step`, `made` (ISO 8601, UTC) and `metrics` (of the evaluation split, by the names of `model.metrics`)."""
 
+ANSWERS = {
+    DEFAULT.key: OUTPUTS,
+    UINT8.key: (*OUTPUTS, PRED_SCORE),
+    BYTES.key: (*OUTPUTS, PRED_SCORE),
+    DESCRIBE.key: (DESCRIPTION,),
+}
+"""The outputs of each signature, by its key."""
+
 CONTRACT_VERSION = 2
 """2 added DESCRIBE and PRED_SCORE to 1, which had neither."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.metrics import NE
 from seamline_client import keypoints as sets
-from seamline_client.contract import MODEL_NAME
+from seamline_client.contract import CONTRACT_VERSION, MODEL_NAME
 from seamline_client.keypoints import GARMENTS, KeypointSet
 
 if TYPE_CHECKING:
@@ -21,18 +22,18 @@ if TYPE_CHECKING:
 CARD = "assets.extra/model_card.json"
 
 
-def write(
-    folder: Path,
+def make(
     checkpoint: Checkpoint,
     preset: Preset,
     dataset: Dataset,
     metrics: dict[str, float],
     mean_position_ne: float,
     tensorflow: str,
-) -> None:
-    """Writes it below a version's folder. NE is in percent; a metric that nothing was counted for is left out."""
-    card = {
+) -> dict[str, Any]:
+    """NE is in percent; a metric that nothing was counted for is left out."""
+    return {
         "model": MODEL_NAME,
+        "contract": CONTRACT_VERSION,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "preset": preset.name,
         "step": checkpoint.step,
@@ -47,7 +48,16 @@ def write(
         "tensorflow": tensorflow,
         "code": _code_version(),
     }
+
+
+def write(folder: Path, card: Mapping[str, Any]) -> None:
+    """Writes it below a version's folder, whose `assets.extra` is there."""
     (folder / CARD).write_text(json.dumps(card, indent=1))
+
+
+def description(card: Mapping[str, Any]) -> str:
+    """What the model says of itself, as `contract.DESCRIPTION` has it."""
+    return json.dumps({name: card[name] for name in ("contract", "keypoints", "preset", "step", "made", "metrics")})
 
 
 def read(folder: Path) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ TITLES = {
     "curves": "How training went",
     "categories": "Error by category",
     "keypoints": "Error by keypoint",
+    "reliability": "How far scores can be believed",
 }
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #20262b; max-width: 1420px; margin: 2rem auto; padding: 0 1rem; }
@@ -28,7 +29,10 @@ dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
 NOTE = (
     "NE, the normalised error, is the distance from the truth in percent of the {thing}'s own size ({sizes}), "
     "averaged over the visible points. PCK@0.1 is the share of visible points whose error is at most 0.1 of that size. "
-    "Visibility recall is the mean of the recalls of absent, occluded and visible points.{oks}"
+    "Visibility recall is the mean of the recalls of absent, occluded and visible points.{oks} "
+    "ECE, the expected calibration error, is by how much the score of points that are said to be there differs from "
+    "the share of them that are there and within 0.1 of that size; each half of the photos is scored by what the "
+    "other half taught."
 )
 BOX_SIDE = "the longer side of its box"
 OKS_NOTE = " OKS is COCO's object keypoint similarity, from 0 to 1."

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from model.model_fn import model_fn
+from model.predictions import Served
 from pipeline.data.input_fn import NUMBER, augment_features
 from pipeline.training.presets import Preset
 from pipeline.training.weights import Weights
@@ -22,18 +23,24 @@ tf.get_logger().setLevel(logging.ERROR)
 
 
 def build(
-    folder: Path, preset: Preset, keypoints: KeypointSet, *, initial: Weights | None = None, gpus: bool = False
+    folder: Path,
+    preset: Preset,
+    keypoints: KeypointSet,
+    *,
+    initial: Weights | None = None,
+    gpus: bool = False,
+    served: Served | None = None,
 ) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
     A run without a checkpoint starts from the weights in `initial`. With `gpus`, each of several GPUs trains on batches
-    of its own (MirroredStrategy).
+    of its own (MirroredStrategy). `served` is what an exported model says besides where the points are.
     """
     mirrors = devices(gpus)
     return v1.estimator.Estimator(
         model_fn=augmenting(preset),
         model_dir=str(folder),
-        params={"config": preset.model, "keypoints": keypoints, "initial": initial},
+        params={"config": preset.model, "keypoints": keypoints, "initial": initial, "served": served},
         config=v1.estimator.RunConfig(
             tf_random_seed=preset.seed,
             save_checkpoints_steps=preset.evaluate_every,

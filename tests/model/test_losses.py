@@ -18,7 +18,8 @@ def heads_at(x: float) -> Heads:
     cells = (np.arange(GRID) + 0.5) / GRID
     logits = np.broadcast_to(-((cells - x) ** 2) * GRID**2 / 2, (1, len(GARMENTS), GRID)).astype(np.float32)
     xy = np.full((1, len(GARMENTS), 2), x, np.float32)
-    return Heads(*map(tf.constant, (xy, xy, logits, logits, np.zeros((1, len(GARMENTS), 3), np.float32))))
+    unknown = np.zeros((1, len(GARMENTS), 3), np.float32)
+    return Heads(*map(tf.constant, (xy, xy, logits, logits, unknown, unknown[..., 0])))
 
 
 def loss(x: float, truth: float, v: int) -> float:
