@@ -93,8 +93,8 @@ def weights(to: Path = WEIGHTS) -> None:
     """Write the best weights of the latest run to a file, to start other runs from (`train --init`)."""
     from pipeline.training.weights import save
 
-    _, checkpoint = latest_checkpoint()
-    save(checkpoint, to)
+    run, checkpoint = latest_checkpoint()
+    save(checkpoint, run.dataset.keypoints, to)
     console.print(f"Wrote the weights of step {checkpoint.step}, NE {checkpoint.ne:.1f} %, to {to}")
 
 

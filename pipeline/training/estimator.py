@@ -8,9 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from model.model_fn import model_fn
+from model.model_fn import Weights, model_fn
 from pipeline.training.presets import Preset
-from pipeline.training.weights import Weights
 from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1

@@ -52,7 +52,7 @@ print(json.dumps({
     "step": int(reader.get_tensor("global_step")),
     "scaled": "current_loss_scale" in names,
     "moved": [float(abs(mean).max()) for mean in means],
-    "averaged": all(f"{name}/ExponentialMovingAverage" in names for name in weights(small.init)),
+    "averaged": all(f"{name}/ExponentialMovingAverage" in names for name in weights(small.init).arrays),
     "ne": best.ne,
 }))
 """
@@ -61,7 +61,7 @@ print(json.dumps({
 @pytest.mark.slow
 def test_mirrored_mixed_precision_training_from_weights(tiny_run: TinyRun, tmp_path: Path) -> None:
     """Two replicas step together from the weights of a run; batch norm moves, weights are averaged, loss is scaled."""
-    save(tiny_run.best, tmp_path / "weights.npz")
+    save(tiny_run.best, tiny_run.dataset.keypoints, tmp_path / "weights.npz")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tiny_run.dataset.folder), str(tmp_path)],
         cwd=ROOT,
