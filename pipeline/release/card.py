@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def write(
     card = {
         "model": MODEL_NAME,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "preset": preset.name,
+        "preset": asdict(preset),
         "step": checkpoint.step,
         "dataset": {
             "name": dataset.folder.name,
