@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:
     folder = runs / f"{dataset.folder.name}-{preset.name}-{dataset.fingerprint[:6]}{settings[:6]}"
     folder.mkdir(parents=True, exist_ok=True)
     record = {
-        "dataset": str(dataset.folder.resolve()),
+        # Below the same home it is found when that is moved.
+        "dataset": os.path.relpath(dataset.folder, runs),
         "data": dataset.fingerprint,
         "preset": asdict(preset),
     }
@@ -72,7 +74,7 @@ def latest_run(runs: Path) -> Run:
         )
     try:
         record = json.loads((folder / _RECORD).read_text())
-        data, fingerprint = Path(record["dataset"]), record["data"]
+        data, fingerprint = Path(os.path.normpath(runs.absolute() / record["dataset"])), record["data"]
         preset = recorded(record["preset"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PipelineError(

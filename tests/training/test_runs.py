@@ -49,6 +49,19 @@ def test_every_option_makes_another_run_which_is_found_again(tiny_run: TinyRun, 
     assert tiny_run.run.folder.name in {folder.name for folder in folders}
 
 
+def test_a_home_that_was_moved_still_knows_its_latest_run(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """The project's folder under another name, and a data set that is a link to another disk."""
+    home, moved = tmp_path / "home", tmp_path / "moved"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "set").symlink_to(tiny_run.dataset.folder.resolve())
+    run = open_run(home / "runs", replace(tiny_run.dataset, folder=home / "data" / "set"), tiny())
+    home.rename(moved)
+    found = latest_run(moved / "runs")
+    assert found.folder == moved / "runs" / run.folder.name
+    assert found.dataset.folder == moved / "data" / "set"
+    assert found.dataset.fingerprint == run.dataset.fingerprint
+
+
 def in_record(**changes: object) -> Callable[[Path], object]:
     def change(folder: Path) -> None:
         record = json.loads((folder / "run.json").read_text())
