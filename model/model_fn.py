@@ -25,6 +25,16 @@ class WeightsMismatch(ValueError):
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What a run ended with, for another to start from."""
+
+    arrays: Mapping[str, NDArray[np.float32]]
+    """By the variable's name in the training graph."""
+    keypoints: tuple[str, ...]
+    """What its heads answer."""
+
+
+@dataclass(frozen=True)
 class OptimiserConfig:
     """Adam with a linear warm-up, then a cosine down to nothing at `steps`; gradients are clipped by global norm."""
 
@@ -42,8 +52,8 @@ class OptimiserConfig:
 class ModelConfig:
     """The network, its loss and its optimiser, passed to `model_fn` as `params={"config": ModelConfig(...)}`.
 
-    `params["keypoints"]` is the KeypointSet that it learns. `params["initial"]` may hold the weights that a new run
-    starts from, by variable name. `params["served"]` is a `predictions.Served` for a model that is exported.
+    `params["keypoints"]` is the KeypointSet that it learns. `params["initial"]` may hold the Weights that a new run
+    starts from. `params["served"]` is a `predictions.Served` for a model that is exported.
     """
 
     optimiser: OptimiserConfig
@@ -58,7 +68,8 @@ def model_fn(
 
     Where there is a feature "query", (M,) strings, the description of a served model is the answer to each of them.
 
-    Raises WeightsMismatch when the initial weights are not those of this network.
+    Raises WeightsMismatch when the initial weights are not those of this network. Those of other keypoints give it all
+    but its heads.
     """
     config: ModelConfig = params["config"]
     training = mode == v1.estimator.ModeKeys.TRAIN
@@ -99,7 +110,7 @@ def model_fn(
         mode,
         loss=loss,
         train_op=_train_op(loss, network, average, config.optimiser),
-        scaffold=_starting_from(params.get("initial"), network, average),
+        scaffold=_starting_from(params.get("initial"), keypoints, network, average),
     )
 
 
@@ -149,24 +160,35 @@ def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwo
 
 
 def _starting_from(
-    initial: Mapping[str, NDArray[np.float32]] | None,
+    initial: Weights | None,
+    keypoints: KeypointSet,
     network: KeypointNetwork,
     average: tf.train.ExponentialMovingAverage,
 ) -> tf.compat.v1.train.Scaffold | None:
-    """Gives each weight and its average an array to start from, unless a checkpoint is restored."""
+    """Gives each weight and its average an array to start from, unless a checkpoint is restored.
+
+    The heads of other keypoints are left as they are drawn, even where as many points make them the same shape.
+    """
     if initial is None:
         return None
     variables = {_copies(variable)[0].op.name: variable for variable in network.variables}
-    for name in sorted({*variables, *initial}):
+    arrays = dict(initial.arrays)
+    if initial.keypoints != keypoints.keypoints:
+        for layer in network.heads:
+            for variable in layer.variables:
+                name = _copies(variable)[0].op.name
+                del variables[name]
+                arrays.pop(name, None)
+    for name in sorted({*variables, *arrays}):
         expected = _copies(variables[name])[0].shape.as_list() if name in variables else "no such variable"
-        found = list(initial[name].shape) if name in initial else "absent"
+        found = list(arrays[name].shape) if name in arrays else "absent"
         if found != expected:
             raise WeightsMismatch(f"these weights belong to another network: {name} is {found}, expected {expected}")
 
     def load(_: tf.compat.v1.train.Scaffold, session: tf.compat.v1.Session) -> None:
         # All in one run: each run of other operations has TensorFlow look through the whole graph first.
         fed = [
-            (each.initializer, initial[name])
+            (each.initializer, arrays[name])
             for name, variable in variables.items()
             for each in (*_copies(variable), *_copies(average.average(variable)))
         ]

@@ -137,6 +137,11 @@ class KeypointNetwork(tf.keras.Model):
             "nkc,kcv->nkv", output_shape=(keypoints, len(VISIBILITY_NAMES)), bias_axes="kv"
         )
 
+    @property
+    def heads(self) -> tuple[tf.keras.layers.Layer, ...]:
+        """The layers that know which keypoints these are; the others are the backbone and the pyramid."""
+        return (self.maps, self.kind_hidden, self.kind, self.visibility_hidden, self.visibility)
+
     def call(self, images: tf.Tensor, training: bool) -> Heads:
         levels = self.backbone(images / 127.5 - 1.0, training=training)
         context = self.context(tf.reduce_mean(levels[-1], axis=[1, 2]))

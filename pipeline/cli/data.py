@@ -11,7 +11,7 @@ from typing import Optional
 
 import typer
 
-from pipeline.cli.shared import DATA, PRESET, app, preset_name
+from pipeline.cli.shared import DATA, PRESET, app, chosen_preset
 from pipeline.console import console
 from pipeline.errors import DataError
 from pipeline.settings import Settings
@@ -39,9 +39,8 @@ def data(
     """Check photos and annotations and write them as TFRecord."""
     from pipeline.data.prepare import prepare
     from pipeline.evaluation.limits import limits
-    from pipeline.training.presets import PRESETS
 
-    drawn = PRESETS[preset_name(preset, source)]().drawn
+    drawn = chosen_preset(preset, source).drawn
     dataset = prepare(source, Settings.from_environment().data, drawn=drawn, strict=strict)
     console.print(f"Data set {dataset.folder}")
     for split, counts in dataset.categories.items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from pipeline.cli.shared import DATA, PRESET, app, latest_checkpoint, preset_name, releases
+from pipeline.cli.shared import DATA, PRESET, app, chosen_preset, latest_checkpoint, releases
 from pipeline.console import console, progress
 from pipeline.errors import DataError
 from pipeline.settings import Settings
@@ -37,15 +37,26 @@ def train(
 ) -> None:
     """Train, or go on training, and keep the best checkpoint. Other options make another run."""
     from pipeline import job, report
-    from pipeline.training.presets import choose
+    from pipeline.training.presets import with_options
 
-    chosen = choose(preset_name(preset, source), steps=steps, batch=batch, init=init)
+    chosen = with_options(chosen_preset(preset, source), steps=steps, batch=batch, init=init)
     run, checkpoint = job.train(source, chosen, Settings.from_environment())
     console.print(f"Best checkpoint: step {checkpoint.step}, NE {checkpoint.ne:.1f} %, in {run.folder}")
     if report.is_current(checkpoint):
         console.print(f"Report: {report.path_of(run.folder)}")
     else:
         _report(run, checkpoint)
+
+
+@app.command()
+def presets() -> None:
+    """List the presets with all their settings, as a file for --preset has them."""
+    from pipeline.training.preset_table import lines
+    from pipeline.training.presets import PRESETS
+
+    for line in lines([make() for make in PRESETS.values()]):
+        console.print(line)
+    console.print('\nPRESET=<file>.toml changes any of them: base = "photos", then settings as above.')
 
 
 @app.command()
@@ -94,8 +105,8 @@ def weights(to: Path = WEIGHTS) -> None:
     """Write the best weights of the latest run to a file, to start other runs from (`train --init`)."""
     from pipeline.training.weights import save
 
-    _, checkpoint = latest_checkpoint()
-    save(checkpoint, to)
+    run, checkpoint = latest_checkpoint()
+    save(checkpoint, run.dataset.keypoints, to)
     console.print(f"Wrote the weights of step {checkpoint.step}, NE {checkpoint.ne:.1f} %, to {to}")
 
 

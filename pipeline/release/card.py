@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ def make(
         "model": MODEL_NAME,
         "contract": CONTRACT_VERSION,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "preset": preset.name,
+        "preset": asdict(preset),
         "step": checkpoint.step,
         "dataset": {
             "name": dataset.folder.name,

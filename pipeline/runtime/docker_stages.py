@@ -15,7 +15,7 @@ from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
 from pipeline.runtime.images import SERVICES
-from pipeline.runtime.mounts import mount_data, mount_photos
+from pipeline.runtime.mounts import mount_inputs, mount_photos
 
 DEMO = Path("var", "demo.png")
 REPORT = Path("var", "report.html")
@@ -53,7 +53,7 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
         return 0
     if stage not in SERVICES:
         raise ValueError(f"There is no stage {stage}.")
-    mounts, arguments = mount_data(arguments)
+    mounts, arguments = mount_inputs(arguments)
     return compose.run(*mounts, SERVICES[stage], stage, *arguments)
 
 

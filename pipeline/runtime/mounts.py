@@ -7,30 +7,41 @@ from pathlib import Path
 
 PHOTOS = "/photos"
 _DATA = ("--data", "--source")
+_FILES = ("--preset", "--init")
 
 
-def mount_data(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Options for `docker compose run` that mount the folder of `--data` read-only, and the arguments in its terms.
+def mount_inputs(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Options for `docker compose run` that mount what a stage reads, read-only, and the arguments in their terms.
 
-    Raises ValueError when there is no such folder: Docker would make an empty one.
+    That is the folder of `--data`, and the files of `--preset` and `--init`, which go by names otherwise. Raises
+    ValueError for what is not there, which Docker would make an empty folder of, or cannot be read inside.
     """
     mounts: list[str] = []
     rewritten: list[str] = []
     parts = [part for each in arguments for part in _split(each)]
     for name, value in zip(["", *parts], parts):
-        if name not in _DATA:
+        path = Path(value).expanduser()
+        if name in _DATA:
+            target = PHOTOS
+            if not path.is_dir():
+                raise ValueError(f"{value}: no such folder")
+        elif name in _FILES and (path.is_file() or path.suffix == ".toml"):
+            target = f"/{name.strip('-')}/{path.name}"
+            if not path.is_file():
+                raise ValueError(f"{value}: no such file")
+        else:
             rewritten.append(value)
             continue
-        folder = Path(value).resolve()
-        if not folder.is_dir():
-            raise ValueError(f"{value}: no such folder")
-        if folder.stat().st_mode & 0o005 != 0o005:
-            raise ValueError(
-                f"{folder}: others cannot read it, and the container runs as a user of its own: chmod -R o+rX {folder}"
-            )
-        mounts += _mount(folder, PHOTOS, "ro")
-        rewritten.append(PHOTOS)
+        mounts += _mount(_readable(path.resolve()), target, "ro")
+        rewritten.append(target)
     return mounts, rewritten
+
+
+def _readable(path: Path) -> Path:
+    needed, remedy = (0o005, "chmod -R o+rX") if path.is_dir() else (0o004, "chmod o+r")
+    if path.stat().st_mode & needed != needed:
+        raise ValueError(f"{path}: others cannot read it, and the container runs as a user of its own: {remedy} {path}")
+    return path
 
 
 def mount_photos(arguments: list[str]) -> list[str]:

@@ -9,11 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from model.model_fn import model_fn
+from model.model_fn import Weights, model_fn
 from model.predictions import Served
 from pipeline.data.input_fn import NUMBER, augment_features
 from pipeline.training.presets import Preset
-from pipeline.training.weights import Weights
 from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1

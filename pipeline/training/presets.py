@@ -76,7 +76,7 @@ def demo() -> Preset:
         drawn=1200,
         init=STARTER,
         evaluate_every=75,
-        augmentation=Augmentation(rotate=10, scale=(0.85, 1.15), shift=0.06),
+        augmentation=Augmentation(rotate=10.0, scale=(0.85, 1.15), shift=0.06),
     )
 
 
@@ -122,12 +122,17 @@ PRESETS: Mapping[str, Callable[[], Preset]] = {"tiny": tiny, "demo": demo, "phot
 
 
 def choose(name: str, *, steps: int | None = None, batch: int | None = None, init: str | None = None) -> Preset:
-    """The preset of this name, with other steps, another batch size or other weights to start from where given.
+    """The preset of this name, with the options that are given. Raises KeyError for an unknown name."""
+    return with_options(PRESETS[name](), steps=steps, batch=batch, init=init)
 
-    The warm-up keeps its share of the steps. `init` is `starter`, a file, or `none` for nothing. Raises KeyError for an
-    unknown name.
+
+def with_options(
+    preset: Preset, *, steps: int | None = None, batch: int | None = None, init: str | None = None
+) -> Preset:
+    """With other steps, another batch size or other weights to start from where given.
+
+    The warm-up keeps its share of the steps. `init` is `starter`, a file, or `none` for nothing.
     """
-    preset = PRESETS[name]()
     if steps is not None:
         optimiser = preset.model.optimiser
         warmup = max(1, round(optimiser.warmup_steps * steps / optimiser.steps))

@@ -30,6 +30,7 @@ from pipeline.training import estimator as estimators
 from pipeline.training import weights
 from pipeline.training.checkpoints import BestSoFar, Checkpoint, step_of
 from pipeline.training.hooks import Overlays, ProgressLine, Stop
+from pipeline.training.presets import STARTER
 from pipeline.training.runs import Run
 
 v1 = tf.compat.v1
@@ -76,10 +77,11 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
     folder, preset = run.folder, run.preset
     start, best = step_of(folder), BestSoFar(folder)
     initial = weights.load(preset.init) if preset.init and not start else None
+    knows = initial is not None and initial.keypoints == run.dataset.keypoints.keypoints
     # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
     random.seed(preset.seed)
     estimator = estimators.build(folder, preset, run.dataset.keypoints, initial=initial, gpus=preset.gpus)
-    evaluation = Evaluation(run, estimator, best, stop, first=0 if initial else 1)
+    evaluation = Evaluation(run, estimator, best, stop, first=0 if knows else 1)
 
     # A process that was killed may have left its last checkpoint unevaluated.
     unevaluated = start > max(best.evaluated, 0)
@@ -97,7 +99,7 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
         if start:
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
         elif initial:
-            console.print(f"Starting from the weights {preset.init}")
+            console.print(_starting(preset.init, None if knows else len(run.dataset.keypoints)))
         with progress("Training") as on_progress:
             estimator.train(
                 input_fn(run, start),
@@ -133,6 +135,14 @@ def input_fn(run: Run, start: int) -> InputFn:
         memory=preset.cache_bytes,
         disk=run.folder / PIXELS,
     )
+
+
+def _starting(init: str | None, new: int | None) -> str:
+    """From which weights, and of how many keypoints the heads are new; None where they are taken too."""
+    if new is None:
+        return f"Starting from the weights {init}"
+    taken = "the starter's backbone and pyramid" if init == STARTER else f"the backbone and pyramid of {init}"
+    return f"Starting from {taken}; the heads of {new} keypoints are new"
 
 
 class Evaluation(tf.compat.v1.train.CheckpointSaverListener):

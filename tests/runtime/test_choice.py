@@ -233,12 +233,29 @@ def test_a_folder_of_photos_becomes_a_read_only_mount(tmp_path: Path) -> None:
     """In both spellings; a folder that the container's user could not read is refused with the remedy."""
     tmp_path.chmod(0o755)
     for arguments in (["--data", str(tmp_path)], [f"--data={tmp_path}"]):
-        given, rewritten = mounts.mount_data([*arguments, "--preset", "tiny"])
+        given, rewritten = mounts.mount_inputs([*arguments, "--preset", "tiny"])
         assert given == ["--volume", f"{tmp_path}:/photos:ro"]
         assert rewritten == ["--data", "/photos", "--preset", "tiny"]
     tmp_path.chmod(0o700)
     with pytest.raises(ValueError, match="chmod -R o"):
-        mounts.mount_data(["--data", str(tmp_path)])
+        mounts.mount_inputs(["--data", str(tmp_path)])
+
+
+def test_files_of_settings_and_weights_become_read_only_mounts(tmp_path: Path) -> None:
+    """Under their own names, in either spelling; names of presets and weights, and paths inside, are left alone."""
+    preset, weights = tmp_path / "my.toml", tmp_path / "best.npz"
+    for path in (preset, weights):
+        path.touch(0o644)
+    given, rewritten = mounts.mount_inputs([f"--preset={preset}", "--init", str(weights)])
+    assert given == ["--volume", f"{preset}:/preset/my.toml:ro", "--volume", f"{weights}:/init/best.npz:ro"]
+    assert rewritten == ["--preset", "/preset/my.toml", "--init", "/init/best.npz"]
+    for arguments in (["--preset", "tiny", "--init", "none"], ["--init", "/runs/best.npz"]):
+        assert mounts.mount_inputs(arguments) == ([], arguments)
+    with pytest.raises(ValueError, match=r"nothing\.toml: no such file"):
+        mounts.mount_inputs(["--preset", str(tmp_path / "nothing.toml")])
+    preset.chmod(0o600)
+    with pytest.raises(ValueError, match=r"my\.toml: others cannot read it.*chmod o\+r"):
+        mounts.mount_inputs(["--preset", str(preset)])
 
 
 def test_photos_are_mounted_where_they_are(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ print(json.dumps({
     "step": int(reader.get_tensor("global_step")),
     "scaled": "current_loss_scale" in names,
     "moved": [float(abs(mean).max()) for mean in means],
-    "averaged": all(f"{name}/ExponentialMovingAverage" in names for name in weights(small.init)),
+    "averaged": all(f"{name}/ExponentialMovingAverage" in names for name in weights(small.init).arrays),
     "ne": best.ne,
     "clips": clips,
     "clip_norm": run.preset.model.optimiser.clip_norm,
@@ -80,7 +80,7 @@ def test_mirrored_mixed_precision_training_from_weights(tiny_run: TinyRun, tmp_p
 
     Each augments its own batch in the graph, and clips its half of the gradient to half of the norm.
     """
-    save(tiny_run.best, tmp_path / "weights.npz")
+    save(tiny_run.best, tiny_run.dataset.keypoints, tmp_path / "weights.npz")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tiny_run.dataset.folder), str(tmp_path)],
         cwd=ROOT,

@@ -29,7 +29,7 @@ CARD = STARTER_FILE.with_name("README.md")
 
 def starters_answers(folder: Path, split: str) -> Answers:
     """The starter's on the photos of a folder. Every variable of the network must have its array, and no other."""
-    weights = load(STARTER)
+    weights = load(STARTER).arrays
     batches = list(Photos(folder, split).batches(lambda done, total, note="": None))
     with tf.Graph().as_default(), v1.Session() as session:
         pictures = v1.placeholder(tf.float32, (None, 384, 384, 3))
