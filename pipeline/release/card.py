@@ -58,7 +58,8 @@ def write(folder: Path, card: Mapping[str, Any]) -> None:
 
 def description(card: Mapping[str, Any]) -> str:
     """What the model says of itself, as `contract.DESCRIPTION` has it."""
-    return json.dumps({name: card[name] for name in ("contract", "keypoints", "preset", "step", "made", "metrics")})
+    said = {name: card[name] for name in ("contract", "keypoints", "step", "made", "metrics")}
+    return json.dumps({**said, "preset": card["preset"]["name"]})
 
 
 def read(folder: Path) -> dict[str, Any] | None:
