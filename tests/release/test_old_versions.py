@@ -16,7 +16,7 @@ from pipeline.evaluation.saved_model import evaluate
 from pipeline.release import card, versions
 from pipeline.release.golden import FOLDER
 from pipeline.release.store import write_checksums
-from seamline_client.contract import CONTRACT_VERSION, DESCRIBE, DESCRIPTION, PRED_SCORE, SIGNATURES
+from seamline_client.contract import DESCRIBE, DESCRIPTION, PRED_SCORE, SIGNATURES
 from tests.homes import Seamline
 from tests.release.conftest import Trained
 from tests.release.test_gate import ReachedTheServer, prove
@@ -66,18 +66,16 @@ def test_they_go_on_being_served_verified_evaluated_asked_and_compared_with(
 ) -> None:
     """They answer as they always did; a new candidate is proven against them, and replaces them."""
     photo = (old.store.find(1).folder / FOLDER / "0.jpg").read_bytes()
-    seamline, target = Seamline(tmp_path), old.releases.target
-    assert target
-    old_answers = {}
-    for number, contract in ((1, 1), (2, CONTRACT_VERSION)):
+    grpc, rest = f"127.0.0.1:{old.grpc_port}", f"127.0.0.1:{old.rest_port}"
+    answers = {}
+    for number in (1, 2):
         old.releases.promote(number)
-        rest = target.replace(str(old.grpc_port), str(old.rest_port))
-        for options in (["--target", target], ["--target", rest, "--rest"]):
-            assert f"version {number} answers as trained" in seamline.pipeline("verify", *options)
+        for options in (["--target", grpc], ["--target", rest, "--rest"]):
+            assert f"version {number} answers as trained" in Seamline(tmp_path).pipeline("verify", *options)
         with old.client("grpc") as client:
-            old_answers[contract] = client.predict(photo, signature="serving_bytes").pixels
-            assert (DESCRIBE.key in client.metadata().signatures) == (contract > 1)
-    np.testing.assert_allclose(old_answers[1], old_answers[CONTRACT_VERSION], atol=1e-3)
+            assert (DESCRIBE.key in client.metadata().signatures) == (number == 2)
+            answers[number] = client.predict(photo).pixels
+    np.testing.assert_allclose(answers[1], answers[2], atol=1e-3)
     version = old.store.find(1)
     assert evaluate(version.folder, trained.dataset)[NE] == pytest.approx(trained.best.ne, rel=1e-5)
     assert card.ne(version.folder) == trained.best.ne
