@@ -13,11 +13,11 @@ from pipeline.data.annotations import Refusal
 from pipeline.errors import ServingError
 from pipeline.labelling import alike
 from seamline_client import PredictClient
-from seamline_client.answers import Prediction, check_outputs
-from seamline_client.contract import ABSENT, PRED_SCORE, UINT8
+from seamline_client.answers import Prediction
+from seamline_client.contract import ABSENT, PRED_SCORE
 from seamline_client.errors import InvalidInput
 from seamline_client.finding import Found
-from seamline_client.images import prepare, upright
+from seamline_client.images import upright
 
 PARALLEL = 4
 """Requests in flight."""
@@ -59,12 +59,10 @@ def _ask(client: PredictClient, photo: Found) -> Answer | Refusal:
         picture = upright(photo.path)
     except InvalidInput as error:
         return Refusal(photo.path, str(error).replace(f"{photo.path}: ", ""))
-    request = prepare(picture, UINT8.key, UINT8)
-    outputs = client.run({UINT8.input.name: request.tensor}, signature=UINT8.key)
-    if PRED_SCORE.name not in outputs:
+    (prediction,) = client.predict(picture)
+    if prediction.score is None:
         raise ServingError(
             f"{client.target}: the version that answers does not say how sure it is ({PRED_SCORE.name}), so that there "
             f"is nothing to rank by. `make export` makes one that does."
         )
-    (prediction,) = check_outputs(outputs, request.sizes, client.target)
-    return Answer(photo, prediction, outputs[PRED_SCORE.name][0], alike.look(picture))
+    return Answer(photo, prediction, prediction.score, alike.look(picture))
