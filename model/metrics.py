@@ -5,6 +5,10 @@
 NE, the normalised error (FashionAI, Tianchi 2018), in percent: the distance to the truth in the original picture's
 pixels, divided by the normaliser of the thing's category (`keypoints.Category`), averaged over all visible points.
 Things that lack one of its two points, or have both in one place, do not count.
+
+OKS, the object keypoint similarity (https://cocodataset.org/#keypoints-eval), from 0 to 1: of each thing the mean over
+its labelled points, visible or occluded, of exp(-d**2 / (2 area (2 sigma)**2)), averaged over the things. Only where
+the set has sigmas: without measured ones it says nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from seamline_client.keypoints import KeypointSet
 
 Labels = Mapping[str, Any]
 """`xy` (N, K, 2) float32 fractions, `v` (N, K) int64 classes, `size` (N, 2) float32 width and height of the original
-in pixels, `box` (N, 2) float32 those of the thing's box, `category` (N,) int64 place among the set's categories."""
+in pixels, `box` (N, 2) float32 those of the thing's box, `area` (N,) float32 its square pixels, `category` (N,) int64 place among the set's categories."""
 
 Batches = Iterable[tuple[Any, Any, Labels]]
 """Predicted xy (N, K, 2), predicted v (N, K) and the labels."""
@@ -38,6 +42,8 @@ BALANCED_RECALL = "visibility_recall"
 """The mean of the recalls of those classes that occur."""
 IMAGES_SCORED = "images_scored"
 """The share of images that have an NE."""
+OKS = "oks"
+"""The mean over the things that have a point."""
 
 
 class Metrics:
@@ -46,9 +52,11 @@ class Metrics:
     def __init__(self, keypoints: KeypointSet) -> None:
         count, categories = len(keypoints), keypoints.categories
         groups = ("", *(f"/{name}" for name in (*keypoints.category_names, *keypoints.keypoints)))
-        self.names = (*(f"{metric}{group}" for metric in OF_POINTS for group in groups), *RECALLS, IMAGES_SCORED)
+        self._sigmas = keypoints.sigmas
+        of_images = (IMAGES_SCORED, *([OKS] if self._sigmas else []))
+        self.names = (*(f"{metric}{group}" for metric in OF_POINTS for group in groups), *RECALLS, *of_images)
         """What is tallied."""
-        self._overall = (*(f"{NE}{group}" for group in groups), *PCK, *RECALLS, IMAGES_SCORED)
+        self._overall = (*(f"{NE}{group}" for group in groups), *PCK, *RECALLS, *of_images)
         ends = [each.normaliser or keypoints.keypoints[:1] * 2 for each in categories]
         self._ends = [[keypoints.index[name] for name in pair] for pair in ends]
         self._by_box = [each.normaliser is None for each in categories]
@@ -74,6 +82,16 @@ class Metrics:
         errors, counted = self.normalised_errors(xy, labels)
         return 100 * tf.reduce_sum(errors * counted, axis=1) / tf.reduce_sum(counted, axis=1)
 
+    def similarities(self, xy: tf.Tensor, labels: Labels) -> tuple[tf.Tensor, tf.Tensor]:
+        """(N, K, 2) predicted fractions -> (N,) OKS, 0 where a thing has no point, and (N,) weights 0 or 1."""
+        squares = tf.reduce_sum(((xy - labels["xy"]) * labels["size"][:, None, :]) ** 2, axis=2)
+        scale = 2 * labels["area"][:, None] * (2 * tf.constant(self._sigmas)) ** 2
+        there = tf.cast(tf.not_equal(labels["v"], ABSENT), tf.float32)
+        # As pycocotools has it, a thing without an area has a very small one.
+        alike = tf.exp(-squares / tf.maximum(scale, 1e-30)) * there
+        count = tf.reduce_sum(there, axis=1)
+        return tf.math.divide_no_nan(tf.reduce_sum(alike, axis=1), count), tf.cast(count > 0, tf.float32)
+
     def tally(self, xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> tf.Tensor:
         """(2, M) float32: for each of `names`, the sum of its weighted values over a batch, and that of the weights.
 
@@ -97,8 +115,13 @@ class Metrics:
         classes = tf.one_hot(labels["v"], len(VISIBILITY_NAMES)) * possible[:, :, None]
         right = tf.einsum("nk,nkc->c", tf.cast(tf.equal(v, labels["v"]), tf.float32), classes)
         scored = tf.reduce_max(counted, axis=1)
-        values = [*sums, right, [tf.reduce_sum(scored)]]
-        weights = [*[weight] * len(sums), tf.reduce_sum(classes, [0, 1]), [tf.reduce_sum(tf.ones_like(scored))]]
+        of_images = [(scored, tf.ones_like(scored)), *([self.similarities(xy, labels)] if self._sigmas else [])]
+        values = [*sums, right, [tf.reduce_sum(value) for value, _ in of_images]]
+        weights = [
+            *[weight] * len(sums),
+            tf.reduce_sum(classes, [0, 1]),
+            [tf.reduce_sum(each) for _, each in of_images],
+        ]
         return tf.stack([tf.concat(values, 0), tf.concat(weights, 0)])
 
     def metric_ops(self, xy: tf.Tensor, v: tf.Tensor, labels: Labels) -> dict[str, Any]:

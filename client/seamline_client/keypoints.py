@@ -39,6 +39,8 @@ class KeypointSet:
     """Left and right: what the two become to each other when a picture is mirrored."""
     lines: tuple[tuple[str, ...], ...] = ()
     """Lines that draw the thing where both ends of a stretch are there."""
+    sigmas: tuple[float, ...] = ()
+    """How far apart two people's labels of each point are, as COCO's OKS has it; none where nobody has measured it."""
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -64,6 +66,10 @@ class KeypointSet:
         found = self.categories[self.category_names.index(category)]
         return frozenset(self.index[name] for name in found.keypoints)
 
+    def counted(self, number: int) -> str:
+        """`1 person`, `3 persons`."""
+        return f"{number} {self.thing}{'' if number == 1 else 's'}"
+
     def as_json(self) -> dict[str, Any]:
         """What `read` takes."""
         return {
@@ -75,6 +81,7 @@ class KeypointSet:
             },
             "pairs": [list(pair) for pair in self.pairs],
             "lines": [list(line) for line in self.lines],
+            **({"sigmas": dict(zip(self.keypoints, self.sigmas))} if self.sigmas else {}),
         }
 
 
@@ -86,7 +93,7 @@ def numbered(count: int) -> KeypointSet:
 
 def read(raw: Any) -> KeypointSet:
     """A set from what its JSON file holds. Raises ValueError that names the entry and says what was expected."""
-    entries = _object("the file", raw, {"thing", "keypoints", "categories", "pairs", "lines"})
+    entries = _object("the file", raw, {"thing", "keypoints", "categories", "pairs", "lines", "sigmas"})
     thing = entries.get("thing", "thing")
     if not isinstance(thing, str) or not thing.strip():
         raise ValueError(f"thing is {thing!r}; expected a word for what has these points")
@@ -99,6 +106,7 @@ def read(raw: Any) -> KeypointSet:
         categories=tuple(_category(name, each, keypoints) for name, each in described.items()),
         pairs=_pairs(entries.get("pairs", []), known),
         lines=tuple(_names("lines", line, known) for line in _list("lines", entries.get("lines", []))),
+        sigmas=_sigmas(entries.get("sigmas", {}), keypoints),
     )
 
 
@@ -137,6 +145,17 @@ def _pairs(raw: Any, known: set[str]) -> tuple[tuple[str, str], ...]:
     if pairs:
         _names("pairs", [name for pair in pairs for name in pair])
     return tuple((first, second) for first, second in pairs)
+
+
+def _sigmas(raw: Any, keypoints: Sequence[str]) -> tuple[float, ...]:
+    given = _object("sigmas", raw, set(keypoints))
+    for name in keypoints if given else ():
+        sigma = given.get(name)
+        if isinstance(sigma, bool) or not isinstance(sigma, (int, float)) or not 0 < sigma < 1:
+            raise ValueError(
+                f"sigmas: {name} is {sigma!r}; expected a number between 0 and 1 for every keypoint, or none"
+            )
+    return tuple(float(given[name]) for name in keypoints if given)
 
 
 def _names(where: str, raw: Any, known: set[str] | None = None) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -10,6 +12,7 @@ import typer
 
 from pipeline.cli.shared import DATA, PRESET, app, preset_name
 from pipeline.console import console
+from pipeline.errors import DataError
 from pipeline.settings import Settings
 
 COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
@@ -18,6 +21,11 @@ TO = typer.Option(..., "--to", help="New folder for --data, in the FashionAI lay
 NAMES = typer.Option(
     None, "--map", help="theirs=ours for a keypoint or category of another name, or a JSON file of such pairs."
 )
+FROM = typer.Option(None, "--from", help="COCO keypoints, a JSON file or a folder of photos with some.")
+SIGMAS = typer.Option(
+    None, "--sigmas", metavar="LABELS LABELS", help="Two label files of the same photos, COCO or CSV, by two people."
+)
+SET = typer.Option(None, "--to", help="The file to write. Default: standard output.")
 GARMENTS = typer.Option("garments", help="The folder to make.")
 
 
@@ -65,7 +73,8 @@ def convert(
             coco, images, to, read_names(names or []), on_progress, crop_all=crop_all, margin=margin, strict=strict
         )
     counts = converted.categories
-    console.print(f"Wrote {to}: {sum(counts.values())} garments ({', '.join(f'{n} {c}' for c, n in counts.items())})")
+    written = converted.keypoints.counted(sum(counts.values()))
+    console.print(f"Wrote {to}: {written} ({', '.join(f'{n} {c}' for c, n in counts.items())})")
     if converted.cropped:
         console.print(f"  cut out of their photos: {converted.cropped}")
     if converted.guessed:
@@ -76,6 +85,35 @@ def convert(
         console.print(f"  passed over, for they have no keypoints: {converted.without_keypoints} annotations")
     for refusal in converted.refusals:
         console.print(f"  refused: {refusal}")
+
+
+@app.command()
+def keypoints(
+    source: Optional[Path] = FROM, labels: Optional[tuple[Path, Path]] = SIGMAS, to: Optional[Path] = SET
+) -> None:
+    """Write a keypoint set to be edited: that of a COCO file's categories, or of labels, whose sigmas are measured."""
+    from pipeline.data import coco_folder
+
+    if (source is None) == (labels is None):
+        raise typer.BadParameter("give one of --from and --sigmas")
+    if to and to.exists():
+        raise DataError(f"{to}: exists, and nothing is ever written over; name another file.")
+    if source:
+        found, notes = coco_folder.keypoints_of(source)
+    elif labels:
+        from pipeline.data.sigmas import measure
+
+        found, measured = measure(*labels)
+        found = replace(found, sigmas=tuple(round(sigma, 5) for sigma, _ in measured.values()))
+        notes = [f"sigma of {name}: {sigma:.4f}, from {count} labels" for name, (sigma, count) in measured.items()]
+    text = json.dumps(found.as_json(), indent=1)
+    if to is None:
+        print(text)
+        return
+    to.write_text(text + "\n", encoding="utf-8")
+    console.print(f"Wrote {to}: {len(found)} keypoints, {len(found.pairs)} pairs. Beside the photos it counts.")
+    for note in notes:
+        console.print(f"  {note}")
 
 
 @app.command()

@@ -1,37 +1,21 @@
-"""Reads annotated photos in the FashionAI layout.
-
-    <folder>/Annotations/*.csv (or *.csv in the folder itself), <folder>/Images/<category>/<file>.jpg
-
-A row names its image, its category and a cell `x_y_v` for each keypoint, in pixels: v is 1 visible, 0 occluded, -1
-absent. <folder>/keypoints.json says which keypoints; without it they are the 24 of garments.
-"""
+"""What annotations are, whoever wrote them: one thing of a photo each, its points in the order of a keypoint set."""
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import zip_longest
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.names import Files, with_slashes
-from pipeline.data.split import split_of
-from pipeline.errors import DataError
-from seamline_client.keypoints import GARMENTS, KeypointSet, load
+from seamline_client.keypoints import KeypointSet
 from seamline_client.reports import one_line
 
-_UNLABELLED = ("image_id", "image_category")
-"""The header of a test set, which competitions hand out without its points."""
-_SPLITS = {"train": "train", "val": "eval", "eval": "eval", "test": "eval"}
-KEYPOINTS_FILE = "keypoints.json"
-_LAYOUT = "Annotations/*.csv and Images/<category>/*.jpg"
-_LARGEST = 1e6
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels of the photo."""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One photo with its points. `points` and `v` are in the order of the set; absent points are (-1, -1)."""
+    """One thing with its points. `points` and `v` are in the order of the set; absent points are (-1, -1)."""
 
     image_id: str
     image: Path
@@ -41,12 +25,22 @@ class Annotation:
     box: tuple[float, float]
     """Width and height of the thing in pixels."""
     source: str
-    """`file:line` of the annotation, for messages."""
+    """`file:line` of the annotation, or its number in the file, for messages."""
+    stated_area: float | None = None
+    size: tuple[int, int] | None = None
+    """Width and height of the photo, where the annotation states them."""
+    crop: Box | None = None
+    """The part of the photo that shows this thing, where there are others; it may reach beyond the photo."""
+
+    @property
+    def area(self) -> float:
+        """As COCO has it, in square pixels; that of the box, which is larger, where nobody states it."""
+        return self.stated_area or self.box[0] * self.box[1]
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A row or a photo that is left out, and why. `source` is `file:line`."""
+    """A row or a photo that is left out, and why. `source` is as an annotation's."""
 
     source: str
     reason: str
@@ -56,13 +50,12 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Annotated photos of one folder. `split` is set where the folder itself tells training and evaluation apart."""
+class Part:
+    """What one file says. `split` is set where its name or its folder tells training and evaluation apart."""
 
-    folder: Path
-    csvs: tuple[Path, ...]
     split: str | None
-    keypoints: KeypointSet
+    annotations: list[Annotation]
+    refusals: list[Refusal]
 
 
 @dataclass(frozen=True)
@@ -72,6 +65,8 @@ class Annotated:
     keypoints: KeypointSet
     splits: dict[str, list[Annotation]]
     refusals: list[Refusal]
+    notes: list[str]
+    """Sentences for people: what was passed over, what was guessed."""
 
 
 def is_mixed(category: str, v: Sequence[int], keypoints: KeypointSet) -> bool:
@@ -83,158 +78,7 @@ def is_mixed(category: str, v: Sequence[int], keypoints: KeypointSet) -> bool:
     return any(seen >= 0 and index not in possible for index, seen in enumerate(v))
 
 
-def read_folder(folder: Path, *, training: bool = True) -> Annotated:
-    """The annotations of a folder, split by its subfolders, or by the photos' names where it has no such.
-
-    Of a photo that has two rows, be it in two files, in train/ and in val/ or by another name that links to it, none is
-    used: only a person knows which one is right. Raises DataError as `find_sources` and `read` do.
-    """
-    sources = find_sources(folder, training=training)
-    annotated = Annotated(sources[0].keypoints, {"train": [], "eval": []}, [])
-    by_photo: dict[Path, list[tuple[str, Annotation]]] = defaultdict(list)
-    files = Files()
-    for source in sources:
-        found, refused = read(source)
-        annotated.refusals.extend(refused)
-        for annotation in found:
-            split = source.split or split_of(annotation.image_id)
-            by_photo[files.first(annotation.image)].append((split, annotation))
-    for rows in by_photo.values():
-        if len(rows) == 1:
-            split, annotation = rows[0]
-            annotated.splits[split].append(annotation)
-            continue
-        places = " and ".join(row.source for _, row in rows)
-        reason = f"has {len(rows)} rows: {places}. Keep the right one."
-        annotated.refusals.extend(Refusal(row.source, f"{row.image_id} {reason}") for _, row in rows)
-    return annotated
-
-
-def keypoints_of(folder: Path) -> KeypointSet:
-    """The set that lies beside the photos, or that of garments. Raises DataError for one that cannot be read."""
-    path = folder / KEYPOINTS_FILE
-    try:
-        return load(path) if path.is_file() else GARMENTS
-    except (OSError, ValueError) as error:
-        raise DataError(str(error)) from error
-
-
-def header(keypoints: KeypointSet) -> tuple[str, ...]:
-    """The first line of a CSV file."""
-    return (*_UNLABELLED, *keypoints.keypoints)
-
-
-def find_sources(folder: Path, *, training: bool = True) -> list[Source]:
-    """The folder itself, or its `train` and `val` subfolders where those are in the layout.
-
-    Raises DataError where neither is, or where `training` has no `train` to go on.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. Expected annotated photos in the FashionAI layout ({_LAYOUT}).")
-    csvs, keypoints = _labelled(folder), keypoints_of(folder)
-    if csvs:
-        return [Source(folder, csvs, None, keypoints)]
-    named = [(folder / name, split) for name, split in _SPLITS.items()]
-    sources = [Source(sub, _labelled(sub), split, keypoints) for sub, split in named if _labelled(sub)]
-    if not sources:
-        raise DataError(f"{folder}: no annotations found. Expected {_LAYOUT}, here or in train/ and val/.")
-    splits = {source.split for source in sources}
-    if training and "train" not in splits:
-        raise DataError(f"{folder}: it has {sources[0].folder.name}/ but no train/. Put the training photos there.")
-    return [replace(source, split=None) for source in sources] if splits == {"train"} else sources
-
-
-def passed_over(folder: Path) -> list[Path]:
-    """CSV files below `folder` that are not meant for training: hidden ones, and those of a test set without points."""
-    return [path for sub in (folder, *map(folder.joinpath, _SPLITS)) for path in _csvs(sub) if not _is_labelled(path)]
-
-
-def _csvs(folder: Path) -> list[Path]:
-    annotations = folder / "Annotations"
-    within = annotations if annotations.is_dir() else folder
-    return sorted(path for path in within.iterdir() if path.suffix.lower() == ".csv") if within.is_dir() else []
-
-
-def _labelled(folder: Path) -> tuple[Path, ...]:
-    return tuple(path for path in _csvs(folder) if _is_labelled(path))
-
-
-def _is_labelled(path: Path) -> bool:
-    # macOS puts a hidden ._train.csv beside each train.csv on a disk of another system.
-    if path.name.startswith(".") or not path.is_file():
-        return False
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            return tuple(next(csv.reader(file), [])) != _UNLABELLED
-    except (OSError, csv.Error):
-        return True  # which `read` reports
-
-
-def read(source: Source) -> tuple[list[Annotation], list[Refusal]]:
-    """All rows of a source's CSVs. Raises DataError for a CSV that cannot be read at all, such as a wrong header."""
-    annotations: list[Annotation] = []
-    refusals: list[Refusal] = []
-    for path in source.csvs:
-        for line, row in _rows(path, header(source.keypoints)):
-            where = f"{path}:{line}"
-            try:
-                annotations.append(_parse(row, source, where))
-            except ValueError as error:
-                refusals.append(Refusal(where, str(error)))
-    return annotations, refusals
-
-
-def _rows(path: Path, expected: tuple[str, ...]) -> Iterable[tuple[int, list[str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            found = next(reader, [])
-            if tuple(found) != expected:
-                raise DataError(f"{path}: wrong header. {_header_difference(expected, found)}")
-            return [(reader.line_num, row) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV: {error}") from error
-
-
-def _header_difference(expected: Sequence[str], found: Sequence[str]) -> str:
-    pairs = enumerate(zip_longest(expected, found, fillvalue="nothing"), 1)
-    position, name, there = next((number, *pair) for number, pair in pairs if pair[0] != pair[1])
-    return (
-        f"Column {position} must be {name}, found {there}; {len(expected)} columns are expected. Other keypoints than "
-        f"garments' are named in a {KEYPOINTS_FILE} beside the photos (docs/reference.md)."
-    )
-
-
-def _parse(row: list[str], source: Source, where: str) -> Annotation:
-    folder, keypoints = source.folder, source.keypoints
-    if len(row) != len(header(keypoints)):
-        raise ValueError(f"expected {len(header(keypoints))} fields, found {len(row)}")
-    image_id, category = row[0], row[1]
-    if category not in keypoints.category_names:
-        raise ValueError(f"image_category is {category!r}; expected one of {', '.join(keypoints.category_names)}")
-    image_id = with_slashes(image_id, folder)
-    if ".." in Path(image_id).parts or Path(image_id).is_absolute():
-        raise ValueError(f"image_id {image_id!r} points outside of the folder")
-    cells = [_cell(name, text) for name, text in zip(keypoints.keypoints, row[2:])]
-    if all(v < 0 for _, _, v in cells):
-        raise ValueError("no point is marked")
-    points = tuple((x, y) if v >= 0 else (-1.0, -1.0) for x, y, v in cells)
-    seen = tuple(v for _, _, v in cells)
-    return Annotation(image_id, folder / image_id, category, points, seen, box_round(points, seen), where)
-
-
-def box_round(points: Sequence[tuple[float, float]], v: Sequence[int]) -> tuple[float, float]:
-    """Width and height of the box round those points that are there, at least one."""
+def box_round(points: Sequence[tuple[float, float]], v: Sequence[int]) -> Box:
+    """The box round those points that are there, at least one."""
     xs, ys = zip(*(point for point, seen in zip(points, v) if seen >= 0))
-    return max(xs) - min(xs), max(ys) - min(ys)
-
-
-def _cell(name: str, text: str) -> tuple[float, float, int]:
-    parts = text.split("_")
-    try:
-        x, y, v = float(parts[0]), float(parts[1]), int(parts[2])
-        if len(parts) != 3 or v not in (-1, 0, 1) or not (abs(x) < _LARGEST and abs(y) < _LARGEST):
-            raise ValueError
-    except (ValueError, IndexError):
-        raise ValueError(f"{name} is {text!r}; expected x_y_v with v one of -1, 0, 1") from None
-    return x, y, v
+    return min(xs), min(ys), max(xs), max(ys)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tensorflow as tf
 from PIL import ExifTags, Image
 
 from model.receivers import decode
-from pipeline.data.annotations import Annotated, Annotation, Refusal
+from pipeline.data.annotations import Annotated, Annotation, Box, Refusal
 from pipeline.errors import DataError
 from seamline_client.contract import MAX_PIXELS
 from seamline_client.images import upright
@@ -25,12 +26,15 @@ from seamline_client.keypoints import KeypointSet
 READ_AHEAD = 256
 """Photos that are read and checked before somebody asks for them: at most this many are in memory."""
 _FORMATS = ("JPEG", "MPO", "PNG")
-"""MPO is a JPEG with further pictures behind it, as phones take them: depth, motion, the same in other light."""
+"""What the graph reads. MPO is a JPEG with further pictures behind it, as phones take them: depth, motion, the same in other light."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo that can be used: its file as it is on disk, or written anew where the graph would see it otherwise."""
+    """A photo that can be used: its file as it is on disk, or written anew where the graph would see it otherwise.
+
+    Of a crop, which is a picture of its own, with the points moved along.
+    """
 
     annotation: Annotation
     encoded: bytes
@@ -54,42 +58,63 @@ def check_all(annotations: Iterable[Annotation], keypoints: KeypointSet) -> Iter
 
 
 def _check(annotation: Annotation, names: Sequence[str]) -> Photo | Refusal:
-    """Reads and decodes the photo, turns it upright, and sees that its points are inside."""
+    """Reads and decodes the photo, turns it upright, sees that its points are inside, and cuts out what is asked for."""
+
+    def refusal(reason: str) -> Refusal:
+        return Refusal(annotation.source, reason)
+
     try:
-        encoded = _as_seen(annotation.image.read_bytes())
+        encoded, whole, (left, top) = _as_seen(annotation.image.read_bytes(), annotation.crop)
         # What the graph cannot read is of no use, whatever Pillow makes of it.
         height, width, _ = decode(encoded).shape
     except FileNotFoundError:
-        return Refusal(annotation.source, f"{annotation.image}: no such file")
+        return refusal(f"{annotation.image}: no such file")
     except tf.errors.OpError as error:
         reason = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", error.message.splitlines()[0])
-        return Refusal(annotation.source, f"{annotation.image}: cannot be used: {reason}")
+        return refusal(f"{annotation.image}: cannot be used: {reason}")
     except Exception as error:  # Pillow raises nearly anything on a damaged file: struct.error, TypeError, SyntaxError
-        return Refusal(annotation.source, f"{annotation.image}: cannot be used: {error}")
+        return refusal(f"{annotation.image}: cannot be used: {error}")
+    picture = "x".join(map(str, whole))
+    if annotation.size not in (None, whole):
+        annotated = "x".join(map(str, annotation.size))
+        return refusal(f"{annotation.image}: it has {picture} pixels, but was annotated at {annotated}")
     for name, (x, y), v in zip(names, annotation.points, annotation.v):
-        if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
-            return Refusal(annotation.source, f"{name} at ({x:g}, {y:g}) lies outside of the {width}x{height} picture")
+        if v >= 0 and not (0 <= x <= whole[0] and 0 <= y <= whole[1]):
+            return refusal(f"{name} at ({x:g}, {y:g}) lies outside of the {picture} picture")
+    if left or top:
+        moved = [(x - left, y - top) if v >= 0 else (x, y) for (x, y), v in zip(annotation.points, annotation.v)]
+        annotation = replace(annotation, points=tuple(moved))
     return Photo(annotation, encoded, width, height)
 
 
-def _as_seen(encoded: bytes) -> bytes:
-    """The file, or a JPEG of the pixels that the client would send for it where the graph's decoder sees others.
+def _as_seen(encoded: bytes, crop: Box | None) -> tuple[bytes, tuple[int, int], tuple[int, int]]:
+    """The file, or a new one of the pixels that the client would send for it where the graph's decoder sees others.
 
-    That decoder leaves a photo lying on its side, and makes black or anything else of what is transparent.
+    That decoder leaves a photo lying on its side, and makes black or anything else of what is transparent. A `crop` is
+    cut out. Also the size of the whole photo as people see it, and which of its pixels is the first one here.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(encoded)) as image:  # reads the header only
-            if image.format not in _FORMATS:
-                raise ValueError(f"it is {image.format}; expected JPEG or PNG")
+            kind = image.format
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are accepted")
             lying = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            if not (lying or image.has_transparency_data):
-                return encoded
+            if kind in _FORMATS and not (crop or lying or image.has_transparency_data):
+                return encoded, image.size, (0, 0)
+    picture = upright(encoded)
+    left, top, right, bottom = _pixels(crop, picture.size) if crop else (0, 0, *picture.size)
     buffer = io.BytesIO()
-    upright(encoded).save(buffer, "JPEG", quality=95)
-    return buffer.getvalue()
+    part = picture.crop((left, top, right, bottom))
+    part.save(buffer, "PNG" if kind == "PNG" else "JPEG", quality=95)
+    return buffer.getvalue(), picture.size, (left, top)
+
+
+def _pixels(crop: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Those of the picture that a crop touches, and at least one: all points of a thing may lie on one line."""
+    left, top = (min(max(0, math.floor(low)), side - 1) for low, side in zip(crop[:2], size))
+    right, bottom = (math.ceil(high) for high in crop[2:])
+    return left, top, min(max(left + 1, right), size[0]), min(max(top + 1, bottom), size[1])
 
 
 def refuse_too_little(folder: Path, annotated: Annotated, usable: Mapping[str, Sequence[Annotation]]) -> None:

@@ -18,7 +18,7 @@ CACHE_BYTES = 1 << 30
 """Decoded pictures are kept in memory as long as all of them fit here: about 2,400."""
 SHUFFLE_RECORDS = 4096
 EVAL_BATCH = 16
-LABELS = ("xy", "v", "size", "box", "category")
+LABELS = ("xy", "v", "size", "box", "area", "category")
 """The names of `model.metrics.Labels`."""
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from model.receivers import decode_image
 from pipeline.console import OnProgress
-from pipeline.data.annotations import Refusal, read_folder
+from pipeline.data.annotations import Refusal
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.input_fn import EVAL_BATCH
+from pipeline.data.sources import read_folder
 from pipeline.errors import DataError
 from seamline_client.keypoints import KeypointSet
 
@@ -64,6 +65,7 @@ def _batch(photos: list[Photo], keypoints: KeypointSet) -> tuple[Any, dict[str, 
         "v": np.array([photo.annotation.v for photo in photos], np.int64) + 1,
         "size": sizes,
         "box": np.array([photo.annotation.box for photo in photos], np.float32),
+        "area": np.array([photo.annotation.area for photo in photos], np.float32),
         "category": np.array([names.index(photo.annotation.category) for photo in photos], np.int64),
     }
     return np.stack([decode_image(photo.encoded).numpy() for photo in photos]), labels

@@ -7,9 +7,7 @@ from pathlib import Path
 from garments import write_dataset
 from pipeline.console import console, progress
 from pipeline.data import records
-from pipeline.data.annotations import passed_over
 from pipeline.data.names import as_name
-from seamline_client.reports import one_line
 
 SEED = 1
 
@@ -23,9 +21,8 @@ def prepare(source: Path | None, folder: Path, *, drawn: int, strict: bool = Fal
     with progress("Checking photos") as on_progress:
         place = folder / "records" / as_name(source.resolve().name)
         dataset = records.prepare(source, place, on_progress, strict=strict)
-    if others := passed_over(source):
-        names = one_line(", ".join(path.name for path in others[:3]))
-        console.print(f"Passed over {len(others)} hidden or unlabelled CSV file(s): {names}")
+    for note in dataset.notes:
+        console.print(f"Note: {note}")
     return dataset
 
 

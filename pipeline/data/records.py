@@ -19,9 +19,11 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipeline.console import OnProgress
-from pipeline.data.annotations import Annotated, Annotation, Refusal, is_mixed, read_folder
+from pipeline.data.annotations import Annotated, Annotation, Refusal, is_mixed
 from pipeline.data.checks import Photo, check_all, refuse_too_little
 from pipeline.data.folders import new_folder
+from pipeline.data.mirroring import check_sides
+from pipeline.data.sources import read_folder
 from pipeline.data.split import EVAL_PERCENT
 from pipeline.errors import DataError
 from seamline_client import keypoints as sets
@@ -46,8 +48,8 @@ class Dataset:
     refusals: tuple[Refusal, ...]
     sizes: dict[str, int]
     """Bytes of each shard, by its name: one that is cut short between two records reads like a whole one."""
-    mixed: int = 0
-    """Photos with points that nothing of their category has."""
+    notes: tuple[str, ...] = ()
+    """Sentences for people: what was passed over, cut out or guessed, and what may be wrong with left and right."""
 
     def count(self, split: str) -> int:
         return sum(self.categories[split].values())
@@ -69,6 +71,7 @@ class Dataset:
             "category": tf.io.FixedLenFeature([], tf.int64),
             "size": tf.io.FixedLenFeature([2], tf.float32),
             "box": tf.io.FixedLenFeature([2], tf.float32),
+            "area": tf.io.FixedLenFeature([], tf.float32),
             "xy": tf.io.FixedLenFeature([count, 2], tf.float32),
             "v": tf.io.FixedLenFeature([count], tf.int64),
         }
@@ -100,7 +103,8 @@ def load(folder: Path) -> Dataset:
         raw = json.loads((folder / "dataset.json").read_text())
         refusals = tuple(Refusal(**refusal) for refusal in raw.pop("refusals"))
         keypoints = sets.read(raw.pop("keypoints"))
-        dataset = Dataset(folder=folder, keypoints=keypoints, refusals=refusals, **raw)
+        notes = tuple(raw.pop("notes"))
+        dataset = Dataset(folder=folder, keypoints=keypoints, refusals=refusals, notes=notes, **raw)
         for name, size in dataset.sizes.items():
             if (folder / name).stat().st_size != size:
                 raise ValueError(f"{name} has {(folder / name).stat().st_size} bytes, {size} were written")
@@ -134,7 +138,9 @@ def _stamp(annotated: Annotated) -> str:
                 file = f"{stat.st_size} {stat.st_mtime_ns}"
             except (OSError, ValueError):  # refused where it is read
                 file = "-"
-            digest.update(f"{split} {row.image_id} {row.category} {row.points} {row.v} {row.box} {file}\n".encode())
+            digest.update(
+                f"{split} {row.image_id} {row.category} {row.points} {row.v} {row.box} {row.area} {row.crop} {file}\n".encode()
+            )
     return digest.hexdigest()
 
 
@@ -161,8 +167,14 @@ def _write(source: Path, folder: Path, annotated: Annotated, stamp: str, on_prog
         refuse_too_little(source, annotated, usable)
         categories = {split: dict(sorted(Counter(each.category for each in usable[split]).items())) for split in usable}
         sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
+        notes = [*annotated.notes, *check_sides(source, usable["train"], keypoints)]
         mixed = sum(is_mixed(each.category, each.v, keypoints) for split in usable.values() for each in split)
-        dataset = Dataset(folder, keypoints, digest.hexdigest(), stamp, categories, tuple(refusals), sizes, mixed)
+        if mixed:
+            found = keypoints.counted(mixed)
+            notes.append(f"with points that nothing of their category has, and trained on as they are: {found}.")
+        dataset = Dataset(
+            folder, keypoints, digest.hexdigest(), stamp, categories, tuple(refusals), sizes, tuple(notes)
+        )
         raw = {**asdict(dataset), "keypoints": keypoints.as_json()}
         del raw["folder"]
         (partial / "dataset.json").write_text(json.dumps(raw, indent=1))
@@ -179,6 +191,7 @@ def _serialise(photo: Photo, keypoints: KeypointSet) -> bytes:
     features["category"].int64_list.value.append(keypoints.category_names.index(annotation.category))
     features["size"].float_list.value.extend([photo.width, photo.height])
     features["box"].float_list.value.extend(annotation.box)
+    features["area"].float_list.value.append(annotation.area)
     features["xy"].float_list.value.extend(ratios)
     features["v"].int64_list.value.extend(v + 1 for v in annotation.v)
     return bytes(example.SerializeToString(deterministic=True))

@@ -9,6 +9,8 @@ from pathlib import PurePath
 from pipeline.data.names import as_name
 
 EVAL_PERCENT = 10
+SPLITS = {"train": "train", "val": "eval", "valid": "eval", "eval": "eval", "test": "eval"}
+"""What folders and files of a split are called."""
 _CROP = "@"
 
 
@@ -18,7 +20,7 @@ def photo_name(path: PurePath) -> str:
 
 
 def crop_name(photo: str, number: int) -> str:
-    """The name of one of several garments that are cut out of the same photo."""
+    """The name of one of several things that are cut out of the same photo."""
     return f"{photo}{_CROP}{number}"
 
 

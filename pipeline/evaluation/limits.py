@@ -18,10 +18,6 @@ def limits(dataset: Dataset) -> list[str]:
     if dataset.missing:
         missing = ", ".join(dataset.missing)
         found.append(f"{dataset.folder.name} has no photo of {missing}, so a model does not learn these from it.")
-    if dataset.mixed:
-        found.append(
-            f"{dataset.mixed} photos have points that nothing of their category has; they are trained on as they are."
-        )
     if not scored.all():
         found.append(
             f"NE leaves out {np.sum(~scored)} of the {len(scored)} evaluation photos: they lack a visible point, or "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.metrics import BALANCED_RECALL, IMAGES_SCORED, NE, OF_POINTS, Batches, Metrics
+from model.metrics import BALANCED_RECALL, IMAGES_SCORED, NE, OF_POINTS, OKS, Batches, Metrics
 from seamline_client.keypoints import KeypointSet
 
 
@@ -28,6 +28,8 @@ class Scores:
     """Photos that have an NE: the points that it is measured against are annotated, and a point is visible."""
     visibility_recall: float | None
     """Balanced over the three classes."""
+    oks: float | None
+    """Mean OKS, as COCO defines it; None where the keypoint set has no sigmas."""
     overall: Score
     categories: dict[str, Score]
     keypoints: dict[str, Score]
@@ -61,6 +63,7 @@ def score(batches: Batches, keypoints: KeypointSet) -> Scores:
         photos=len(photo_ne),
         scored=int(total[0][metrics.names.index(IMAGES_SCORED)]),
         visibility_recall=found.get(BALANCED_RECALL),
+        oks=found.get(OKS),
         overall=group(""),
         categories={name: group(f"/{name}") for name in keypoints.category_names},
         keypoints={name: group(f"/{name}") for name in keypoints.keypoints},

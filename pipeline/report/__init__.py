@@ -53,7 +53,7 @@ def write(run: Run, checkpoint: Checkpoint) -> Path:
         if sample.index in chosen
     ]
     sheet.draw(shown, found.photo_ne, folder / "sheet.png")
-    return page.write(folder, f"Training run {run.folder.name}", _facts(run, checkpoint, found))
+    return page.write(folder, f"Training run {run.folder.name}", _facts(run, checkpoint, found), run.dataset.keypoints)
 
 
 def _predict(run: Run, checkpoint: Checkpoint) -> tuple[Any, Any, Any]:
@@ -74,6 +74,7 @@ def _facts(run: Run, checkpoint: Checkpoint, found: Scores) -> dict[str, str]:
         "PCK@0.05": number(found.overall.pck_005, 2),
         "PCK@0.1": number(found.overall.pck_01, 2),
         "Visibility recall": number(found.visibility_recall, 2),
+        **({} if found.oks is None else {"OKS": number(found.oks, 3)}),
         "Evaluation photos": f"{found.photos}{f', {unscored} without NE' if unscored else ''}",
         "Visible points": str(found.overall.points),
         "Training photos": str(run.dataset.count("train")),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.annotations import Source, find_sources, passed_over, read, read_folder
-from pipeline.data.annotations import header as columns
+from pipeline.data.fashionai import Source, find_sources, passed_over, read
+from pipeline.data.fashionai import header as columns
+from pipeline.data.sources import read_folder
 from pipeline.errors import DataError
 from seamline_client.keypoints import GARMENTS
 
@@ -37,8 +38,9 @@ def folder_with(tmp_path: Path, *rows: str, header: str = ",".join(HEADER)) -> S
 
 def test_a_row_becomes_an_annotation(tmp_path: Path) -> None:
     """Points in the order of GARMENTS.keypoints, absent ones at (-1, -1)."""
-    (annotation,), refusals = read(folder_with(tmp_path, row()))
-    assert not refusals
+    found = read(folder_with(tmp_path, row()))
+    (annotation,) = found.annotations
+    assert not found.refusals
     assert annotation.category == "skirt"
     assert annotation.image == tmp_path / "Images/skirt/a.jpg"
     assert annotation.points[GARMENTS.keypoints.index("waistband_right")] == (50, 20)
@@ -62,8 +64,9 @@ def test_a_row_becomes_an_annotation(tmp_path: Path) -> None:
 )
 def test_a_bad_row_is_refused_by_file_line_and_reason(tmp_path: Path, bad: str, reason: str) -> None:
     """The good row beside it stays."""
-    annotations, (refusal,) = read(folder_with(tmp_path, row(), bad))
-    assert len(annotations) == 1
+    found = read(folder_with(tmp_path, row(), bad))
+    (refusal,) = found.refusals
+    assert len(found.annotations) == 1
     assert refusal.source == f"{tmp_path}/Annotations/all.csv:3"
     assert reason in refusal.reason
 
@@ -102,9 +105,9 @@ def test_a_photo_is_not_in_both_splits(tmp_path: Path, link: Callable[[Path, Pat
 def test_separators_of_windows_are_understood(tmp_path: Path) -> None:
     """Unless there is a file whose name has backslashes in it."""
     (tmp_path / "back\\slash.jpg").touch()
-    annotations, refusals = read(folder_with(tmp_path, row("Images\\skirt\\a.jpg"), row("back\\slash.jpg")))
-    assert refusals == []
-    assert [each.image for each in annotations] == [tmp_path / "Images/skirt/a.jpg", tmp_path / "back\\slash.jpg"]
+    found = read(folder_with(tmp_path, row("Images\\skirt\\a.jpg"), row("back\\slash.jpg")))
+    assert found.refusals == []
+    assert [each.image for each in found.annotations] == [tmp_path / "Images/skirt/a.jpg", tmp_path / "back\\slash.jpg"]
 
 
 def test_a_wrong_header_names_the_first_column_that_differs(tmp_path: Path) -> None:
@@ -117,13 +120,13 @@ def test_a_wrong_header_names_the_first_column_that_differs(tmp_path: Path) -> N
 def test_a_folder_without_annotations_says_what_was_expected(tmp_path: Path) -> None:
     """Missing and empty folders are told apart, and what has val/ without train/ cannot be trained on."""
     with pytest.raises(DataError, match="no such folder"):
-        find_sources(tmp_path / "nothing")
+        read_folder(tmp_path / "nothing")
     with pytest.raises(DataError, match="no annotations found"):
-        find_sources(tmp_path)
+        read_folder(tmp_path)
     write(tmp_path / "val" / "a.csv", row())
-    with pytest.raises(DataError, match="val/ but no train/"):
-        find_sources(tmp_path)
-    assert [source.split for source in find_sources(tmp_path, training=False)] == ["eval"]
+    with pytest.raises(DataError, match="none to train on. Put those into train/"):
+        read_folder(tmp_path)
+    assert len(read_folder(tmp_path, training=False).splits["eval"]) == 1
 
 
 def test_files_that_are_not_meant_for_training_are_passed_over(tmp_path: Path) -> None:
@@ -133,5 +136,7 @@ def test_files_that_are_not_meant_for_training_are_passed_over(tmp_path: Path) -
     write(tmp_path / "test" / "test.csv", "Images/skirt/b.jpg,skirt", header="image_id,image_category")
     (source,) = find_sources(tmp_path)
     assert [path.name for path in source.csvs] == ["train.csv"]
-    assert source.split is None, "nothing is left to evaluate on but a part of train/"
+    names = [row(f"Images/skirt/{number}.jpg") for number in range(40)]
+    write(tmp_path / "train" / "Annotations" / "train.csv", *names)
+    assert read_folder(tmp_path).splits["eval"], "nothing is left to evaluate on but a part of train/"
     assert [path.name for path in passed_over(tmp_path)] == ["._train.csv", "test.csv"]

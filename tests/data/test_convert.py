@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.annotations import find_sources, read
 from pipeline.data.coco import read_names
 from pipeline.data.convert import Converted, convert
+from pipeline.data.fashionai import find_sources, read
 from pipeline.data.split import split_of
 from pipeline.errors import DataError
 from seamline_client.keypoints import GARMENTS
@@ -58,9 +58,9 @@ class Coco:
 
     def rows(self) -> list[Any]:
         (source,) = find_sources(self.to)
-        annotations, refusals = read(source)
-        assert refusals == []
-        return annotations
+        found = read(source)
+        assert found.refusals == []
+        return found.annotations
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from PIL import ExifTags, Image
 
 from model.receivers import decode_image
 from pipeline.data import checks, records
-from pipeline.data.annotations import Annotation, find_sources, header, read
+from pipeline.data.annotations import Annotation
+from pipeline.data.fashionai import find_sources, header, read
 from pipeline.data.prepare import prepare as prepare_stage
 from pipeline.data.split import crop_name, split_of
 from pipeline.errors import DataError
@@ -60,7 +61,7 @@ def test_records_keep_the_photos_bytes_and_ratios(photos: Path, tmp_path: Path) 
     assert dataset.folder.stat().st_mode & 0o777 == 0o755, "a container's user is another one"
     (source,) = find_sources(photos)
     found = examples(dataset)
-    for annotation in read(source)[0]:
+    for annotation in read(source).annotations:
         example = found[annotation.image.name]
         assert example["image"].numpy() == annotation.image.read_bytes()
         assert GARMENTS.category_names[int(example["category"])] == annotation.category
@@ -260,7 +261,7 @@ def test_the_split_depends_on_the_name_alone() -> None:
 def test_photos_do_not_pile_up_in_memory(garments_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where writing is slower than reading, only so many photos are read ahead; they come in the order of the rows."""
     (source,) = find_sources(garments_folder)
-    annotations, _ = read(source)
+    annotations = read(source).annotations
     monkeypatch.setattr(checks, "READ_AHEAD", 4)
     asked = 0
 

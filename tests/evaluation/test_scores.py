@@ -33,6 +33,7 @@ def batches(count: int) -> list[tuple[Any, Any, dict[str, Any]]]:
             "v": rng.integers(0, 3, (count, 24)),
             "size": np.full((count, 2), (400, 533), np.float32),
             "box": np.zeros((count, 2), np.float32),
+            "area": np.zeros(count, np.float32),
             "category": rng.integers(0, 4, count),
         }
         guess = xy + rng.normal(0, 0.03, xy.shape).astype(np.float32)

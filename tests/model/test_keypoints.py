@@ -51,7 +51,7 @@ def test_what_is_left_out_is_the_plainest() -> None:
         ({"keypoints": ["a", "b", "a"]}, "keypoints: 'a' is given 2 times"),
         ({"keypoints": ["a", 3]}, "keypoints: 3 is not a name"),
         ({"thing": 7}, "thing is 7"),
-        ({"colour": "red"}, "'colour' is no entry here; these are: categories, keypoints, lines, pairs, thing"),
+        ({"colour": "red"}, "'colour' is no entry here; these are: categories, keypoints, lines, pairs, sigmas, thing"),
         ({"pairs": [["a"]]}, "pairs: .* has 1 name"),
         ({"pairs": [["a", "b"], ["b", "c"]]}, "pairs: 'b' is given 2 times"),
         ({"pairs": [["a", "x"]]}, "pairs: 'x' is not one of the keypoints"),
@@ -60,6 +60,9 @@ def test_what_is_left_out_is_the_plainest() -> None:
         ({"categories": {"dog": {"normaliser": ["a"]}}}, "dog: normaliser is .*; expected two of its keypoints"),
         ({"categories": {"dog": {"points": ["a"]}}}, "categories: dog: 'points' is no entry here"),
         ({"categories": ["dog"]}, "categories is .*; expected an object"),
+        ({"sigmas": {"a": 0.1, "b": 0.1}}, "sigmas: c is None; expected a number between 0 and 1 for every keypoint"),
+        ({"sigmas": {"a": 0.1, "b": 0.1, "c": 10}}, "sigmas: c is 10; expected a number between 0 and 1"),
+        ({"sigmas": {"d": 0.1}}, "sigmas: 'd' is no entry here"),
     ],
 )
 def test_what_is_wrong_in_a_set_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

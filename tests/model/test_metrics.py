@@ -34,6 +34,7 @@ def skirt(size: tuple[float, float], *, waistband: int = VISIBLE) -> tuple[np.nd
         "v": v.astype(np.int64),
         "size": np.array([size], np.float32),
         "box": np.array([(0.6 * size[0], 0.6 * size[1])], np.float32),
+        "area": np.array([0.36 * size[0] * size[1]], np.float32),
         "category": np.array([GARMENTS.category_names.index("skirt")]),
     }
     return xy.copy(), labels

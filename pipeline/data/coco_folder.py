@@ -1,0 +1,120 @@
+"""Finds COCO files in a folder, and the folder that each one's photos are in, as COCO and labelling tools lay them out.
+
+annotations/person_keypoints_train2017.json, train2017/      COCO
+annotations/person_keypoints_default.json, images/default/   CVAT
+train/_annotations.coco.json, train/, valid/, test/          Roboflow
+labels.json, images/                                         and so on
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pipeline.data import coco
+from pipeline.data.annotations import Part
+from pipeline.data.coco import CocoFile
+from pipeline.data.names import is_file
+from pipeline.data.sets import KEYPOINTS_FILE, beside, from_categories
+from pipeline.data.split import SPLITS
+from pipeline.errors import DataError
+from seamline_client.keypoints import KeypointSet
+
+_ANNOTATIONS = ("annotations", "Annotations")
+_TRIED = 20
+"""Photos of a file that are looked for in each folder that could be theirs."""
+
+
+def find(folder: Path) -> list[Path]:
+    """JSON files in the folder, in its annotations/ and in those of its splits.
+
+    COCO's own annotations/ has files about other things too: where names speak of keypoints, only those count.
+    """
+    places = [folder, *(folder / split for split in SPLITS)]
+    places += [place / name for place in places for name in _ANNOTATIONS]
+    found = {
+        path.resolve(): path  # annotations and Annotations may be one
+        for place in places
+        if place.is_dir()
+        for path in sorted(place.glob("*.json"))
+        if path.name != KEYPOINTS_FILE and not path.name.startswith(".") and is_file(path)
+    }
+    return [path for path in found.values() if "keypoint" in path.name.lower()] or list(found.values())
+
+
+def keypoints_of(source: Path) -> tuple[KeypointSet, list[str]]:
+    """The set of the categories in a file, or in those of a folder, and what a person should know about it.
+
+    Raises DataError where there are no such files or categories.
+    """
+    return _keypoints_of(_load(source, find(source) if source.is_dir() else [source])[0])
+
+
+def _keypoints_of(files: list[CocoFile]) -> tuple[KeypointSet, list[str]]:
+    return from_categories((file.path, each) for file in files for each in file.categories)
+
+
+def _load(source: Path, paths: list[Path]) -> tuple[list[CocoFile], list[str]]:
+    """Files with keypoints, and the paths of those without."""
+    loaded = [coco.load(path) for path in paths]
+    files = [file for file in loaded if any(each.get("keypoints") for each in file.categories)]
+    if not files:
+        raise DataError(f"{source}: no COCO file in which a category has keypoints.")
+    return files, [str(file.path) for file in loaded if file not in files]
+
+
+def read(folder: Path, paths: list[Path]) -> tuple[KeypointSet, list[Part], list[str]]:
+    """The keypoint set, what each file says, and sentences for people.
+
+    Raises DataError where no category has keypoints, for a file whose photos are not there, and as `coco` does.
+    """
+    files, others = _load(folder, paths)
+    stated = beside(folder)
+    keypoints, notes = (stated, []) if stated else _keypoints_of(files)
+    parts, passed_over, guessed = [], 0, 0
+    for file in files:
+        labels = coco.read(file, photos_of(folder, file), keypoints)
+        parts.append(Part(_split(folder, file.path), labels.annotations, labels.refusals))
+        passed_over += labels.without_keypoints
+        guessed += labels.guessed
+    if others:
+        notes.append(f"passed over, for no category has keypoints: {', '.join(others)}")
+    cut = sum(each.crop is not None for part in parts for each in part.annotations)
+    if cut:
+        notes.append(
+            f"cut out of photos that show several: {keypoints.counted(cut)}. The model looks at one in a picture."
+        )
+    if guessed:
+        notes.append(
+            f"of a category that is not in the set, and given one by their points: {keypoints.counted(guessed)}."
+        )
+    if passed_over:
+        notes.append(f"passed over, for they have no keypoints: {passed_over} annotations.")
+    return keypoints, parts, notes
+
+
+def photos_of(folder: Path, file: CocoFile) -> Path:
+    """The folder where the file's photos are. Raises DataError where none of the first of them is found."""
+    places = [file.path.parent, folder, folder / "images", folder / "Images"]
+    places += [sub for place in places[1:] if place.is_dir() for sub in sorted(place.iterdir()) if sub.is_dir()]
+    images = file.images[:_TRIED]
+
+    def fits(place: Path) -> tuple[int, bool, bool]:
+        there = sum(coco.find_photo(image, place) is not None for image in images)
+        return there, place.name in file.path.stem, place == file.path.parent
+
+    best = max(places, key=fits)
+    if images and not fits(best)[0]:
+        tried = ", ".join(str(place) for place in places[:4] if place.is_dir())
+        raise DataError(
+            f"{file.path}: its photos are not there: {images[0].get('file_name')}, for one, is neither in {tried} nor in a folder in "
+            f"there. Put them there, or take this file out."
+        )
+    return best
+
+
+def _split(folder: Path, path: Path) -> str | None:
+    """By the file's name, as in person_keypoints_val2017.json, or else by the folder's, as in valid/labels.json."""
+    names = [path.stem, *(part for part in path.relative_to(folder).parts[:-1])]
+    words = [word for name in names for word in re.findall("[a-z]+", name.lower())]
+    return next((SPLITS[word] for word in words if word in SPLITS), None)
