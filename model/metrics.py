@@ -26,7 +26,8 @@ from seamline_client.keypoints import KeypointSet
 
 Labels = Mapping[str, Any]
 """`xy` (N, K, 2) float32 fractions, `v` (N, K) int64 classes, `size` (N, 2) float32 width and height of the original
-in pixels, `box` (N, 2) float32 those of the thing's box, `area` (N,) float32 its square pixels, `category` (N,) int64 place among the set's categories."""
+in pixels, `box` (N, 2) float32 those of the thing's box, `area` (N,) float32 the thing's square pixels, `category` (N,)
+int64 place among the set's categories."""
 
 Batches = Iterable[tuple[Any, Any, Labels]]
 """Predicted xy (N, K, 2), predicted v (N, K) and the labels."""

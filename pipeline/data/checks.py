@@ -26,7 +26,7 @@ from seamline_client.keypoints import KeypointSet
 READ_AHEAD = 256
 """Photos that are read and checked before somebody asks for them: at most this many are in memory."""
 _FORMATS = ("JPEG", "MPO", "PNG")
-"""What the graph reads. MPO is a JPEG with further pictures behind it, as phones take them: depth, motion, the same in other light."""
+"""What the graph reads. MPO is a JPEG with others behind it, as phones take them: depth, motion, other light."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def check_all(annotations: Iterable[Annotation], keypoints: KeypointSet) -> Iter
 
 
 def _check(annotation: Annotation, names: Sequence[str]) -> Photo | Refusal:
-    """Reads and decodes the photo, turns it upright, sees that its points are inside, and cuts out what is asked for."""
+    """Reads and decodes the photo, turns it upright, sees that its points are inside, and cuts out its crop."""
 
     def refusal(reason: str) -> Refusal:
         return Refusal(annotation.source, reason)

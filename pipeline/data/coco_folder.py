@@ -106,9 +106,10 @@ def photos_of(folder: Path, file: CocoFile) -> Path:
     best = max(places, key=fits)
     if images and not fits(best)[0]:
         tried = ", ".join(str(place) for place in places[:4] if place.is_dir())
+        first = images[0].get("file_name")
         raise DataError(
-            f"{file.path}: its photos are not there: {images[0].get('file_name')}, for one, is neither in {tried} nor in a folder in "
-            f"there. Put them there, or take this file out."
+            f"{file.path}: its photos are not there: {first}, for one, is neither in {tried} nor in a folder "
+            f"in there. Put them there, or take this file out."
         )
     return best
 

@@ -138,9 +138,8 @@ def _stamp(annotated: Annotated) -> str:
                 file = f"{stat.st_size} {stat.st_mtime_ns}"
             except (OSError, ValueError):  # refused where it is read
                 file = "-"
-            digest.update(
-                f"{split} {row.image_id} {row.category} {row.points} {row.v} {row.box} {row.area} {row.crop} {file}\n".encode()
-            )
+            shape = f"{row.points} {row.v} {row.box} {row.area} {row.size} {row.crop}"
+            digest.update(f"{split} {row.image_id} {row.category} {shape} {file}\n".encode())
     return digest.hexdigest()
 
 

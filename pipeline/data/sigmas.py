@@ -19,10 +19,10 @@ def measure(first: Path, second: Path) -> tuple[KeypointSet, dict[str, tuple[flo
     COCO (https://cocodataset.org/#keypoints-eval) defines sigma_i**2 = E[d_i**2 / s**2]: d_i is how far a label is from
     the truth, s the root of the thing's area; OKS is then exp(-d**2 / (2 s**2 k_i**2)) with k_i = 2 sigma_i. Nobody
     knows the truth, but two labels that err independently are sqrt(2) times as far from each other as from it:
-    sigma_i is the root mean square of (distance of the two / s), divided by sqrt(2). The factor of 2 in k_i is not in it.
+    sigma_i is the root mean square of (distance of the two / s), divided by sqrt(2). The 2 of k_i is not in it.
 
-    Only photos that show one thing in both files count, so that nobody has to guess which is which. Raises DataError for
-    a file that cannot be read, for files of other keypoints, and for a keypoint that no photo has in both.
+    Only photos that show one thing in both files count, so that nobody has to guess which is which. Raises DataError
+    for a file that cannot be read, for files of other keypoints, and for a keypoint that no photo has in both.
     """
     (keypoints, ours), (others, theirs) = _read(first), _read(second)
     if keypoints.keypoints != others.keypoints:
