@@ -9,6 +9,9 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
+PATTERN = "*?[]\\"
+"""TensorFlow takes the path of a checkpoint or a model for a pattern, and finds nothing where these are in it."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -37,9 +40,16 @@ class Settings:
 
         Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
 
-        Raises PipelineError for a port or a number of versions that is not one.
+        Raises PipelineError for a port or a number of versions that is not one, and for a home that TensorFlow would
+        find nothing in.
         """
         home = Path(os.environ.get("SEAMLINE_HOME", "var"))
+        place = os.path.abspath(home)  # noqa: PTH100  # a link stays as it is, and is a way out
+        if strange := next((each for each in place if each in PATTERN or "\ud800" <= each <= "\udfff"), None):
+            raise PipelineError(
+                f"{place}: TensorFlow cannot work below a path with {strange!r} in it. "
+                f"Set SEAMLINE_HOME to another folder, or to a link to this one."
+            )
         model_server = os.environ.get("TENSORFLOW_MODEL_SERVER")
         return cls(
             data=home / "data",

@@ -52,7 +52,7 @@ class JsonLines(Table):
 
 
 class Csv(Table):
-    """One row per point that is there, with a header: for a spreadsheet or a data frame."""
+    """One row and line per point that is there, with a header: for a spreadsheet or a data frame."""
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
@@ -62,7 +62,7 @@ class Csv(Table):
     def write(self, photo: str, prediction: Prediction) -> None:
         for point in prediction.keypoints:
             place = (f"{point.x:.2f}", f"{point.y:.2f}")
-            self._rows.writerow((photo, *prediction.size, point.name, *place, point.visibility))
+            self._rows.writerow((one_line(photo), *prediction.size, point.name, *place, point.visibility))
 
 
 class Coco(Table):

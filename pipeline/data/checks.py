@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tensorflow as tf
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from model.receivers import decode
 from pipeline.data.annotations import Annotated, Annotation, Box, Refusal
@@ -72,11 +72,13 @@ def _check(annotation: Annotation, names: Sequence[str]) -> Photo | Refusal:
     except tf.errors.OpError as error:
         reason = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", error.message.splitlines()[0])
         return refusal(f"{annotation.image}: cannot be used: {reason}")
+    except UnidentifiedImageError:  # which says where in memory the file is
+        return refusal(f"{annotation.image}: cannot be used: it is not a picture")
     except Exception as error:  # Pillow raises nearly anything on a damaged file: struct.error, TypeError, SyntaxError
         return refusal(f"{annotation.image}: cannot be used: {error}")
     picture = "x".join(map(str, whole))
     if annotation.size not in (None, whole):
-        annotated = "x".join(map(str, annotation.size))
+        annotated = "x".join(f"{side:.9g}" for side in annotation.size)
         return refusal(f"{annotation.image}: it has {picture} pixels, but was annotated at {annotated}")
     for name, (x, y), v in zip(names, annotation.points, annotation.v):
         if v >= 0 and not (0 <= x <= whole[0] and 0 <= y <= whole[1]):
@@ -154,8 +156,9 @@ def refuse_too_little(folder: Path, annotated: Annotated, usable: Mapping[str, S
         return apart and min(annotation.v[first], annotation.v[second]) >= 0 and max(annotation.v) > 0
 
     if not any(map(measurable, usable["eval"])):
-        pairs = {each.category: " and ".join(ends[each.category] or ()) or "a box" for each in usable["eval"]}
+        pairs = {each.category: " and ".join(ends[each.category] or ()) or "its box" for each in usable["eval"]}
         raise DataError(
-            f"{folder}: NE cannot be measured. It is divided by the distance between two points, which no photo of the "
-            f"evaluation split has both: {'; '.join(f'{name}: {pair}' for name, pair in pairs.items())}. Annotate them."
+            f"{folder}: NE cannot be measured. It is how far visible points are off, divided by the distance between "
+            f"two points or by a box, and no photo of the evaluation split has a visible point and these two, apart "
+            f"from each other: {'; '.join(f'{name}: {pair}' for name, pair in pairs.items())}. Annotate them."
         )

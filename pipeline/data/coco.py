@@ -136,7 +136,8 @@ def load(path: Path) -> CocoFile:
             raise ValueError("images and categories are lists of objects")
         annotations: list[_Raw] = [each if isinstance(each, dict) else {} for each in raw["annotations"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"cannot be read as COCO keypoints (images, categories, annotations): {error!r}"
+        # Not repr(error): that of text in another encoding has the whole file in it.
+        reason = f"cannot be read as COCO keypoints (images, categories, annotations): {type(error).__name__}: {error}"
         raise DataError(f"{path}: {reason}") from error
     return CocoFile(path, images, categories, annotations)
 

@@ -99,7 +99,7 @@ def _rows(path: Path, expected: tuple[str, ...]) -> Iterable[tuple[int, list[str
                 raise DataError(f"{path}: wrong header. {_header_difference(expected, found)}")
             return [(reader.line_num, row) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV: {error}") from error
+        raise DataError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
 
 
 def _header_difference(expected: Sequence[str], found: Sequence[str]) -> str:

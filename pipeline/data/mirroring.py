@@ -68,7 +68,8 @@ def _above_each_other(source: Path, across: NDArray[np.float64], keypoints: Keyp
     With m and n the mean places of the two on things centred at 0, a mirrored pair is |mirror(m) - n|**2 off, and
     without changing names |mirror(m) - m|**2: the sum over both is lower with change where |dx| > |dy| of m - n.
     """
-    beside, above = [], []
+    beside: list[str] = []
+    above: list[str] = []
     for pair, offsets in zip(keypoints.pairs, across.swapaxes(0, 1)):
         offsets = offsets[~np.isnan(offsets[:, 0])]
         if len(offsets) >= ENOUGH:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pipeline.settings import PATTERN
+
 _LONGEST = 200
 """Bytes. File systems take 255, and numbers, endings and a run's settings are put behind a name."""
 
@@ -26,9 +28,9 @@ class Files:
 
 
 def as_name(text: str) -> str:
-    """A name that every file system, CSV file and TensorFlow takes: printable, and not too long."""
-    printable = "".join(each if each.isprintable() else "-" for each in text)
-    return printable.encode()[:_LONGEST].decode(errors="ignore")
+    """A name that every file system, CSV file and TensorFlow takes: printable, no pattern, and not too long."""
+    plain = "".join(each if each.isprintable() and each not in PATTERN else "-" for each in text)
+    return plain.encode()[:_LONGEST].decode(errors="ignore")
 
 
 def with_slashes(name: str, folder: Path) -> str:

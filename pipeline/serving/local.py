@@ -72,7 +72,7 @@ def stop(settings: Settings) -> ServerProcess | None:
 
 def _start(settings: Settings, config: Path) -> ServerProcess:
     flags = (
-        f"--model_config_file={config.resolve()}",
+        f"--model_config_file={config.absolute()}",
         "--model_config_file_poll_wait_seconds=1",
         f"--monitoring_config_file={ROOT / 'config' / 'monitoring.config'}",
     )

@@ -134,7 +134,7 @@ def throw_away(
 
     It gives up on a broken model at once, and ends with this process even where that is killed.
     """
-    flags = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0", *flags)
+    flags = (f"--model_name={model}", f"--model_base_path={base.absolute()}", "--max_num_load_retries=0", *flags)
     leashed = (sys.executable, "-m", "pipeline.serving.leash", str(os.getpid()), *program)
     server = start(leashed, flags, log, _free_port(), _free_port())
     try:

@@ -7,10 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -110,6 +111,21 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+def run(main: Callable[[], Any], *arguments: object) -> Ran:
+    """A command in this process, with streams that are as strict as those of a program."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+    err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
+    with mock.patch.object(sys, "argv", ["command", *map(str, arguments)]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main() or 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+        out.flush()
+        err.flush()
+    said = [stream.buffer.getvalue().decode() for stream in (out, err)]
+    return Ran(code, *said)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ What the tools write was read off their exporters: CVAT's (Datumaro), Label Stud
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.cli import app
+from pipeline import cli
 from pipeline.data import records
 from pipeline.data.coco import read_names
 from pipeline.data.convert import Converted, convert
 from seamline_client.keypoints import GARMENTS
+from tests.client.conftest import run
 
 Coco = dict[str, Any]
 NAMES = [f"{folder}/{number}.jpg" for folder in ("shop", "street") for number in range(12)]
@@ -193,9 +195,11 @@ def test_a_box_of_nothing_is_no_box(answers: Coco, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_corrected_answers_are_trained_on(answers: Coco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands as people type them, from the answers to a checkpoint."""
+    """The commands as people type them, from the answers to a report, in folders of any name."""
     monkeypatch.setenv("SEAMLINE_HOME", str(tmp_path / "home"))
     (tmp_path / "labels.json").write_text(json.dumps(cvat(corrected(answers))))
-    app(["convert", "--coco", "labels.json", "--images", "photos", "--to", "out", "--strict"], standalone_mode=False)
-    app(["train", "--data", "out", "--preset", "tiny", "--steps", "2"], standalone_mode=False)
-    assert list((tmp_path / "home" / "runs").glob("out-tiny-*/**/*.index"))
+    to = os.fsdecode(b"out <b> [red]*\n\xff")
+    assert run(cli.main, "convert", "--strict", "--coco", "labels.json", "--images", "photos", "--to", to).code == 0
+    assert run(cli.main, "train", "--preset", "tiny", "--steps", 2, "--data", to).code == 0
+    (page,) = (tmp_path / "home" / "runs").glob("*-tiny-*/report/report.html")
+    assert "<dd>out &lt;b&gt; -red----</dd>" in page.read_text(encoding="utf-8")

@@ -216,14 +216,48 @@ def test_a_lying_photo_is_measured_upright_and_other_formats_become_jpeg(coco: C
         assert picture.format == "JPEG"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": 1, "annotations": [], "categories": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"images": 1, "annotations": [], "categories": []}', "[" * 100_000, "9" * 5000),
+        '{"images": [], "annotations": [], "categories": [], "annotations": []}',
+        '{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 1, "id": 2}]}',
+        "é" * 1000,
+    ],
+)
 def test_a_file_that_is_not_coco(coco: Coco, text: str) -> None:
-    """The file is named, and what was expected in it."""
+    """The file is named, and what was expected in it; a key that is given twice is no way to say two things."""
     coco.photos.mkdir()
     file = coco.folder / "a.json"
-    file.write_text(text)
-    with pytest.raises(DataError, match=r"a\.json: cannot be read as COCO keypoints"):
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match=r"a\.json: cannot be read as COCO keypoints") as caught:
         convert(file, coco.photos, coco.to, {}, lambda *_: None)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_in_any_encoding_of_json(coco: Coco, encoding: str) -> None:
+    """As Windows writes them, with its line ends."""
+    coco.garment(coco.photo("é.jpg"))
+    file = coco.folder / "a.json"
+    file.write_bytes(json.dumps(coco.raw, ensure_ascii=False, indent=1).replace("\n", "\r\n").encode(encoding))
+    assert convert(file, coco.photos, coco.to, {}, lambda *_: None).categories == {"skirt": 1}
+
+
+def test_links_are_followed(coco: Coco, tmp_path: Path) -> None:
+    """Out of the folder of photos, or to it: somebody has put them there. One that leads to itself is no photo."""
+    for name in ("a.jpg", "b.jpg"):
+        coco.garment(coco.photo(name))
+    (coco.photos / "a.jpg").rename(tmp_path / "elsewhere.jpg")
+    (coco.photos / "a.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    coco.garment(coco.image("round.jpg"))
+    (coco.photos / "round.jpg").symlink_to("round.jpg")
+    coco.photos = coco.photos.rename(tmp_path / "really")
+    (tmp_path / "photos").symlink_to("really")
+    coco.photos = tmp_path / "photos"
+    converted = coco.convert()
+    assert [row.image_id for row in coco.rows()] == ["Images/skirt/a.jpg", "Images/skirt/b.jpg"]
+    assert [refusal.reason for refusal in converted.refusals] == [f"round.jpg: no such file in {coco.photos}"]
 
 
 def test_other_files_of_the_same_name_do_not_meet(coco: Coco) -> None:

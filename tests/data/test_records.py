@@ -209,11 +209,17 @@ ENDS = [f"{name}_{side}" for name in ("armpit", "waistband") for side in ("left"
             "NE cannot be measured.*skirt: waistband_left and",
         ),
         (
+            lambda row: set_cells(
+                row, "20_20_0", *(name for name, cell in zip(header(GARMENTS), row) if cell.endswith("_1"))
+            ),
+            "NE cannot be measured.*no photo of the evaluation split has a visible point",
+        ),
+        (
             lambda row: row[1] != "skirt" or set_cells(row, f"Images/no{row[0][-8:]}", "image_id"),
             r"8 row\(s\) name the category skirt.*8 refused \(the first: .*no such file\), 0 in the evaluation split",
         ),
     ],
-    ids=["no photo", "one photo", "hems alone", "no photo of a category"],
+    ids=["no photo", "one photo", "hems alone", "nothing visible", "no photo of a category"],
 )
 def test_photos_that_are_too_few_are_told_as_such(photos: Path, tmp_path: Path, wanted: Any, message: str) -> None:
     """Before training: what there is, what is missing, and what to do. No half-written data set remains."""
@@ -221,6 +227,19 @@ def test_photos_that_are_too_few_are_told_as_such(photos: Path, tmp_path: Path, 
     with pytest.raises(DataError, match=message):
         prepare(photos, tmp_path)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_points_of_two_kinds_are_kept_and_counted(photos: Path, tmp_path: Path) -> None:
+    """A skirt with a crotch is trained on as it is annotated, and training says how many there are."""
+    keep_rows(photos, lambda row: row[1] != "skirt" or set_cells(row, "20_30_1", "crotch"))
+    dataset = prepare(photos, tmp_path)
+    assert dataset.refusals == ()
+    assert records.load(dataset.folder) == dataset
+    (note,) = dataset.notes
+    assert note.endswith("nothing of their category has, and trained on as they are: 8 garments.")
+    skirt = GARMENTS.category_names.index("skirt")
+    examples_of_skirts = [each for each in examples(dataset).values() if int(each["category"]) == skirt]
+    assert {int(each["v"][GARMENTS.index["crotch"]]) for each in examples_of_skirts} == {2}
 
 
 def test_a_category_that_is_absent_is_told_and_strictly_refused(photos: Path, tmp_path: Path) -> None:
