@@ -98,11 +98,11 @@ def _seen_from_behind(v: Indices, odd: Indices, even: Indices, sides: Indices) -
     """Whether what is visible differs too, as with persons who turn their backs: no face, and their left on the left.
 
     Both points of a pair count as one, since mixed up labels would tell those apart too. Two proportions differ where
-    z > 4: with so many points none would by chance.
+    z > 3: with so few points none would by chance.
     """
     visible = (v > 0).astype(float)
     visible[:, sides[:, 0]] = visible[:, sides[:, 1]] = (visible[:, sides[:, 0]] + visible[:, sides[:, 1]]) / 2
     here, there = visible[odd].mean(0), visible[even].mean(0)
     pooled = (visible[odd].sum(0) + visible[even].sum(0)) / (len(odd) + len(even))
     spread = np.sqrt(np.maximum(pooled * (1 - pooled), 1e-9) * (1 / len(odd) + 1 / len(even)))
-    return bool((np.abs(here - there) > np.maximum(0.3, 4 * spread)).any())
+    return bool((np.abs(here - there) > np.maximum(0.3, 3 * spread)).any())

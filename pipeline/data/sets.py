@@ -80,7 +80,7 @@ def from_categories(categories: Iterable[tuple[Path, Mapping[str, Any]]]) -> tup
         "thing": next(iter(found)) if len(found) == 1 else shared if shared.isalpha() and shared != "none" else "thing",
         "keypoints": union,
         "categories": {name: {"keypoints": points, "normaliser": BOX} for name, (_, points) in found.items()},
-        "pairs": _pairs(found),
+        "pairs": [list(pair) for pair in _pairs(found)],
         "lines": lines,
     }
     if {plain(name) for name in union} == set(COCO_SIGMAS):
