@@ -56,8 +56,8 @@ def write(folder: Path, train: int = 24, val: int = 4, *, seed: int = 1) -> Path
         for number in range(count):
             persons = 2 if number % 6 == 5 else 1
             picture = Image.new("RGB", (140 * persons, 240), tuple(rng.integers(180, 255, 3).tolist()))
-            image = {"id": number, "file_name": f"{number:012d}.jpg", "width": picture.width, "height": 240}
-            coco["images"].append(image)
+            name = f"{number:012d}.jpg"
+            coco["images"].append({"id": number, "file_name": name, "width": picture.width, "height": 240})
             for place in range(persons):
                 points = person(rng, 140 * place + 15, 10, 215, away=number % 5 == 4)
                 draw(picture, points)
@@ -75,7 +75,7 @@ def write(folder: Path, train: int = 24, val: int = 4, *, seed: int = 1) -> Path
                         "iscrowd": 0,
                     }
                 )
-            picture.save(folder / split / image["file_name"], quality=95)
+            picture.save(folder / split / name, quality=95)
         (folder / "annotations").mkdir(exist_ok=True)
         (folder / "annotations" / f"person_keypoints_{split}.json").write_text(json.dumps(coco))
         # COCO's own annotations/ has these beside.

@@ -97,6 +97,9 @@ def photos_of(folder: Path, file: CocoFile) -> Path:
     """The folder where the file's photos are. Raises DataError where none of the first of them is found."""
     places = [file.path.parent, folder, folder / "images", folder / "Images"]
     places += [sub for place in places[1:] if place.is_dir() for sub in sorted(place.iterdir()) if sub.is_dir()]
+    split = _split(folder, file.path)
+    if split:  # photos of another one may have the same names
+        places = [place for place in places if place == folder or _named(place.name) in (None, split)]
     images = file.images[:_TRIED]
 
     def fits(place: Path) -> tuple[int, bool, bool]:
@@ -105,17 +108,19 @@ def photos_of(folder: Path, file: CocoFile) -> Path:
 
     best = max(places, key=fits)
     if images and not fits(best)[0]:
-        tried = ", ".join(str(place) for place in places[:4] if place.is_dir())
+        tried = ", ".join(sorted({str(place) for place in places if place.is_dir()}))
         first = images[0].get("file_name")
         raise DataError(
-            f"{file.path}: its photos are not there: {first}, for one, is neither in {tried} nor in a folder "
-            f"in there. Put them there, or take this file out."
+            f"{file.path}: its photos are not there: {first}, for one, is in none of {tried}. "
+            f"Put them there, or take this file out."
         )
     return best
 
 
 def _split(folder: Path, path: Path) -> str | None:
     """By the file's name, as in person_keypoints_val2017.json, or else by the folder's, as in valid/labels.json."""
-    names = [path.stem, *(part for part in path.relative_to(folder).parts[:-1])]
-    words = [word for name in names for word in re.findall("[a-z]+", name.lower())]
-    return next((SPLITS[word] for word in words if word in SPLITS), None)
+    return _named(" ".join([path.stem, *path.relative_to(folder).parts[:-1]]))
+
+
+def _named(text: str) -> str | None:
+    return next((SPLITS[word] for word in re.findall("[a-z]+", text.lower()) if word in SPLITS), None)

@@ -24,7 +24,7 @@ ENOUGH = 10
 APART = 0.1
 """Of the thing's box: points that are nearer to each other do not tell on which side they are."""
 AGREED = 0.8
-"""The share of a photo's pairs that must be the same way round, for the photo to be one way round."""
+"""The share of a photo's pairs that must be the same way round, of those that tell: at least half of all."""
 FEW = 0.45
 """Where more are the other way round there is no rule that these could be exceptions to."""
 NAMED = 5
@@ -90,8 +90,9 @@ def _above_each_other(source: Path, across: NDArray[np.float64], keypoints: Keyp
 def _ways(across: NDArray[np.float64]) -> Indices:
     """(rows, pairs) -> (rows,): 1 where left points are to the right of right ones, -1 the other way, 0 untold."""
     votes = np.where(np.abs(across) > APART, np.sign(across), 0)
-    total, cast = votes.sum(1), np.abs(votes).sum(1)
-    return np.where(np.abs(total) >= np.maximum(1, (2 * AGREED - 1) * cast), np.sign(total), 0).astype(np.int64)
+    total, cast, could = votes.sum(1), np.abs(votes).sum(1), (~np.isnan(across)).sum(1)
+    told = (cast > 0) & (2 * cast >= could) & (np.abs(total) >= (2 * AGREED - 1) * cast)
+    return np.where(told, np.sign(total), 0).astype(np.int64)
 
 
 def _seen_from_behind(v: Indices, odd: Indices, even: Indices, sides: Indices) -> bool:
