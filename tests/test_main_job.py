@@ -178,5 +178,5 @@ def test_a_taken_port_names_the_port_and_the_process(seamline: Seamline, tmp_pat
 def test_real_photos_train(seamline: Seamline, real_photos: Path) -> None:
     """`make train DATA=<folder>` on real photos: every one of them is used."""
     said = seamline.make("train", f"DATA={real_photos}", "PRESET=tiny")
-    assert "472 photos, evaluating on 51\n" in said
+    assert "472 garments, evaluating on 51\n" in said
     assert "Best checkpoint: step" in said

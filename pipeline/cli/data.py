@@ -44,7 +44,7 @@ def data(
     dataset = prepare(source, Settings.from_environment().data, drawn=drawn, strict=strict)
     console.print(f"Data set {dataset.folder}")
     for split, counts in dataset.categories.items():
-        console.print(f"  {split}: {sum(counts.values())} photos ({by_name(counts)})")
+        console.print(f"  {split}: {dataset.keypoints.counted(sum(counts.values()))} ({by_name(counts)})")
     for refusal in dataset.refusals:
         console.print(f"  refused: {refusal}")
     for sentence in limits(dataset):

@@ -23,7 +23,7 @@ app = typer.Typer(
 """Commands import their stage when they run, so that `status` does not wait for TensorFlow."""
 
 DATA = typer.Option(
-    None, "--data", "--source", help="Folder of annotated photos, FashionAI layout. Default: drawn garments."
+    None, "--data", "--source", help="Folder of annotated photos, COCO or FashionAI. Default: drawn garments."
 )
 PRESET = typer.Option(
     None, "--preset", help="demo, photos, gpu or tiny. Default: demo, or photos where --data is given."

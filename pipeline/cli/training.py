@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.training.checkpoints import Checkpoint
     from pipeline.training.runs import Run
 
-PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, FashionAI layout.")
+PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, COCO or FashionAI.")
 WEIGHTS = typer.Option(..., help="The file to write, .npz.")
 STEPS = typer.Option(None, min=1, help="Train this many steps. Default: as the preset says.")
 BATCH = typer.Option(None, min=1, help="Photos in each batch. Default: as the preset says.")
