@@ -159,6 +159,6 @@ def refuse_too_little(folder: Path, annotated: Annotated, usable: Mapping[str, S
         pairs = {each.category: " and ".join(ends[each.category] or ()) or "its box" for each in usable["eval"]}
         raise DataError(
             f"{folder}: NE cannot be measured. It is how far visible points are off, divided by the distance between "
-            f"two points or by a box, and no photo of the evaluation split has a visible point and these two, apart "
-            f"from each other: {'; '.join(f'{name}: {pair}' for name, pair in pairs.items())}. Annotate them."
+            f"two points or by a box. No photo of the evaluation split has a visible point and these, apart from each "
+            f"other: {'; '.join(f'{name}: {pair}' for name, pair in pairs.items())}. Annotate them."
         )

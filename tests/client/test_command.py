@@ -159,6 +159,21 @@ def test_broken_photos_are_reported_and_the_rest_go_on(predict: Any, photo: Path
         assert [line.split(":")[1].strip() for line in ran.err.splitlines()] == [str(broken), str(missing), str(cut)]
 
 
+def test_both_transports_read_what_pillow_forgives(predict: Any, picture: Image.Image, tmp_path: Path) -> None:
+    """A PNG without its end, or with a wrong checksum, is answered over both; a JPEG that is cut is broken for both."""
+    for name in ("cut.jpg", "cut.png", "wrong.png"):
+        picture.save(tmp_path / name)
+        data = bytearray((tmp_path / name).read_bytes())
+        if name == "wrong.png":
+            start = data.index(b"IDAT")
+            data[start + 4 + int.from_bytes(data[start - 4 : start], "big")] ^= 255
+        (tmp_path / name).write_bytes(data[:-12] if name == "cut.png" else data[:-2] if name == "cut.jpg" else data)
+    for transport in ("--grpc", "--rest"):
+        ran = predict("cut.png", "wrong.png", "cut.jpg", transport, "--json")
+        assert (ran.code, photos_in(ran.out)) == (1, ["cut.png", "wrong.png"])
+        assert ran.err.startswith("predict: cut.jpg: broken image")
+
+
 NOBODY = f"127.0.0.1:{free_port()}"
 
 

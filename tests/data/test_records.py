@@ -212,7 +212,7 @@ ENDS = [f"{name}_{side}" for name in ("armpit", "waistband") for side in ("left"
             lambda row: set_cells(
                 row, "20_20_0", *(name for name, cell in zip(header(GARMENTS), row) if cell.endswith("_1"))
             ),
-            "NE cannot be measured.*no photo of the evaluation split has a visible point",
+            "NE cannot be measured.*No photo of the evaluation split has a visible point",
         ),
         (
             lambda row: row[1] != "skirt" or set_cells(row, f"Images/no{row[0][-8:]}", "image_id"),
