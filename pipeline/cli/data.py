@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -109,11 +110,11 @@ def keypoints(
     text = json.dumps(found.as_json(), indent=1)
     if to is None:
         print(text)
-        return
-    to.write_text(text + "\n", encoding="utf-8")
-    console.print(f"Wrote {to}: {len(found)} keypoints, {len(found.pairs)} pairs. Beside the photos it counts.")
+    else:
+        to.write_text(text + "\n", encoding="utf-8")
+        console.print(f"Wrote {to}: {len(found)} keypoints, {len(found.pairs)} pairs. Beside the photos it is used.")
     for note in notes:
-        console.print(f"  {note}")
+        print(f"  {note}", file=sys.stderr if to is None else sys.stdout)
 
 
 @app.command()

@@ -72,16 +72,17 @@ def evaluate(
         raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="--split")
     known = releases()
     found = (None if version else known.serving()) or known.store.find(version)
-    photos = Photos(source, split)
-    if card.keypoints(found.folder).keypoints != photos.keypoints.keypoints:
+    asked = card.keypoints(found.folder)
+    photos = Photos(source, split, asked)
+    if asked.keypoints != photos.keypoints.keypoints:
         raise DataError(f"{source}: annotated with other keypoints than those that version {found.number} answers")
     made = card.read(found.folder)
     trained_on = made["dataset"]["name"] if made else "unknown photos"
     with nullcontext(_silent) if as_json else progress("Evaluating") as on_progress:
         scores = score(answers(found.folder, photos.batches(on_progress)), photos.keypoints)
     if as_json:
-        asked = {"version": found.number, "trained_on": trained_on, "data": str(source), "split": split}
-        print(json.dumps({**asked, "refused": len(photos.refusals), **scores.as_json()}, indent=1))
+        about = {"version": found.number, "trained_on": trained_on, "data": str(source), "split": split}
+        print(json.dumps({**about, "refused": len(photos.refusals), **scores.as_json()}, indent=1))
         return
     console.print(f"Version {found.number}, trained on {trained_on}: {scores.photos} photos of {source}, split {split}")
     scoreboard.show(scores)

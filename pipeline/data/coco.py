@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.data.annotations import Annotation, Box, Refusal, box_round
 from pipeline.data.names import Files, is_file, with_slashes
-from pipeline.data.sets import plain
+from pipeline.data.sets import KEYPOINTS_FILE, plain
 from pipeline.data.split import crop_name
 from pipeline.errors import DataError
 from seamline_client.keypoints import GARMENTS, KeypointSet
@@ -166,7 +166,7 @@ def read(
     images = _Table("image id", file.images, _id, lambda each: each.get("file_name"))
     by_photo = _Table("photo", file.images, lambda each: photos[id(each)], lambda each: f"image id {each.get('id')}")
     named = _Table("category id", file.categories, _id, lambda each: each.get("name"))
-    categories = {_key(_id(each)): _category(each, keypoints, names or {}, path) for each in file.categories}
+    categories = {_key(_id(each)): _category(each, keypoints, names, path) for each in file.categories}
     pointed = [each for each in file.annotations if each.get("keypoints") or "image_id" not in each]
     owner = "an annotation of image id {}".format
     numbered = _Table("annotation id", pointed, _id, lambda each: owner(each.get("image_id")))
@@ -226,23 +226,25 @@ def find_photo(image: _Raw, folder: Path) -> Path | None:
     return None
 
 
-def _category(raw: _Raw, keypoints: KeypointSet, names: Mapping[str, str], path: Path) -> _Category:
+def _category(raw: _Raw, keypoints: KeypointSet, names: Mapping[str, str] | None, path: Path) -> _Category:
     """Raises DataError where some of its keypoints are ours and others cannot be placed: they would count as absent."""
     name, points = str(raw.get("name", raw.get("id"))), raw.get("keypoints") or ()
     theirs = [str(each) for each in points] if isinstance(points, (list, tuple)) else []
     index = {plain(each): number for each, number in keypoints.index.items()} | keypoints.index
-    found = [names.get(plain(each), each if each in index else plain(each)) for each in theirs]
+    mapped = names or {}
+    found = [mapped.get(plain(each), each if each in index else plain(each)) for each in theirs]
     slots = tuple(index.get(each) for each in found)
     strange = [name for name, ours, slot in zip(theirs, found, slots) if slot is None and ours]
     known = [keypoints.keypoints[slot] for slot in slots if slot is not None]
     twice = sorted({name for name in known if known.count(name) > 1})
     if twice or (known and strange):
         what = f"two keypoints are {twice[0]}" if twice else f"no keypoint here is called {', '.join(strange)}"
-        raise DataError(
-            f"{path}: category {name!r}: {what}. --map <theirs>=<ours> renames one, --map <theirs>= leaves it out."
-        )
-    ours = {plain(each): each for each in keypoints.category_names}.get(names.get(plain(name), plain(name)))
-    return _Category(name, name if name in keypoints.category_names else ours, slots)
+        hint = "--map <theirs>=<ours> renames one, --map <theirs>= leaves it out."
+        if names is None:
+            hint = f"A {KEYPOINTS_FILE} beside the photos says which there are."
+        raise DataError(f"{path}: category {name!r}: {what}. {hint}")
+    kinds = {plain(each): each for each in keypoints.category_names} | {each: each for each in keypoints.category_names}
+    return _Category(name, kinds.get(mapped.get(plain(name), name if name in kinds else plain(name))), slots)
 
 
 def _annotation(
@@ -259,7 +261,10 @@ def _annotation(
     if raw.get("iscrowd"):
         raise ValueError(f"it is a crowd (iscrowd), not one {keypoints.thing}")
     if not category.known:
-        raise ValueError(f"none of the keypoints of category {category.name!r} is ours; --map renames them")
+        raise ValueError(
+            f"none of the keypoints of category {category.name!r} is in the set of {keypoints.thing}s; "
+            f"`convert --map` renames them"
+        )
     points, v = _points(raw["keypoints"], category, len(keypoints))
     marked = [index for index, each in enumerate(v) if each >= 0]
     if not marked:

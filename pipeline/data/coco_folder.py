@@ -63,13 +63,15 @@ def _load(source: Path, paths: list[Path]) -> tuple[list[CocoFile], list[str]]:
     return files, [str(file.path) for file in loaded if file not in files]
 
 
-def read(folder: Path, paths: list[Path]) -> tuple[KeypointSet, list[Part], list[str]]:
-    """The keypoint set, what each file says, and sentences for people.
+def read(
+    folder: Path, paths: list[Path], keypoints: KeypointSet | None = None
+) -> tuple[KeypointSet, list[Part], list[str]]:
+    """The keypoint set, what each file says, and sentences for people. The set is as `sources.read_folder` says.
 
     Raises DataError where no category has keypoints, for a file whose photos are not there, and as `coco` does.
     """
     files, others = _load(folder, paths)
-    stated = beside(folder)
+    stated = beside(folder) or keypoints
     keypoints, notes = (stated, []) if stated else _keypoints_of(files)
     parts, passed_over, guessed = [], 0, 0
     for file in files:

@@ -41,9 +41,9 @@ def header(keypoints: KeypointSet) -> tuple[str, ...]:
     return (*_UNLABELLED, *keypoints.keypoints)
 
 
-def find_sources(folder: Path) -> list[Source]:
+def find_sources(folder: Path, keypoints: KeypointSet = GARMENTS) -> list[Source]:
     """The folder itself, or those of its `train` and `val` subfolders that are in the layout."""
-    csvs, keypoints = _labelled(folder), beside(folder) or GARMENTS
+    csvs, keypoints = _labelled(folder), beside(folder) or keypoints
     if csvs:
         return [Source(folder, csvs, None, keypoints)]
     named = [(folder / name, split) for name, split in SPLITS.items()]

@@ -23,10 +23,13 @@ SPLITS = {"train": ("train",), "val": ("eval",), "all": ("train", "eval")}
 class Photos:
     """The photos of a folder, or those of a split: as its `train` and `val` have it, or else as training makes it."""
 
-    def __init__(self, folder: Path, split: str = "all") -> None:
-        """Reads the annotations; `split` is one of SPLITS. Raises DataError where there are none that can be used."""
+    def __init__(self, folder: Path, split: str = "all", keypoints: KeypointSet | None = None) -> None:
+        """Reads the annotations; `split` is one of SPLITS, `keypoints` as for `read_folder`.
+
+        Raises DataError where there are none that can be used.
+        """
         self.folder = folder
-        annotated = read_folder(folder, training=False)
+        annotated = read_folder(folder, keypoints, training=False)
         self.keypoints, self.refusals = annotated.keypoints, annotated.refusals
         """Rows, and after `batches` photos, that cannot be used."""
         self._annotations = [annotation for name in SPLITS[split] for annotation in annotated.splits[name]]

@@ -10,6 +10,7 @@ from pipeline.data.annotations import Annotated, Annotation, Refusal
 from pipeline.data.names import Files
 from pipeline.data.split import split_of
 from pipeline.errors import DataError
+from seamline_client.keypoints import GARMENTS, KeypointSet
 from seamline_client.reports import one_line
 
 _LAYOUTS = (
@@ -17,8 +18,10 @@ _LAYOUTS = (
 )
 
 
-def read_folder(folder: Path, *, training: bool = True) -> Annotated:
+def read_folder(folder: Path, keypoints: KeypointSet | None = None, *, training: bool = True) -> Annotated:
     """The annotations of a folder, split as its files or subfolders are, or else by the photos' names.
+
+    They are read as of `keypoints`, or of the set that the files have; one beside the photos comes before either.
 
     A photo that two rows or two files speak of, in train and in val or by another name that links to it, is not used:
     only a person knows which one is right. Raises DataError where nothing is found, for a file that cannot be read, and
@@ -27,11 +30,10 @@ def read_folder(folder: Path, *, training: bool = True) -> Annotated:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Expected annotated photos: {_LAYOUTS}.")
     notes: list[str] = []
-    sources = fashionai.find_sources(folder)
-    if sources:
+    if sources := fashionai.find_sources(folder, keypoints or GARMENTS):
         keypoints, parts = sources[0].keypoints, list(map(fashionai.read, sources))
     elif files := coco_folder.find(folder):
-        keypoints, parts, notes = coco_folder.read(folder, files)
+        keypoints, parts, notes = coco_folder.read(folder, files, keypoints)
     else:
         raise DataError(f"{folder}: no annotations found. Expected {_LAYOUTS}, here or in train/ and val/.")
     if others := fashionai.passed_over(folder):

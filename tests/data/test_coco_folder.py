@@ -146,7 +146,7 @@ def test_a_set_beside_the_data_wins(coco: Path) -> None:
     assert (found.keypoints.thing, found.keypoints.pairs) == ("worker", ())
     assert found.keypoints.keypoints[-1] == "nose"
     (coco / "keypoints.json").write_text(json.dumps({**stated, "keypoints": figures.NAMES[:-1]}))
-    with pytest.raises(DataError, match="no keypoint here is called right_ankle"):
+    with pytest.raises(DataError, match=r"no keypoint here is called right_ankle\. A keypoints\.json"):
         read_folder(coco)
     (coco / "keypoints.json").write_text(json.dumps({**stated, "pairs": [["nose", "mouth"]]}))
     with pytest.raises(DataError, match=r"keypoints.json: not a keypoint set: pairs: 'mouth' is not one"):

@@ -158,7 +158,7 @@ def test_a_category_of_no_name_of_ours_is_told_by_its_points(coco: Coco) -> None
         ({"keypoints": [101, 1, 2, *POINTS[3:]]}, r"waistband_left at \(101, 1\) lies outside of the 100x100"),
         ({"bbox": "wide"}, "could not convert"),
         ({"keypoints": 7}, "not as COCO has it"),
-        ({"category_id": 8}, "none of the keypoints of category 'person' is ours"),
+        ({"category_id": 8}, "none of the keypoints of category 'person' is in the set of garments"),
         ({"image_id": 1}, "missing.jpg: no such file"),
         ({"image_id": 2}, "no such file"),
         ({"image_id": 3}, "broken.jpg: cannot be used"),
