@@ -31,6 +31,10 @@ _Raw = Mapping[str, Any]
 _Name = Callable[[_Raw], object]
 
 
+class NotCoco(DataError):
+    """JSON, but of something else."""
+
+
 @dataclass(frozen=True)
 class CocoFile:
     """A file as it is, but for what is no object."""
@@ -128,7 +132,7 @@ def read_names(values: Sequence[str], keypoints: KeypointSet = GARMENTS) -> dict
 
 
 def load(path: Path) -> CocoFile:
-    """Raises DataError for what is no COCO file."""
+    """Raises NotCoco for what lacks COCO's lists, and DataError for what is damaged."""
     try:
         raw = json.loads(path.read_bytes(), object_pairs_hook=_without_repeats)
         images, categories = ([*raw[name]] for name in ("images", "categories"))
@@ -138,7 +142,8 @@ def load(path: Path) -> CocoFile:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         # Not repr(error): that of text in another encoding has the whole file in it.
         reason = f"cannot be read as COCO keypoints (images, categories, annotations): {type(error).__name__}: {error}"
-        raise DataError(f"{path}: {reason}") from error
+        kind = NotCoco if isinstance(error, (KeyError, TypeError)) else DataError
+        raise kind(f"{path}: {reason}") from error
     return CocoFile(path, images, categories, annotations)
 
 

@@ -1,9 +1,11 @@
 """Finds COCO files in a folder, and the folder that each one's photos are in, as COCO and labelling tools lay them out.
 
-annotations/person_keypoints_train2017.json, train2017/      COCO
-annotations/person_keypoints_default.json, images/default/   CVAT
-train/_annotations.coco.json, train/, valid/, test/          Roboflow
-labels.json, images/                                         and so on
+    annotations/person_keypoints_train2017.json, train2017/      COCO
+    annotations/person_keypoints_default.json, images/default/   CVAT
+    train/_annotations.coco.json, train/, valid/, test/          Roboflow
+    labels.json, images/                                         and so on
+
+Their categories say which keypoints there are, unless a keypoints.json in the folder does.
 """
 
 from __future__ import annotations
@@ -21,25 +23,26 @@ from pipeline.errors import DataError
 from seamline_client.keypoints import KeypointSet
 
 _ANNOTATIONS = ("annotations", "Annotations")
-_TRIED = 20
-"""Photos of a file that are looked for in each folder that could be theirs."""
+_TRIED = 100
+"""Photos of a file that are looked for in each folder that could be theirs; all of them, where none of these is."""
 
 
 def find(folder: Path) -> list[Path]:
-    """JSON files in the folder, in its annotations/ and in those of its splits.
+    """JSON files in the folder, in those of its splits, and in the annotations/ of each.
 
-    COCO's own annotations/ has files about other things too: where names speak of keypoints, only those count.
+    COCO's own annotations/ has files about other things too: where names there speak of keypoints, only those count.
     """
     places = [folder, *(folder / split for split in SPLITS)]
-    places += [place / name for place in places for name in _ANNOTATIONS]
-    found = {
-        path.resolve(): path  # annotations and Annotations may be one
-        for place in places
-        if place.is_dir()
-        for path in sorted(place.glob("*.json"))
-        if path.name != KEYPOINTS_FILE and not path.name.startswith(".") and is_file(path)
-    }
-    return [path for path in found.values() if "keypoint" in path.name.lower()] or list(found.values())
+    found = [path for place in places for path in _files(place)]
+    for place in (place / name for place in places for name in _ANNOTATIONS):
+        files = _files(place)
+        found += [path for path in files if "keypoint" in path.name.lower()] or files
+    return list({path.resolve(): path for path in found}.values())  # annotations and Annotations may be one
+
+
+def _files(place: Path) -> list[Path]:
+    paths = sorted(place.glob("*.json")) if place.is_dir() else []
+    return [path for path in paths if path.name != KEYPOINTS_FILE and not path.name.startswith(".") and is_file(path)]
 
 
 def keypoints_of(source: Path) -> tuple[KeypointSet, list[str]]:
@@ -56,11 +59,20 @@ def _keypoints_of(files: list[CocoFile]) -> tuple[KeypointSet, list[str]]:
 
 def _load(source: Path, paths: list[Path]) -> tuple[list[CocoFile], list[str]]:
     """Files with keypoints, and the paths of those without."""
-    loaded = [coco.load(path) for path in paths]
-    files = [file for file in loaded if any(each.get("keypoints") for each in file.categories)]
+    files, others = [], []
+    for path in paths:
+        try:
+            file = coco.load(path)
+            has_keypoints = any(each.get("keypoints") for each in file.categories)
+        except coco.NotCoco:
+            has_keypoints = False
+        if has_keypoints:
+            files.append(file)
+        else:
+            others.append(str(path))
     if not files:
         raise DataError(f"{source}: no COCO file in which a category has keypoints.")
-    return files, [str(file.path) for file in loaded if file not in files]
+    return files, others
 
 
 def read(
@@ -80,7 +92,7 @@ def read(
         passed_over += labels.without_keypoints
         guessed += labels.guessed
     if others:
-        notes.append(f"passed over, for no category has keypoints: {', '.join(others)}")
+        notes.append(f"passed over, for they have no categories with keypoints: {', '.join(others)}")
     cut = sum(each.crop is not None for part in parts for each in part.annotations)
     if cut:
         notes.append(
@@ -102,21 +114,17 @@ def photos_of(folder: Path, file: CocoFile) -> Path:
     split = _split(folder, file.path)
     if split:  # photos of another one may have the same names
         places = [place for place in places if place == folder or _named(place.name) in (None, split)]
-    images = file.images[:_TRIED]
-
-    def fits(place: Path) -> tuple[int, bool, bool]:
-        there = sum(coco.find_photo(image, place) is not None for image in images)
-        return there, place.name in file.path.stem, place == file.path.parent
-
-    best = max(places, key=fits)
-    if images and not fits(best)[0]:
-        tried = ", ".join(sorted({str(place) for place in places if place.is_dir()}))
-        first = images[0].get("file_name")
-        raise DataError(
-            f"{file.path}: its photos are not there: {first}, for one, is in none of {tried}. "
-            f"Put them there, or take this file out."
-        )
-    return best
+    some = file.images[:: max(1, len(file.images) // _TRIED)]
+    for images in (some, file.images):
+        found = {place: sum(coco.find_photo(each, place) is not None for each in images) for place in places}
+        best = max(places, key=lambda each: (found[each], each.name in file.path.stem, each == file.path.parent))
+        if found[best] or not images:
+            return best
+    tried = ", ".join(sorted({str(place) for place in places if place.is_dir()}))
+    raise DataError(
+        f"{file.path}: its photos are not there: {file.images[0].get('file_name')}, for one, is in none of {tried}. "
+        f"Put them there, or take this file out."
+    )
 
 
 def _split(folder: Path, path: Path) -> str | None:

@@ -55,9 +55,10 @@ def check_sides(source: Path, rows: Sequence[Annotation], keypoints: KeypointSet
         places = ", ".join(rows[index].source for index in odd[:NAMED])
         more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
         notes.append(
-            f"left and right: in {len(odd)} of {told} photos of a {category} the left points are on the other side of "
-            f"the right ones than in the rest: {places}{more}. If left is the picture's in some and the wearer's in "
-            f"others, a model learns neither: mend these. If they show it from behind or upside down, they are right."
+            f"left and right: in {len(odd)} of {told} photos of category {category} the left points are on the other "
+            f"side of the right ones than in the rest: {places}{more}. If left is the picture's in some and the "
+            f"wearer's in others, a model learns neither: mend these. If they show it from behind or upside down, they "
+            f"are right."
         )
     return notes
 

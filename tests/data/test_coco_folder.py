@@ -153,6 +153,28 @@ def test_a_set_beside_the_data_wins(coco: Path) -> None:
         read_folder(coco)
 
 
+def test_other_files_are_passed_over(coco: Path) -> None:
+    """JSON of something else, macOS's hidden files, and COCO's without keypoints; what is not used is said."""
+    (coco / "package.json").write_text('{"name": "x"}')
+    (coco / "._labels.json").write_bytes(b"\0\5\26\7")
+    (coco / "boxes.json").write_text('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}')
+    found = read_folder(coco)
+    assert len(found.splits["train"]) == 14
+    others = f"{coco / 'boxes.json'}, {coco / 'package.json'}"
+    assert f"passed over, for they have no categories with keypoints: {others}" in found.notes
+
+
+def test_some_of_the_photos_will_do(coco: Path) -> None:
+    """As where somebody has fetched a few of COCO's: the others are named, each once."""
+    for photo in sorted((coco / "train2017").iterdir())[:-1]:
+        photo.unlink()
+    found = read_folder(coco)
+    assert [row.image.name for row in found.splits["train"]] == ["000000000011.jpg"] * 2
+    assert {refusal.reason.split(":")[1] for refusal in found.refusals} == {
+        " no such file in " + str(coco / "train2017")
+    }
+
+
 def test_a_photo_of_two_files_is_refused(coco: Path) -> None:
     """Its persons too: nobody knows whether they are the same ones."""
     rewrite(coco / LABELS.format("val"), lambda raw: raw["images"][0].update(file_name="../train2017/000000000005.jpg"))

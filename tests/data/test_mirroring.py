@@ -62,7 +62,7 @@ def test_rows_with_another_left_are_named(wrong: Sequence[int]) -> None:
     found = rows(60)
     mixed = [swapped(row) if number in wrong else row for number, row in enumerate(found)]
     (note,) = check(mixed)
-    assert f"in {len(wrong)} of 60 photos of a person" in note
+    assert f"in {len(wrong)} of 60 photos of category person" in note
     assert ", ".join(found[number].source for number in list(wrong)[:5]) in note
     assert ("more" in note) == (len(wrong) > 5)
 
