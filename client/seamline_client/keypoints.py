@@ -40,7 +40,7 @@ class KeypointSet:
     lines: tuple[tuple[str, ...], ...] = ()
     """Lines that draw the thing where both ends of a stretch are there."""
     sigmas: tuple[float, ...] = ()
-    """How far apart two people's labels of each point are, as COCO's OKS has it; none where nobody has measured it."""
+    """How far off careful labels of each point are, in roots of its area, as OKS has it; () if nobody measured."""
 
     def __len__(self) -> int:
         return len(self.keypoints)

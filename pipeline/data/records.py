@@ -87,9 +87,8 @@ def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool
     """
     annotated = read_folder(source)
     stamp = _stamp(annotated)
-    dataset = load(folder) if (folder / "dataset.json").is_file() else None
-    if dataset is None or dataset.stamp != stamp:
-        dataset = _write(source, folder, annotated, stamp, on_progress)
+    made = _is_made(folder, stamp)
+    dataset = load(folder) if made else _write(source, folder, annotated, stamp, on_progress)
     if strict and dataset.refusals:
         raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, dataset.refusals)))
     if strict and dataset.missing:
@@ -113,6 +112,16 @@ def load(folder: Path) -> Dataset:
         raise DataError(
             f"{folder / 'dataset.json'}: damaged ({error}). Delete {folder} to have it made again."
         ) from error
+
+
+def _is_made(folder: Path, stamp: str) -> bool:
+    """Whether the data set there is of this source, or damaged. One of another format need not be understood."""
+    try:
+        return bool(json.loads((folder / "dataset.json").read_text())["stamp"] == stamp)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, TypeError, KeyError):
+        return True  # which `load` reports
 
 
 @contextmanager

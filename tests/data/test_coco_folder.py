@@ -16,6 +16,7 @@ from pipeline.data import records
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.sources import read_folder
 from pipeline.errors import DataError
+from seamline_client.keypoints import GARMENTS, read
 from tests import figures
 
 LABELS = "annotations/person_keypoints_{}2017.json"
@@ -145,12 +146,25 @@ def test_a_set_beside_the_data_wins(coco: Path) -> None:
     found = read_folder(coco)
     assert (found.keypoints.thing, found.keypoints.pairs) == ("worker", ())
     assert found.keypoints.keypoints[-1] == "nose"
+    (coco / "keypoints.json").write_text(json.dumps({**stated, "categories": {"worker": {}}}))
+    found = read_folder(coco, GARMENTS)
+    assert {row.category for row in found.splits["train"]} == {"worker"}
+    assert "of a category that is not in the set, and given one by their points: 21 workers." in found.notes
     (coco / "keypoints.json").write_text(json.dumps({**stated, "keypoints": figures.NAMES[:-1]}))
     with pytest.raises(DataError, match=r"no keypoint here is called right_ankle\. A keypoints\.json"):
         read_folder(coco)
     (coco / "keypoints.json").write_text(json.dumps({**stated, "pairs": [["nose", "mouth"]]}))
     with pytest.raises(DataError, match=r"keypoints.json: not a keypoint set: pairs: 'mouth' is not one"):
         read_folder(coco)
+
+
+def test_a_version_is_evaluated_by_its_own_set(coco: Path) -> None:
+    """Not by that of the file's categories, whose errors are measured by the box."""
+    ends = ["left_shoulder", "right_shoulder"]
+    asked = read({"keypoints": figures.NAMES[::-1], "categories": {"person": {"normaliser": ends}}})
+    found = read_folder(coco, asked)
+    assert found.keypoints is asked
+    assert found.splits["eval"][0].v[-1] == 1
 
 
 def test_other_files_are_passed_over(coco: Path) -> None:

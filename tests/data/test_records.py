@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_a_data_set_is_made_again_only_when_its_source_changes(photos: Path, tmp
     assert [Path(shard).stat().st_mtime_ns for shard in again.shards("train")] == written
     keep_rows(photos, lambda row: "000039" not in row[0])
     assert prepare(photos, tmp_path).fingerprint != first.fingerprint
+
+
+def test_a_data_set_of_another_version_is_made_again(photos: Path, tmp_path: Path) -> None:
+    """Whatever is in it: only one of this very source is read. One that nobody can read is named."""
+    first = prepare(photos, tmp_path)
+    index = first.folder / "dataset.json"
+    index.write_text(json.dumps({"stamp": "of another version"}))
+    assert prepare(photos, tmp_path) == first
+    index.write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        prepare(photos, tmp_path)
 
 
 def test_a_photo_that_is_replaced_or_deleted_is_noticed(photos: Path, tmp_path: Path) -> None:
