@@ -197,7 +197,7 @@ def _annotation(
         v=tuple(v),
         box=(right - left, bottom - top),
         source=where,
-        stated_area=_finite(raw.get("area") or 0),
+        stated_area=max(0.0, _finite(raw.get("area") or 0)),
         size=(int(_finite(stated[0])), int(_finite(stated[1]))) if all(stated) else None,
         crop=None if margin is None else _widened((left, top, right, bottom), margin),
     )

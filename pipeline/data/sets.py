@@ -113,7 +113,7 @@ def _lines(where: str, points: list[str], skeleton: Any) -> list[list[str]]:
         if any(not start <= end < len(points) + start for pair in ends for end in pair):
             raise ValueError
         return [[points[first - start], points[second - start]] for first, second in ends if first != second]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = f"numbers from 1 to {len(points)}"
         raise DataError(f"{where}: skeleton is {skeleton!r}; expected a list of pairs of {numbers}") from None
 
