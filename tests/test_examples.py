@@ -149,10 +149,10 @@ def test_own_photos(clone: Path, seamline: Seamline, tmp_path: Path) -> None:
             triples = [[int(each) for each in row[name].rsplit("_", 2)] for name in GARMENTS.keypoints]
             flat = [value for x, y, v in triples for value in (x, y, v + 1)]
             coco["annotations"].append({"id": number, "image_id": number, "category_id": 1, "keypoints": flat})
-    (tmp_path / "keypoints.json").write_text(json.dumps(coco))
+    (tmp_path / "labels.json").write_text(json.dumps(coco))
     own = Seamline(tmp_path / "home")
     own.environment.update(PRESET="tiny", MAP="nl=neckline_left")
-    arguments = [str(drawn), str(tmp_path / "keypoints.json"), str(tmp_path / "work")]
+    arguments = [str(drawn), str(tmp_path / "labels.json"), str(tmp_path / "work")]
     try:
         said = own.run(str(clone / "examples/own_photos.sh"), *arguments)
     finally:

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pipeline.data.annotations import Annotation, Box, Refusal, box_round
-from pipeline.data.names import Files, is_file, with_slashes
+from pipeline.data.coco_file import CocoFile, Raw, Table, find_photo, id_of, key_of
+from pipeline.data.names import Files
 from pipeline.data.sets import KEYPOINTS_FILE, plain
 from pipeline.data.split import crop_name
 from pipeline.errors import DataError
@@ -26,23 +26,6 @@ from seamline_client.keypoints import GARMENTS, KeypointSet
 
 MARGIN = 0.1
 """Room left round a thing that is cut out, as a share of its sides."""
-
-_Raw = Mapping[str, Any]
-_Name = Callable[[_Raw], object]
-
-
-class NotCoco(DataError):
-    """JSON, but of something else."""
-
-
-@dataclass(frozen=True)
-class CocoFile:
-    """A file as it is, but for what is no object."""
-
-    path: Path
-    images: list[Any]
-    categories: list[Any]
-    annotations: list[_Raw]
 
 
 @dataclass(frozen=True)
@@ -70,45 +53,6 @@ class _Category:
         return any(slot is not None for slot in self.slots)
 
 
-class _Table:
-    """The entries of a list by what should be unique to each. Tools write ids as numbers or text, and mix the two."""
-
-    def __init__(self, what: str, entries: Iterable[_Raw], key: _Name, owner: _Name) -> None:
-        """Messages call a key `what`, and whoever has it what `owner` returns."""
-        self._what, self._owner = what, owner
-        self._entries: dict[str, list[_Raw]] = {}
-        for entry in entries:
-            self._entries.setdefault(_key(key(entry)), []).append(entry)
-
-    def find(self, key: object) -> _Raw:
-        """Raises ValueError for a key that nothing has, or that is given twice."""
-        entries = self._entries.get(_key(key), [])
-        if not entries:
-            raise ValueError(f"there is no {self._what} {key}")
-        if len(entries) > 1:
-            owners = " and to ".join(str(self._owner(entry)) for entry in entries)
-            raise ValueError(f"{self._what} {key} is given {len(entries)} times, to {owners}")
-        return entries[0]
-
-
-def _id(entry: _Raw) -> object:
-    return entry.get("id")
-
-
-def _key(value: object) -> str:
-    """1, 1.0 and "1" are one id: what went through a spreadsheet or a data frame comes back as another type."""
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Raises ValueError for an object of JSON that has a key twice, of which json would drop one."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{max(names, key=names.count)!r} is given twice in one object")
-    return found
-
-
 def read_names(values: Sequence[str], keypoints: KeypointSet = GARMENTS) -> dict[str, str]:
     """`theirs=ours` pairs, each given as such or in a JSON file of one object; an empty `ours` leaves a point out.
 
@@ -129,22 +73,6 @@ def read_names(values: Sequence[str], keypoints: KeypointSet = GARMENTS) -> dict
         if ours and ours not in known:
             raise DataError(f"--map {theirs}={ours}: {ours!r} is not a name here; these are: {', '.join(known)}")
     return names
-
-
-def load(path: Path) -> CocoFile:
-    """Raises NotCoco for what lacks COCO's lists, and DataError for what is damaged."""
-    try:
-        raw = json.loads(path.read_bytes(), object_pairs_hook=_without_repeats)
-        images, categories = ([*raw[name]] for name in ("images", "categories"))
-        if not all(isinstance(each, dict) for each in (*images, *categories)):
-            raise ValueError("images and categories are lists of objects")
-        annotations: list[_Raw] = [each if isinstance(each, dict) else {} for each in raw["annotations"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        # Not repr(error): that of text in another encoding has the whole file in it.
-        reason = f"cannot be read as COCO keypoints (images, categories, annotations): {type(error).__name__}: {error}"
-        kind = NotCoco if isinstance(error, (KeyError, TypeError)) else DataError
-        raise kind(f"{path}: {reason}") from error
-    return CocoFile(path, images, categories, annotations)
 
 
 def read(
@@ -168,15 +96,15 @@ def read(
     for image in file.images:
         found = find_photo(image, folder) if folder else Path(str(image.get("file_name")))
         photos[id(image)] = files.first(found) if found else None
-    images = _Table("image id", file.images, _id, lambda each: each.get("file_name"))
-    by_photo = _Table("photo", file.images, lambda each: photos[id(each)], lambda each: f"image id {each.get('id')}")
-    named = _Table("category id", file.categories, _id, lambda each: each.get("name"))
-    categories = {_key(_id(each)): _category(each, keypoints, names, path) for each in file.categories}
+    images = Table("image id", file.images, id_of, lambda each: each.get("file_name"))
+    by_photo = Table("photo", file.images, lambda each: photos[id(each)], lambda each: f"image id {each.get('id')}")
+    named = Table("category id", file.categories, id_of, lambda each: each.get("name"))
+    categories = {key_of(id_of(each)): _category(each, keypoints, names, path) for each in file.categories}
     pointed = [each for each in file.annotations if each.get("keypoints") or "image_id" not in each]
     owner = "an annotation of image id {}".format
-    numbered = _Table("annotation id", pointed, _id, lambda each: owner(each.get("image_id")))
+    numbered = Table("annotation id", pointed, id_of, lambda each: owner(each.get("image_id")))
     known = {key for key, category in categories.items() if category.known}
-    count = Counter(_key(each.get("image_id")) for each in pointed if _key(each.get("category_id")) in known)
+    count = Counter(key_of(each.get("image_id")) for each in pointed if key_of(each.get("category_id")) in known)
     crops: Counter[Path] = Counter()
     labels = []
     refusals: list[Refusal] = []
@@ -188,16 +116,16 @@ def read(
             if annotation.get("num_keypoints") == 0 and not any(annotation["keypoints"][2::3]):
                 passed_over += 1
                 continue
-            if _id(annotation) is not None:
-                numbered.find(_id(annotation))
+            if id_of(annotation) is not None:
+                numbered.find(id_of(annotation))
             image = images.find(annotation["image_id"])
             photo = photos[id(image)]
             if photo is None:
                 raise ValueError(f"{image['file_name']}: no such file in {folder}")
             by_photo.find(photo)
             named.find(annotation["category_id"])
-            category = categories[_key(annotation["category_id"])]
-            cut = margin if crop_all or count[_key(annotation["image_id"])] > 1 else None
+            category = categories[key_of(annotation["category_id"])]
+            cut = margin if crop_all or count[key_of(annotation["image_id"])] > 1 else None
             name = photo.relative_to(folder) if folder else photo
             if cut is not None:
                 name = name.with_name(crop_name(name.stem, crops[photo]) + name.suffix)
@@ -213,25 +141,7 @@ def read(
     return Labels(labels, refusals, passed_over, guessed)
 
 
-def find_photo(image: _Raw, folder: Path) -> Path | None:
-    """Below `folder`, whether the name starts there or, as `predict.py --coco` has it, where we are."""
-    # COCO Annotator leaves the folders out of file_name. Its path has them, behind those of the tool's own server.
-    parts = PurePosixPath(str(image.get("path") or "").replace("\\", "/")).parts
-    names = ["/".join(parts[start:]) for start in range(len(parts) - 1)]
-    for name in (*names, str(image.get("file_name"))):
-        for start in (folder, Path()):
-            there = start / with_slashes(name, start)
-            if not is_file(there):
-                continue
-            # A link may lead out of the folder, or into it: somebody has put it there. A name may not.
-            for really in (os.path.abspath, os.path.realpath):
-                root, found = Path(really(folder)), Path(really(there))
-                if root in found.parents:
-                    return folder / found.relative_to(root)
-    return None
-
-
-def _category(raw: _Raw, keypoints: KeypointSet, names: Mapping[str, str] | None, path: Path) -> _Category:
+def _category(raw: Raw, keypoints: KeypointSet, names: Mapping[str, str] | None, path: Path) -> _Category:
     """Raises DataError where some of its keypoints are ours and others cannot be placed: they would count as absent."""
     name, points = str(raw.get("name", raw.get("id"))), raw.get("keypoints") or ()
     theirs = [str(each) for each in points] if isinstance(points, (list, tuple)) else []
@@ -253,8 +163,8 @@ def _category(raw: _Raw, keypoints: KeypointSet, names: Mapping[str, str] | None
 
 
 def _annotation(
-    raw: _Raw,
-    image: _Raw,
+    raw: Raw,
+    image: Raw,
     image_id: str,
     photo: Path,
     category: _Category,
@@ -287,7 +197,7 @@ def _annotation(
         v=tuple(v),
         box=(right - left, bottom - top),
         source=where,
-        stated_area=_finite(raw.get("area") or 0),
+        stated_area=max(0.0, _finite(raw.get("area") or 0)),
         size=(int(_finite(stated[0])), int(_finite(stated[1]))) if all(stated) else None,
         crop=None if margin is None else _widened((left, top, right, bottom), margin),
     )

@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline.data import coco
+from pipeline.data import coco, coco_file
 from pipeline.data.annotations import Part
-from pipeline.data.coco import CocoFile
+from pipeline.data.coco_file import CocoFile
 from pipeline.data.names import is_file
 from pipeline.data.sets import KEYPOINTS_FILE, beside, from_categories
 from pipeline.data.split import SPLITS
@@ -62,9 +62,9 @@ def _load(source: Path, paths: list[Path]) -> tuple[list[CocoFile], list[str]]:
     files, others = [], []
     for path in paths:
         try:
-            file = coco.load(path)
+            file = coco_file.load(path)
             has_keypoints = any(each.get("keypoints") for each in file.categories)
-        except coco.NotCoco:
+        except coco_file.NotCoco:
             has_keypoints = False
         if has_keypoints:
             files.append(file)
@@ -116,7 +116,7 @@ def photos_of(folder: Path, file: CocoFile) -> Path:
         places = [place for place in places if place == folder or _named(place.name) in (None, split)]
     some = file.images[:: max(1, len(file.images) // _TRIED)]
     for images in (some, file.images):
-        found = {place: sum(coco.find_photo(each, place) is not None for each in images) for place in places}
+        found = {place: sum(coco_file.find_photo(each, place) is not None for each in images) for place in places}
         best = max(places, key=lambda each: (found[each], each.name in file.path.stem, each == file.path.parent))
         if found[best] or not images:
             return best

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.console import OnProgress
-from pipeline.data import coco
+from pipeline.data import coco, coco_file
 from pipeline.data.annotations import Annotation, Refusal, is_mixed
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.fashionai import header
@@ -58,7 +58,7 @@ def convert(
     if not images.is_dir():
         raise DataError(f"{images}: no such folder. --images is where the photos of {annotations} are.")
     keypoints = GARMENTS
-    labels = coco.read(coco.load(annotations), images, keypoints, names, margin=margin, crop_all=crop_all)
+    labels = coco.read(coco_file.load(annotations), images, keypoints, names, margin=margin, crop_all=crop_all)
     found, refusals = labels.annotations, labels.refusals
     with new_folder(to) as staging:
         written = _Folder(staging, images)

@@ -36,6 +36,10 @@ _ONE_SIDE = re.compile("(?<![A-Za-z])(left|right|l|r)(?![A-Za-z])", re.IGNORECAS
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
+_NO_WORDS = ("default", "none")
+"""What tools call a category that nobody has named."""
+
+
 def beside(folder: Path) -> KeypointSet | None:
     """The set that lies beside the photos, if one does. Raises DataError for one that cannot be read."""
     path = folder / KEYPOINTS_FILE
@@ -75,9 +79,12 @@ def from_categories(categories: Iterable[tuple[Path, Mapping[str, Any]]]) -> tup
     union = list(dict.fromkeys(each for _, points in found.values() for each in points))
     if found and all(_of_garments(points) for _, points in found.values()):
         return GARMENTS, []
-    shared = above.pop() if len(above) == 1 else ""
+    for name in union:
+        if twin := next((each for each in union if each != name and plain(each) == plain(name)), None):
+            raise DataError(f"{next(iter(found.values()))[0]}: {name!r} and {twin!r} are one name in two spellings.")
+    thing = next(iter(above if len(found) > 1 and len(above) == 1 else found if len(found) == 1 else [""]))
     raw = {
-        "thing": next(iter(found)) if len(found) == 1 else shared if shared.isalpha() and shared != "none" else "thing",
+        "thing": thing if thing.isalpha() and thing not in _NO_WORDS else "thing",
         "keypoints": union,
         "categories": {name: {"keypoints": points, "normaliser": BOX} for name, (_, points) in found.items()},
         "pairs": [list(pair) for pair in _pairs(found)],
@@ -106,7 +113,7 @@ def _lines(where: str, points: list[str], skeleton: Any) -> list[list[str]]:
         if any(not start <= end < len(points) + start for pair in ends for end in pair):
             raise ValueError
         return [[points[first - start], points[second - start]] for first, second in ends if first != second]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = f"numbers from 1 to {len(points)}"
         raise DataError(f"{where}: skeleton is {skeleton!r}; expected a list of pairs of {numbers}") from None
 

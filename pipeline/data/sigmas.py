@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from pipeline.data import coco, fashionai
+from pipeline.data import coco, coco_file, fashionai
 from pipeline.data.annotations import Annotation
 from pipeline.data.sets import beside, from_categories
 from pipeline.errors import DataError
@@ -52,7 +52,7 @@ def _read(path: Path) -> tuple[KeypointSet, dict[str, Annotation]]:
         keypoints = beside(folder) or GARMENTS
         found = fashionai.read(fashionai.Source(folder, (path,), None, keypoints)).annotations
     else:
-        file = coco.load(path)
+        file = coco_file.load(path)
         keypoints = from_categories((path, each) for each in file.categories)[0]
         found = [each for each in coco.read(file, None, keypoints).annotations if not each.crop]
     count = Counter(each.image_id for each in found)

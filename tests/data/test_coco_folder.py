@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -238,3 +240,23 @@ def test_records_have_the_area(coco: Path, tmp_path: Path) -> None:
     for area, box, image_id in areas:
         assert area / box == pytest.approx(1.0 if image_id == "000000000000.jpg" else 0.5)
     assert dataset.notes == ("cut out of photos that show several: 6 persons. The model looks at one in a picture.",)
+
+
+def test_a_folder_with_anything_in_it_ends_in_a_message(coco: Path) -> None:
+    """Whatever stands where a value should be, photos are used or refused, or the file is, and nothing breaks."""
+    rng = random.Random(1)
+    (coco / LABELS.format("val")).unlink()
+    whole = json.loads((coco / LABELS.format("train")).read_text())
+    whole["images"], whole["annotations"] = whole["images"][:2], whole["annotations"][:2]
+    strange: list[Any] = [None, [], {}, "x" * 300, "a\0", -1, 1e999, True, [[]], {"a": 1}, 10**400, "../a.jpg", 0.5]
+    for _ in range(200):
+        raw = json.loads(json.dumps(whole))
+        place: Any = raw
+        while place and isinstance(place, (list, dict)) and (place is raw or rng.random() < 0.85):
+            parent, key = place, rng.choice([*(place if isinstance(place, dict) else range(len(place)))])
+            place = parent[key]
+        parent[key] = rng.choice(strange)
+        (coco / LABELS.format("train")).write_text(json.dumps(raw))
+        with suppress(DataError):
+            found = read_folder(coco)
+            list(check_all(chain(*found.splits.values()), found.keypoints))

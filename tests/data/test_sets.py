@@ -80,6 +80,7 @@ def test_several_categories_are_one_set() -> None:
     assert keypoints.categories[1].keypoints == ("nose", "beak")
     assert keypoints.lines == (("nose", "left_paw"), ("nose", "beak"))
     assert keypoints.sigmas == (), "nobody has measured them"
+    assert of(named("nose", name="default"))[0].thing == "thing", "Label Studio calls all so"
 
 
 def test_garments_are_garments() -> None:
@@ -94,6 +95,10 @@ def test_garments_are_garments() -> None:
     [
         ([named("a", "b", "a")], "labels.json: no keypoint set can be made .*'a' is given 2 times"),
         ([named("a"), named("b")], "category 'animal' has other keypoints than in labels.json. Rename"),
+        (
+            [named("Left Eye", name="cat"), named("left_eye", name="dog")],
+            "'Left Eye' and 'left_eye' are one name in two",
+        ),
         ([{**named("a"), "keypoints": "abc"}], "keypoints is 'abc'; expected a list of names"),
         (
             [{**named("a", "b"), "skeleton": [[1, 3]]}],

@@ -77,7 +77,7 @@ def test_a_name_that_one_object_gives_twice_is_refused(tmp_path: Path) -> None:
     """JSON itself would keep the last of them without a word."""
     path = tmp_path / "points.json"
     path.write_text('{"keypoints": ["a"], "categories": {"dog": {}, "dog": {}}}')
-    with pytest.raises(ValueError, match="'dog' is given 2 times in one object"):
+    with pytest.raises(ValueError, match="'dog' is given twice in one object"):
         load(path)
 
 
