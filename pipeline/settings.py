@@ -39,7 +39,7 @@ class Settings:
 
         Raises PipelineError for a port or a number of versions that is not one.
         """
-        home = Path(os.environ.get("SEAMLINE_HOME") or "var").expanduser()
+        home = Path(os.path.expanduser(os.environ.get("SEAMLINE_HOME") or "var"))  # noqa: PTH111  # any `~` will do
         model_server = os.environ.get("TENSORFLOW_MODEL_SERVER")
         return cls(
             data=home / "data",

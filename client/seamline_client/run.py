@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import warnings
@@ -145,10 +146,20 @@ def _stdin() -> bytes:
 
 
 def _token(path: Path | None) -> str | None:
+    if path is None:
+        return None
     try:
-        if path is None:
-            return None
-        with path.open(encoding="utf-8") as file:
-            return file.read(LONGEST_TOKEN).strip()
+        with open(path, encoding="utf-8", opener=_written_to if path.is_fifo() else None) as file:
+            token = file.read(LONGEST_TOKEN).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: the token cannot be read ({error})") from error
+    if not token:
+        raise InvalidInput(f"{path}: there is no token in it")
+    return token
+
+
+def _written_to(pipe: str, flags: int) -> int:
+    """Opens one that somebody writes to, as `<(pass show token)`; without a writer it is empty, and not waited for."""
+    number = os.open(pipe, flags | os.O_NONBLOCK)
+    os.set_blocking(number, True)
+    return number

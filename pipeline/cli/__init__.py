@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 # Before TensorFlow is imported, by whichever command: it greets with pages of notes on CUDA, and takes all of a GPU's
 # memory, where a server may have to load the candidate on the same one.
@@ -22,6 +23,7 @@ __all__ = ["app", "data", "main", "release", "serving", "training"]
 def main() -> None:
     """Runs a command; what goes wrong is one message and an exit code, never a traceback."""
     try:
+        _refuse_devices(sys.argv[1:])
         app()
     except PipelineError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -32,3 +34,12 @@ def main() -> None:
     except (ClientError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(PipelineError.exit_code)
+
+
+def _refuse_devices(arguments: Sequence[str]) -> None:
+    """Raises PipelineError where one names what may have no end, like /dev/zero, or waits for a writer, as pipes do."""
+    for each in arguments:
+        path = each.partition("=")[2] if each.startswith("--") else each
+        # os.path says no, too, to what no path can be.
+        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # noqa: PTH110, PTH112, PTH113
+            raise PipelineError(f"{path}: a device or a pipe, where a file or a folder was expected")
