@@ -162,7 +162,7 @@ def deadline(what: str) -> Iterator[None]:
     """Raises Hung where it takes too long, and shows what each thread is doing."""
 
     def ring(*_: object) -> None:
-        faulthandler.dump_traceback(sys.__stderr__)
+        faulthandler.dump_traceback(file=2)
         raise Hung(what)
 
     before = signal.signal(signal.SIGALRM, ring)

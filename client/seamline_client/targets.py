@@ -102,16 +102,16 @@ def certificates(tls: Tls | None) -> Tls | None:
     for path in filter(None, (tls.ca, tls.cert, tls.key)):
         if not os.path.isfile(path):  # noqa: PTH113  # says no, too, to what no path can be
             raise InvalidInput(f"{path}: no such file")
-    context, reading = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls.ca
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    reading, kind = str(tls.ca), "a PEM file of certificates"
     try:
         if tls.ca:
             context.load_verify_locations(tls.ca)
         if tls.cert and tls.key:
-            reading = f"{tls.cert} and {tls.key}"
+            reading, kind = f"{tls.cert} and {tls.key}", "a certificate and its key in PEM"
             context.load_cert_chain(tls.cert, tls.key, password="")  # no question on the terminal
     except OSError as error:
-        what = "not a PEM file of certificates" if reading is tls.ca else "not a certificate and its key in PEM"
-        raise InvalidInput(f"{reading}: {what} ({error.strerror or error})") from error
+        raise InvalidInput(f"{reading}: not {kind} ({error.strerror or error})") from error
     return tls
 
 

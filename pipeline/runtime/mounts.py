@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PHOTOS = "/photos"
@@ -24,9 +28,11 @@ def mount_data(arguments: list[str]) -> tuple[list[str], list[str]]:
         folder = Path(value).resolve()
         if not folder.is_dir():
             raise ValueError(f"{value}: no such folder")
-        if folder.stat().st_mode & 0o005 != 0o005:
+        closed = next(_closed(folder), None)
+        if closed:
             raise ValueError(
-                f"{folder}: others cannot read it, and the container runs as a user of its own: chmod -R o+rX {folder}"
+                f"{closed}: others cannot read it, and the container runs as a user of its own: "
+                f"chmod -R o+rX {shlex.quote(str(folder))}"
             )
         mounts += _mount(folder, PHOTOS, "ro")
         rewritten.append(PHOTOS)
@@ -55,6 +61,18 @@ def mount_photos(arguments: list[str]) -> list[str]:
                 found.setdefault(whole[0], "ro")
     options = [option for path, how in found.items() for option in _mount(path, str(path), how)]
     return ["--workdir", str(Path.cwd()), *options]
+
+
+def _closed(folder: Path) -> Iterator[Path]:
+    """What others cannot read, of the folder and all in it but hidden files, which nothing reads."""
+    for parent, folders, files in os.walk(folder):
+        if Path(parent).stat().st_mode & 0o005 != 0o005:
+            yield Path(parent)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+            with suppress(OSError):  # a link to nothing
+                if not path.stat().st_mode & 0o004:
+                    yield path
 
 
 def _split(argument: str) -> list[str]:

@@ -230,14 +230,26 @@ def test_what_docker_says_is_explained(said: str, reason: str) -> None:
 
 
 def test_a_folder_of_photos_becomes_a_read_only_mount(tmp_path: Path) -> None:
-    """In both spellings; a folder that the container's user could not read is refused with the remedy."""
+    """In both spellings."""
     tmp_path.chmod(0o755)
     for arguments in (["--data", str(tmp_path)], [f"--data={tmp_path}"]):
         given, rewritten = mounts.mount_data([*arguments, "--preset", "tiny"])
         assert given == ["--volume", f"{tmp_path}:/photos:ro"]
         assert rewritten == ["--data", "/photos", "--preset", "tiny"]
-    tmp_path.chmod(0o700)
-    with pytest.raises(ValueError, match="chmod -R o"):
+
+
+@pytest.mark.parametrize("closed", ["", "Images", "Images/a.jpg"])
+def test_photos_that_the_container_could_not_read_are_named(tmp_path: Path, closed: str) -> None:
+    """The first of them, however deep, and the remedy; hidden files and links to nothing are not read."""
+    (tmp_path / "Images").mkdir()
+    (tmp_path / "Images" / "a.jpg").touch()
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o755)
+    (tmp_path / ".hidden").touch(mode=0o600)
+    (tmp_path / "gone").symlink_to("nothing")
+    mounts.mount_data(["--data", str(tmp_path)])
+    (tmp_path / closed).chmod(0o700)
+    with pytest.raises(ValueError, match=f"^{tmp_path / closed}: others cannot read it.*chmod -R o.rX {tmp_path}$"):
         mounts.mount_data(["--data", str(tmp_path)])
 
 
