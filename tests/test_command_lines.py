@@ -63,6 +63,8 @@ class Option(NamedTuple):
     name: str
     needed: tuple[str, ...] = ()
     """What the program does not begin without, beside this option."""
+    values: int = 1
+    """How many values it takes."""
 
 
 def of_stages() -> Iterator[Option]:
@@ -71,7 +73,8 @@ def of_stages() -> Iterator[Option]:
         for each in valued or [None]:
             others = [other for other in valued if other is not each and other.required]
             needed = [part for other in others for part in ([*other.opts[:1]] if _named(other) else []) + ["folder"]]
-            yield Option(program, each.opts[0] if each and _named(each) else "", tuple(needed))
+            values = each.nargs if each and each.nargs > 1 else 1
+            yield Option(program, each.opts[0] if each and _named(each) else "", tuple(needed), values)
 
 
 def of_client() -> Iterator[Option]:
@@ -213,6 +216,7 @@ def ends_well(place: Place, arguments: list[str], environment: dict[str, str] | 
 def line(option: Option, value: str, *, joined: bool = False, transport: str = "--grpc") -> list[str]:
     """A command line in which this option has that value, and those that matter besides have others."""
     given = [value] if not option.name else [f"{option.name}={value}"] if joined else [option.name, value]
+    given += [value] * (option.values - 1)
     if option.program != "client":
         return [option.program, *option.needed, *given]
     usual = {"--timeout": "0.3", "--retries": "0", "--target": "127.0.0.1:1"}
