@@ -74,7 +74,7 @@ def _predict(compose: Compose, arguments: list[str]) -> int:
     user = "0:0" if compose.engine.rootless else f"{os.getuid()}:{os.getgid()}"
     draws = any(each.partition("=")[0] == "--draw" for each in arguments)
     chosen = ["--user", user] if os.getuid() or draws else []
-    return compose.run(*chosen, *mount_photos(arguments), "client", *arguments)
+    return compose.run(*chosen, *mount_photos(arguments, as_others=not chosen), "client", *arguments)
 
 
 def _demo(compose: Compose) -> int:

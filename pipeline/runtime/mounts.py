@@ -28,22 +28,18 @@ def mount_data(arguments: list[str]) -> tuple[list[str], list[str]]:
         folder = Path(value).resolve()
         if not folder.is_dir():
             raise ValueError(f"{value}: no such folder")
-        closed = next(_closed(folder), None)
-        if closed:
-            raise ValueError(
-                f"{closed}: others cannot read it, and the container runs as a user of its own: "
-                f"chmod -R o+rX {shlex.quote(str(folder))}"
-            )
+        _refuse_closed(folder)
         mounts += _mount(folder, PHOTOS, "ro")
         rewritten.append(PHOTOS)
     return mounts, rewritten
 
 
-def mount_photos(arguments: list[str]) -> list[str]:
+def mount_photos(arguments: list[str], *, as_others: bool) -> list[str]:
     """Options that put each photo, folder and glob of a client's arguments, read-only, where it is on this machine.
 
     So the arguments mean the same inside, and answers name photos as they were named. The folder that `--draw` writes
-    to can be written to. Raises ValueError for what Docker cannot mount.
+    to can be written to. Raises ValueError for what Docker cannot mount, and for what others cannot read when the
+    container reads `as_others` do.
     """
     found: dict[Path, str] = {}
     parts = [part for each in arguments for part in _split(each)]
@@ -54,6 +50,8 @@ def mount_photos(arguments: list[str]) -> list[str]:
             folder.mkdir(parents=True, exist_ok=True)
             found[folder] = "rw"
         elif value and not value.startswith("-") and path.exists():
+            if as_others:
+                _refuse_closed(path)
             found.setdefault(path.absolute(), "ro")
         elif glob.has_magic(value):
             whole = [each for each in path.absolute().parents if not glob.has_magic(str(each))]
@@ -63,16 +61,27 @@ def mount_photos(arguments: list[str]) -> list[str]:
     return ["--workdir", str(Path.cwd()), *options]
 
 
-def _closed(folder: Path) -> Iterator[Path]:
-    """What others cannot read, of the folder and all in it but hidden files, which nothing reads."""
-    for parent, folders, files in os.walk(folder):
+def _refuse_closed(path: Path) -> None:
+    closed = next(_closed(path), None)
+    if closed:
+        raise ValueError(
+            f"{closed}: others cannot read it, and the container runs as a user of its own: "
+            f"chmod -R o+rX {shlex.quote(str(path))}"
+        )
+
+
+def _closed(path: Path) -> Iterator[Path]:
+    """What others cannot read: of a folder all in it but hidden files, which nothing reads."""
+    if path.is_file() and not path.stat().st_mode & 0o004:
+        yield path
+    for parent, folders, files in os.walk(path):
         if Path(parent).stat().st_mode & 0o005 != 0o005:
             yield Path(parent)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+        for name in files:
             with suppress(OSError):  # a link to nothing
-                if not path.stat().st_mode & 0o004:
-                    yield path
+                if not name.startswith(".") and not Path(parent, name).stat().st_mode & 0o004:
+                    yield Path(parent, name)
 
 
 def _split(argument: str) -> list[str]:
@@ -84,4 +93,8 @@ def _split(argument: str) -> list[str]:
 def _mount(source: Path, target: str, how: str) -> list[str]:
     if ":" in f"{source}":
         raise ValueError(f"{source}: Docker cannot mount a name with a colon")
+    try:
+        os.fsencode(source).decode()
+    except UnicodeDecodeError as error:  # of another name it would make an empty folder
+        raise ValueError(f"{source}: Docker cannot mount a name that is not UTF-8") from error
     return ["--volume", f"{source}:{target}:{how}"]
