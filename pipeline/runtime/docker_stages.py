@@ -115,6 +115,7 @@ def _clean(compose: Compose) -> int:
             f"`docker compose` itself made what is in the project {compose.project}, here or in another checkout: "
             f"`docker compose --profile job down --volumes --rmi all` deletes it"
         )
+    made.sort(key=lambda each: each[1] == ownership.volume(compose))  # last, so that what is left is still ours
     files = [each for each in (docker_server.SAMPLES, DEMO, REPORT, ownership.IDENTITY) if (ROOT / each).exists()]
     sizes = dict(line.split("\t") for line in engines.ask("system", "df", "--verbose", "--format", SIZES).splitlines())
     named = {f"{kind} {name}": sizes.get(name, "") for kind, name in made}

@@ -53,7 +53,7 @@ def claim(compose: Compose) -> None:
     labels = {"project": compose.project, "claims": compose.project, "folder": ROOT, "checkout": file.read_text()}
     given = [part for name, value in labels.items() for part in ("--label", f"seamline.{name}={value}")]
     # Of two that take it at once the second gets the first one's volume.
-    engine.ask("volume", "create", *given, _volume(compose))
+    engine.ask("volume", "create", *given, volume(compose))
     check(compose)
 
 
@@ -65,12 +65,13 @@ def _is_ours(folder: str, identity: str) -> bool:
 
 
 def _refuse(compose: Compose, folder: str) -> None:
-    gone = "" if Path(folder).is_dir() else f", or `docker volume rm {_volume(compose)}`, as that folder is gone"
+    gone = "" if Path(folder).is_dir() else f", or `docker volume rm {volume(compose)}`, as that folder is gone"
     raise EngineError(
         f"the project {compose.project} is that of the checkout in {folder}; COMPOSE_PROJECT_NAME=<another> gives this "
         f"one a project of its own{gone}"
     )
 
 
-def _volume(compose: Compose) -> str:
+def volume(compose: Compose) -> str:
+    """The name of the volume that holds the claim."""
     return f"{compose.project}_made-by"
