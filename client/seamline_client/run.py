@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         timeout=options.timeout,
         retries=options.retries,
         tls=tls if options.tls or tls != Tls() else None,
-        token=_token(options.token_file),
+        token=token_in(options.token_file) if options.token_file else None,
     ) as client:
         asking = Run(client, options, drawings)
         try:
@@ -145,9 +145,8 @@ def _stdin() -> bytes:
     return data
 
 
-def _token(path: Path | None) -> str | None:
-    if path is None:
-        return None
+def token_in(path: Path) -> str:
+    """What is in the file or pipe; raises InvalidInput where there is none."""
     try:
         with open(path, encoding="utf-8", opener=_written_to if path.is_fifo() else None) as file:
             token = file.read(LONGEST_TOKEN).strip()
