@@ -254,7 +254,7 @@ def test_values_of_several_options(place: Place, soak: bool) -> None:
     """Two options of one program, in either spelling."""
 
     @settings(
-        max_examples=20_000 if soak else 60,
+        max_examples=10_000 if soak else 60,
         deadline=None,
         derandomize=not soak,
         database=None,
