@@ -8,6 +8,10 @@ HERE := $(shell cd "$$(dirname $(call quoted,$(strip $(MAKEFILE_LIST))))" && pwd
 FIND = for name in python3.11 python3.10 python3.9 python3; do $$name -c "" 2>/dev/null && echo $$name && break; done
 NAMED = $(patsubst '~/%,~/'%,$(call quoted,$(value PYTHON)))
 INTERPRETER := $(or $(if $(PYTHON),$(NAMED)),$(shell $(FIND)),python3)
+ifneq ($(PYTHON),)
+# Those before 3.6 cannot read even what refuses them.
+$(if $(shell $(NAMED) -c 'f""' >/dev/null 2>&1 || echo no),$(error PYTHON=$(value PYTHON): not a Python 3 that runs here))
+endif
 RUNTIME ?= auto
 # How long `make test` usually takes on two cores.
 TEST_MINUTES = 6
@@ -75,7 +79,7 @@ test-all: ### Run all tests.
 
 soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
 	$(INSTALL)
-	$(PYTEST) -m "" tests/faults --soak -o timeout=3600 $(ARGS)
+	$(PYTEST) -m "" tests/faults tests/test_command_lines.py --soak -o timeout=3600 $(ARGS)
 
 lint: ### Check style, types and who imports whom.
 	$(INSTALL)

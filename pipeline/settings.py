@@ -43,7 +43,7 @@ class Settings:
         Raises PipelineError for a port or a number of versions that is not one, and for a home that TensorFlow would
         find nothing in.
         """
-        home = Path(os.environ.get("SEAMLINE_HOME") or "var").expanduser()
+        home = Path(os.path.expanduser(os.environ.get("SEAMLINE_HOME") or "var"))  # noqa: PTH111  # any `~` will do
         place = os.path.abspath(home)  # noqa: PTH100  # a link stays as it is, and is a way out
         if strange := next((each for each in place if each in PATTERN or "\ud800" <= each <= "\udfff"), None):
             raise PipelineError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import time
 import warnings
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         timeout=options.timeout,
         retries=options.retries,
         tls=tls if options.tls or tls != Tls() else None,
-        token=_token(options.token_file),
+        token=token_in(options.token_file) if options.token_file else None,
     ) as client:
         asking = Run(client, options, drawings)
         try:
@@ -151,11 +152,20 @@ def _stdin() -> bytes:
     return data
 
 
-def _token(path: Path | None) -> str | None:
+def token_in(path: Path) -> str:
+    """What is in the file or pipe; raises InvalidInput where there is none."""
     try:
-        if path is None:
-            return None
-        with path.open(encoding="utf-8") as file:
-            return file.read(LONGEST_TOKEN).strip()
+        with open(path, encoding="utf-8", opener=_written_to if path.is_fifo() else None) as file:
+            token = file.read(LONGEST_TOKEN).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: the token cannot be read ({error})") from error
+    if not token:
+        raise InvalidInput(f"{path}: there is no token in it")
+    return token
+
+
+def _written_to(pipe: str, flags: int) -> int:
+    """Opens one that somebody writes to, as `<(pass show token)`; without a writer it is empty, and not waited for."""
+    number = os.open(pipe, flags | os.O_NONBLOCK)
+    os.set_blocking(number, True)
+    return number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from seamline_client.errors import InvalidInput, shortened
 PORTS = {"grpc": ("SEAMLINE_GRPC_PORT", GRPC_PORT), "rest": ("SEAMLINE_REST_PORT", REST_PORT)}
 """For each transport: the variable that moves its default port, and that port."""
 
-_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]?#]+)(:(?P<port>[0-9]+))?"
+_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]?#\\]+)(:(?P<port>[0-9]+))?"
 _MODEL = r"(/v1(/models(/(?P<model>[^/:?#]+)(:predict|/metadata)?)?)?)?"
 _PLAIN = re.compile(rf"{_HOST}/?")
 _URL = re.compile(rf"(?P<root>(?i:https?)://{_HOST}(/[^\s?#]*?)??){_MODEL}/*")
@@ -95,10 +96,22 @@ def parse(text: str | None, transport: str | None) -> Target:
 
 
 def certificates(tls: Tls | None) -> Tls | None:
-    """The same; raises InvalidInput for what is not a file: a device has no end."""
-    for path in filter(None, (tls.ca, tls.cert, tls.key) if tls else ()):
+    """The same; raises InvalidInput for what is not a file (a device has no end), or not PEM: gRPC would abort."""
+    if tls is None:
+        return None
+    for path in filter(None, (tls.ca, tls.cert, tls.key)):
         if not os.path.isfile(path):  # noqa: PTH113  # says no, too, to what no path can be
             raise InvalidInput(f"{path}: no such file")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    reading, kind = str(tls.ca), "a PEM file of certificates"
+    try:
+        if tls.ca:
+            context.load_verify_locations(tls.ca)
+        if tls.cert and tls.key:
+            reading, kind = f"{tls.cert} and {tls.key}", "a certificate and its key in PEM"
+            context.load_cert_chain(tls.cert, tls.key, password="")  # no question on the terminal
+    except OSError as error:
+        raise InvalidInput(f"{reading}: not {kind} ({error.strerror or error})") from error
     return tls
 
 

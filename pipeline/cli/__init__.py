@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from pipeline.gpu import ENVIRONMENT
@@ -27,6 +28,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
     try:
+        _refuse_devices(sys.argv[1:])
         app()
     except PipelineError as error:
         _fail(str(error), error.exit_code)
@@ -39,3 +41,12 @@ def main() -> None:
 def _fail(message: str, code: int) -> NoReturn:
     print("\n".join(map(one_line, f"Error: {message}".split("\n"))), file=sys.stderr)
     sys.exit(code)
+
+
+def _refuse_devices(arguments: Sequence[str]) -> None:
+    """Raises PipelineError where one names what may have no end, like /dev/zero, or waits for a writer, as pipes do."""
+    for each in arguments:
+        path = each.partition("=")[2] if each.startswith("--") else each
+        # os.path says no, too, to what no path can be.
+        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # noqa: PTH110, PTH112, PTH113
+            raise PipelineError(f"{path}: a device or a pipe, where a file or a folder was expected")

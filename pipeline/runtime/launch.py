@@ -15,7 +15,7 @@ from pipeline.runtime import EXIT_NO_DOCKER, EXIT_SERVING, EXIT_USAGE, venv
 venv.check_python()  # before the modules that an old Python cannot read
 sys.path.insert(0, str(venv.ROOT / "client"))  # the contract, and nothing that has to be installed
 
-from pipeline.runtime import docker_stages, engine, gpu_check, images, local_stages, targets  # noqa: E402
+from pipeline.runtime import docker_stages, engine, gpu_check, images, local_stages, ownership, targets  # noqa: E402
 from pipeline.runtime.compose import Compose  # noqa: E402
 from pipeline.runtime.engine import EngineError  # noqa: E402
 
@@ -72,6 +72,7 @@ def choose(asked: str, stage: str) -> "tuple[Compose | None, str]":
     try:
         found = engine.find()
         compose = Compose(found, gpu=bool(found.gpu))
+        ownership.check(compose)
         served = images.plan(stage, compose)
     except EngineError as error:
         # Once runs are in volumes, going on without them would be a surprise.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PHOTOS = "/photos"
@@ -32,23 +36,18 @@ def mount_inputs(arguments: list[str]) -> tuple[list[str], list[str]]:
         else:
             rewritten.append(value)
             continue
-        mounts += _mount(_readable(path.resolve()), target, "ro")
+        _refuse_closed(path.resolve())
+        mounts += _mount(path.resolve(), target, "ro")
         rewritten.append(target)
     return mounts, rewritten
 
 
-def _readable(path: Path) -> Path:
-    needed, remedy = (0o005, "chmod -R o+rX") if path.is_dir() else (0o004, "chmod o+r")
-    if path.stat().st_mode & needed != needed:
-        raise ValueError(f"{path}: others cannot read it, and the container runs as a user of its own: {remedy} {path}")
-    return path
-
-
-def mount_photos(arguments: list[str]) -> list[str]:
+def mount_photos(arguments: list[str], *, as_others: bool) -> list[str]:
     """Options that put each photo, folder and glob of a client's arguments, read-only, where it is on this machine.
 
     So the arguments mean the same inside, and answers name photos as they were named. The folder that `--draw` writes
-    to can be written to. Raises ValueError for what Docker cannot mount.
+    to can be written to. Raises ValueError for what Docker cannot mount, and for what others cannot read when the
+    container reads `as_others` do.
     """
     found: dict[Path, str] = {}
     parts = [part for each in arguments for part in _split(each)]
@@ -59,6 +58,8 @@ def mount_photos(arguments: list[str]) -> list[str]:
             folder.mkdir(parents=True, exist_ok=True)
             found[folder] = "rw"
         elif value and not value.startswith("-") and path.exists():
+            if as_others:
+                _refuse_closed(path)
             found.setdefault(path.absolute(), "ro")
         elif glob.has_magic(value):
             whole = [each for each in path.absolute().parents if not glob.has_magic(str(each))]
@@ -66,6 +67,29 @@ def mount_photos(arguments: list[str]) -> list[str]:
                 found.setdefault(whole[0], "ro")
     options = [option for path, how in found.items() for option in _mount(path, str(path), how)]
     return ["--workdir", str(Path.cwd()), *options]
+
+
+def _refuse_closed(path: Path) -> None:
+    closed = next(_closed(path), None)
+    if closed:
+        raise ValueError(
+            f"{closed}: others cannot read it, and the container runs as a user of its own: "
+            f"chmod -R o+rX {shlex.quote(str(path))}"
+        )
+
+
+def _closed(path: Path) -> Iterator[Path]:
+    """What others cannot read: of a folder all in it but hidden files, which nothing reads."""
+    if path.is_file() and not path.stat().st_mode & 0o004:
+        yield path
+    for parent, folders, files in os.walk(path):
+        if Path(parent).stat().st_mode & 0o005 != 0o005:
+            yield Path(parent)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            with suppress(OSError):  # a link to nothing
+                if not name.startswith(".") and not Path(parent, name).stat().st_mode & 0o004:
+                    yield Path(parent, name)
 
 
 def _split(argument: str) -> list[str]:
@@ -77,4 +101,8 @@ def _split(argument: str) -> list[str]:
 def _mount(source: Path, target: str, how: str) -> list[str]:
     if ":" in f"{source}":
         raise ValueError(f"{source}: Docker cannot mount a name with a colon")
+    try:
+        os.fsencode(source).decode()
+    except UnicodeDecodeError as error:  # of another name it would make an empty folder
+        raise ValueError(f"{source}: Docker cannot mount a name that is not UTF-8") from error
     return ["--volume", f"{source}:{target}:{how}"]

@@ -41,7 +41,7 @@ def target(settings: Settings, *, rest: bool = False) -> str | None:
     port = str(REST_PORT) if rest else port
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):  # the last for a port beyond all numbers
         return None
     return f"{host}:{port}"
 

@@ -119,9 +119,13 @@ def test_the_help_fits_a_small_terminal() -> None:
 
 
 def test_a_python_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
-    """pyenv puts a python3.11 on the path that only says that it is not installed."""
+    """pyenv puts a python3.11 on the path that only says that it is not installed. One that was named is an error."""
     for name, script in (("python3.11", "exit 127"), ("python3.10", f'exec {sys.executable} "$@"')):
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     said = make("-n", "status", PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert "python3.10 -m pipeline.runtime.launch" in said
+    for named in (tmp_path / "python3.11", tmp_path / "none", "/bin/false"):
+        said = make("status", f"PYTHON={named}", code=2)
+        assert f"PYTHON={named}: not a Python 3 that runs here" in said
+        assert said.count("\n") == 1
