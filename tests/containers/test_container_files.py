@@ -90,13 +90,17 @@ def test_what_a_gpu_compiles_outlives_the_container(docker: None) -> None:
 
 @pytest.mark.parametrize("files", COMPOSE, ids=["cpu", "gpu"])
 def test_every_service_has_limits(docker: None, files: tuple[str, ...]) -> None:
-    """As Compose reads each combination of files: memory, processes and logs are limited, ports are the loopback's."""
+    """As Compose reads each combination of files: memory, processes and logs are limited, rights too, beside a
+    GPU as without, and ports are the loopback's.
+    """
     found = services(*files)
     assert {*SERVICES, "export", "evaluate", "release"} == {*found}
     for name, service in found.items():
         assert int(service["mem_limit"]) > 0, name
         assert service["pids_limit"] > 0, name
         assert service["init"], name
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
         month = {"max-file": "18", "max-size": "100m", "compress": "true"}
         kept = month if name == "serve" else {"max-file": "3", "max-size": "10m"}
         assert service["logging"]["options"] == kept, name

@@ -54,6 +54,17 @@ def noted(gradients, norm):
     return clip(gradients, norm)
 
 tf.clip_by_global_norm = noted
+reduced = []
+
+
+class Counted(tf.distribute.ReductionToOneDevice):
+    def batch_reduce(self, reduce_op, value_destination_pairs, options=None):
+        reduced.append(len(value_destination_pairs))
+        return super().batch_reduce(reduce_op, value_destination_pairs, options)
+
+
+Mirrored = tf.distribute.MirroredStrategy
+tf.distribute.MirroredStrategy = lambda devices: Mirrored(devices, cross_device_ops=Counted())
 
 small = choose("tiny", steps=2, init=str(home / "weights.npz"))
 config = replace(small.model, optimiser=replace(small.model.optimiser, mixed_precision=True))
@@ -69,6 +80,8 @@ print(json.dumps({
     "averaged": all(f"{name}/ExponentialMovingAverage" in names for name in weights(small.init).arrays),
     "ne": best.ne,
     "clips": clips,
+    "reduced": reduced,
+    "weights": len([name for name in names if name.endswith("/Adam")]),
     "clip_norm": run.preset.model.optimiser.clip_norm,
 }))
 """
@@ -78,7 +91,8 @@ print(json.dumps({
 def test_mirrored_mixed_precision_training_from_weights(tiny_run: TinyRun, tmp_path: Path) -> None:
     """Two replicas step together from the weights of a run; batch norm moves, weights are averaged, loss is scaled.
 
-    Each augments its own batch in the graph, and clips its half of the gradient to half of the norm.
+    Each augments its own batch in the graph, and clips its half of the gradient to half of the norm. All gradients are
+    exchanged at once.
     """
     save(tiny_run.best, tiny_run.dataset.keypoints, tmp_path / "weights.npz")
     done = subprocess.run(
@@ -98,6 +112,7 @@ def test_mirrored_mixed_precision_training_from_weights(tiny_run: TinyRun, tmp_p
     assert min(found["moved"]) > 0
     assert found["averaged"]
     assert found["ne"] > 0
+    assert found["reduced"] == [found["weights"]]
     assert found["clips"] == [found["clip_norm"] / 2] * 2
 
 
