@@ -74,7 +74,7 @@ def latest_run(runs: Path) -> Run:
         )
     try:
         record = json.loads((folder / _RECORD).read_text())
-        data, fingerprint = runs.parent / record["dataset"], record["data"]
+        data, fingerprint = Path(os.path.normpath(runs.parent / record["dataset"])), record["data"]
         preset = recorded(record["preset"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PipelineError(

@@ -38,7 +38,7 @@ def outputs(request: bytes) -> dict[str, Any]:
 
 @pytest.fixture
 def target() -> Iterator[str]:
-    with FakeGrpc(lambda request, _: as_grpc(outputs(request))) as server:
+    with FakeGrpc(lambda request, _: as_grpc(outputs(request), version=1)) as server:
         yield server.target
 
 
@@ -100,7 +100,7 @@ def test_a_version_without_scores_is_refused(seamline: Seamline, photos: Path) -
     """One line says what it lacks and what to do; nothing is written."""
 
     def before(request: bytes, _: object) -> bytes:
-        return as_grpc({name: value for name, value in outputs(request).items() if name != PRED_SCORE.name})
+        return as_grpc({name: value for name, value in outputs(request).items() if name != PRED_SCORE.name}, 1)
 
     with FakeGrpc(before) as server:
         said = seamline.pipeline("rank", "--photos", str(photos), "--target", server.target, code=6)

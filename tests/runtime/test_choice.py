@@ -251,7 +251,7 @@ def test_files_of_settings_and_weights_become_read_only_mounts(tmp_path: Path) -
     with pytest.raises(ValueError, match=r"nothing\.toml: no such file"):
         mounts.mount_inputs(["--preset", str(tmp_path / "nothing.toml")])
     preset.chmod(0o600)
-    with pytest.raises(ValueError, match=r"my\.toml: others cannot read it.*chmod o\+r"):
+    with pytest.raises(ValueError, match=r"my\.toml: others cannot read it.*chmod -R o\+rX"):
         mounts.mount_inputs(["--preset", str(preset)])
 
 
