@@ -14,7 +14,7 @@ $(if $(shell $(NAMED) -c 'f""' >/dev/null 2>&1 || echo no),$(error PYTHON=$(valu
 endif
 RUNTIME ?= auto
 # How long `make test` usually takes on two cores.
-TEST_MINUTES = 6
+TEST_MINUTES = 8
 
 PROJECT := $(call quoted,$(HERE))
 RUN = PYTHONPATH=$(PROJECT) $(INTERPRETER) -m pipeline.runtime
