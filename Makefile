@@ -42,7 +42,7 @@ train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.
 evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.
 export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
-serve: ## Start the server in the background.
+serve: ## Start the server in the background; GATEWAY=1: and the gateway.
 demo: train export serve ## All of this, then a picture of drawn garments with their points.
 predict: ## Ask the server about IMAGE.
 status: ## What runs, which version answers, since when?
@@ -101,3 +101,4 @@ lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) -c requirements.lock --extra server -o requirements/server.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline -o requirements/train.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline requirements/gpu.in -o requirements/train-gpu.lock
+	$(subst pyproject.toml,requirements/gateway.in,$(RESOLVE)) -c requirements.lock --upgrade -o requirements/gateway.lock

@@ -11,12 +11,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 # Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import data, training, release, serving  # isort: skip
+from pipeline.cli import data, training, release, serving, gateway  # isort: skip
 from pipeline.cli.shared import app
 from pipeline.errors import PipelineError, ServingError
 from seamline_client.errors import CannotConnect, ClientError
 
-__all__ = ["app", "data", "main", "release", "serving", "training"]
+__all__ = ["app", "data", "gateway", "main", "release", "serving", "training"]
 
 
 def main() -> None:

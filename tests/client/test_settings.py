@@ -39,6 +39,8 @@ def fake(transport: str) -> Any:
         ("http://127.0.0.1:8501/v1/models/keypoints:predict", "rest", "http://127.0.0.1:8501"),
         ("https://example.org/serving/v1/", None, "https://example.org/serving"),
         ("http://[::1]:8501//", None, "http://[::1]:8501"),
+        ("https://example.org:8443/v1/models/keypoints", "grpc", "example.org:8443"),
+        ("https://[::1]/", "grpc", "[::1]:443"),
     ],
 )
 def test_targets_are_understood_as_people_paste_them(text: Any, transport: Any, target: str) -> None:
@@ -55,6 +57,7 @@ def test_targets_are_understood_as_people_paste_them(text: Any, transport: Any, 
         ("host:99999", {}, "host:port"),
         ("someone@host", {}, "host:port"),
         ("http://host:8501", {"transport": "grpc"}, "host:port$"),
+        ("https://host/prefix", {"transport": "grpc"}, "host:port$"),
         ("http://host/v1/models/keypoints/versions/3", {}, "http://host:port"),
         ("unix:/run/serving", {"transport": "rest"}, "http://host:port$"),
         ("http://host/v1/models/keypoints", {"model": "other"}, "names the model keypoints"),
