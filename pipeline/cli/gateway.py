@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 import typer
 
+from pipeline.cli.serving import SHARE
 from pipeline.cli.shared import app
 from pipeline.console import console
 from pipeline.settings import Settings
@@ -17,8 +19,19 @@ if TYPE_CHECKING:
 NAME = typer.Option(..., help="Who calls, as the gateway's log is to say.")
 DAYS = typer.Option(90.0, help="How long the token counts.")
 HOST = typer.Option([], help="A name or address that callers use; may be repeated. Default: localhost, 127.0.0.1.")
-CERT = typer.Option(None, help="A certificate that you have, PEM, followed by what it is signed by.")
+CERT = typer.Option(
+    None,
+    help="A certificate that you have, PEM, followed by what it is signed by. - for it and its key on standard input.",
+)
 KEY = typer.Option(None, help="And its key, PEM.")
+
+
+@app.command()
+def gateway(share: int = SHARE) -> None:
+    """Become the gateway, in the foreground, as its container does; `serve --gateway` starts one in the background."""
+    from pipeline.gateway import running
+
+    running.become(Settings.from_environment(), share)
 
 
 @app.command()
@@ -40,12 +53,14 @@ def certificate(host: list[str] = HOST, cert: Optional[Path] = CERT, key: Option
     """Give the gateway a certificate: --cert and --key that you have, or one of its own, to try with."""
     from pipeline.gateway import certificates
 
-    if (cert is None) != (key is None) or (cert and host):
+    piped = cert == Path("-")
+    if (cert is None or piped) != (key is None) or (cert and host):
         raise typer.BadParameter("--cert and --key go together, and without --host")
     files = _files()
-    if cert and key:
-        files.certify(*certificates.named(cert, key))
-        console.print(f"The gateway shows {cert} from now on.")
+    if cert:
+        pem = sys.stdin.read() if piped else cert.read_text()
+        files.certify(*certificates.named(pem, key.read_text() if key else pem))
+        console.print(f"The gateway shows the certificate {'' if piped else f'{cert} '}from now on.")
     else:
         names = host or list(certificates.HERE)
         files.certify(*certificates.own(names))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import ssl
+import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from pipeline.errors import ServingError
 from pipeline.gateway.packages import needed
 
 DAYS = 365
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.S)
+_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\n?", re.S)
 HERE = ("localhost", "127.0.0.1")
 
 
@@ -51,13 +52,20 @@ def own(hosts: Sequence[str]) -> tuple[str, str]:
     return certificate.public_bytes(serialization.Encoding.PEM).decode(), secret.decode()
 
 
-def named(certificate: Path, key: Path) -> tuple[str, str]:
-    """What is in the files, which have to belong together. Raises ServingError where they do not."""
+def named(certificate: str, key: str) -> tuple[str, str]:
+    """The certificates and the key that are in two texts, or both in the same; PEM.
+
+    Raises ServingError where there are none, or where they do not belong together.
+    """
+    with needed():
+        from cryptography import x509
+        from cryptography.hazmat.primitives import serialization
+    chain, keys = "".join(_CERTIFICATE.findall(certificate)), "".join(_KEY.findall(key))
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
-        return certificate.read_text(), key.read_text()
-    except (OSError, ValueError) as error:  # ssl's own errors are of the first kind
-        raise ServingError(
-            f"{certificate} and {key} are not a certificate (with what it is signed by) and its key, "
-            f"unencrypted, in PEM: {error}"
-        ) from error
+        (first, *_) = x509.load_pem_x509_certificates(chain.encode())
+        secret = serialization.load_pem_private_key(keys.encode(), None)
+    except (ValueError, TypeError) as error:
+        raise ServingError(f"No certificate with its key, unencrypted, in PEM: {error}") from error
+    if first.public_key() != secret.public_key():
+        raise ServingError("The key is not that of the first certificate. What signed a certificate comes after it.")
+    return chain, keys

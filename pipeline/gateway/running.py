@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from pipeline.gateway.files import Files
 from pipeline.gateway.packages import envoy
@@ -54,6 +56,14 @@ def serve(settings: Settings, canary_share: int = 0) -> Gateway:
             process.stop()
         raise
     return Gateway(pid, url(settings), process.log, started=not before)
+
+
+def become(settings: Settings, canary_share: int) -> NoReturn:
+    """Takes the place of this process. Raises ServingError when what it needs is not installed."""
+    files = Files(settings.gateway)
+    files.write(settings, canary_share)
+    start = command(files)
+    os.execv(start[0], start)
 
 
 def find(settings: Settings) -> Gateway | None:

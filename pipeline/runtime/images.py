@@ -32,12 +32,12 @@ def plan(stage: str, compose: Compose) -> str:
     return words
 
 
-def prepare(stage: str, compose: Compose) -> None:
-    """Builds what a stage needs, which takes a second when nothing changed.
+def prepare(stage: str, compose: Compose, *, gateway: bool = False) -> None:
+    """Builds what a stage needs, and the gateway with it or not, which takes a second when nothing changed.
 
     Raises EngineError when an image can be neither pulled nor built.
     """
-    for service in _needed(stage):
+    for service in (*_needed(stage), *(("gateway",) if gateway else ())):
         image, base = compose.image(service), _base(service, compose)
         there = engine.has(image)
         if not engine.has(base):
