@@ -80,6 +80,12 @@ class Files:
             raise ServingError(f"{self.folder}: no gateway was started here. `make serve GATEWAY=1` starts one.")
         return tokens.token(self.signing, name, days)
 
+    def address(self) -> tuple[str, int]:
+        """Where the gateway was told to listen."""
+        (door,) = json.loads(self._listeners.read_text())["resources"]
+        where = door["address"]["socket_address"]
+        return where["address"], where["port_value"]
+
     def shares(self) -> bool:
         """Whether some requests for the model are sent to the canary."""
         return self._routes.is_file() and "runtime_fraction" in self._routes.read_text()

@@ -50,12 +50,12 @@ def serve(settings: Settings, canary_share: int = 0) -> Gateway:
     before = process.pid()
     pid = before or process.start(command(files), settings.gateway_address)
     try:
-        process.wait_until(lambda: _answers(files, settings.gateway_address), START_SECONDS)
+        process.wait_until(lambda: _answers(files), START_SECONDS)
     except BaseException:
         if not before:
             process.stop()
         raise
-    return Gateway(pid, url(settings), process.log, started=not before)
+    return Gateway(pid, _url(files), process.log, started=not before)
 
 
 def become(settings: Settings, canary_share: int) -> NoReturn:
@@ -70,7 +70,7 @@ def find(settings: Settings) -> Gateway | None:
     """The one that runs."""
     process = Process(settings.gateway)
     pid = process.pid()
-    return Gateway(pid, url(settings), process.log, started=False) if pid else None
+    return Gateway(pid, _url(Files(settings.gateway)), process.log, started=False) if pid else None
 
 
 def stop(settings: Settings) -> int | None:
@@ -78,22 +78,23 @@ def stop(settings: Settings) -> int | None:
     return Process(settings.gateway).stop()
 
 
-def url(settings: Settings) -> str:
-    """Where this machine reaches it."""
-    host, port = _reachable(settings.gateway_address)
+def _reachable(files: Files) -> tuple[str, int]:
+    """The address by which this machine reaches it, and the port."""
+    host, port = files.address()
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+
+
+def _url(files: Files) -> str:
+    host, port = _reachable(files)
     return f"https://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _reachable(address: tuple[str, int]) -> tuple[str, int]:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0]), address[1]
-
-
-def _answers(files: Files, address: tuple[str, int]) -> bool:
+def _answers(files: Files) -> bool:
     """Whether a caller with a good token learns how the model is."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # it is this machine, whatever the name in its certificate
     context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(*_reachable(address), timeout=ANSWER_SECONDS, context=context)
+    connection = http.client.HTTPSConnection(*_reachable(files), timeout=ANSWER_SECONDS, context=context)
     headers = {"Authorization": f"Bearer {files.token(_SELF, _MINUTE)}"}
     try:
         connection.request("GET", f"/v1/models/{MODEL_NAME}", headers=headers)

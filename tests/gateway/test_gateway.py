@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +16,13 @@ import numpy as np
 import pytest
 import requests
 
+from pipeline.gateway import running
 from seamline_client import PredictClient
 from seamline_client.errors import AccessDenied, CannotConnect, InvalidInput, ServerBusy
 from tests.client.fakes import TRANSPORTS
 from tests.gateway.conftest import HALF, Door
 from tests.model_server.support import Server
+from tests.ports import free_port
 
 LARGE = {"x": np.full(400_000, 0.123, np.float32)}
 """More than the gateway of these tests passes on, and more than a socket takes at once."""
@@ -160,6 +163,20 @@ def test_a_token_is_in_no_log(door: Door) -> None:
     assert token not in door.log
     assert token.split(".")[2] not in door.log
     assert "somebody-else" not in door.log
+
+
+def test_settings_of_now_count_without_a_restart(started: Callable[..., Door], server: Server) -> None:
+    """Another port, limit and rate, of the process that runs."""
+    door = started(server)
+    before = running.find(door.settings)
+    other = replace(door.settings, gateway_address=("127.0.0.1", free_port()), gateway_body_mb=1)
+    after = running.serve(other)
+    assert before
+    assert (after.pid, after.started) == (before.pid, False)
+    assert after.url != before.url
+    assert ask(replace(door, url=after.url).client("grpc")) == 2.0
+    with door.client("grpc", retries=0) as client, pytest.raises(CannotConnect):
+        client.status()
 
 
 def test_private_keys_are_private(door: Door) -> None:
