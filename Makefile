@@ -71,7 +71,7 @@ test-all: ### Run all tests.
 
 soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
 	$(INSTALL)
-	$(PYTEST) -m "" tests/faults --soak -o timeout=3600 $(ARGS)
+	$(PYTEST) -m "" tests/faults tests/gateway/test_hostile.py --soak -o timeout=3600 $(ARGS)
 
 lint: ### Check style, types and who imports whom.
 	$(INSTALL)
