@@ -36,7 +36,7 @@ def routes(canary_share: int) -> Json:
     Over gRPC the name of the model is in the message, which no proxy reads.
     """
     host = {
-        "name": "models",
+        "name": NAME,
         "domains": ["*"],
         "retry_policy": _RETRY,
         "routes": [
@@ -49,7 +49,6 @@ def routes(canary_share: int) -> Json:
             {"match": {"prefix": "/"}, "direct_response": _refusal(404, "Not served here")},
         ],
     }
-
     return {"name": NAME, "virtual_hosts": [host]}
 
 

@@ -17,7 +17,7 @@ from seamline_client.contract import MODEL_NAME
 
 START_SECONDS = 30.0
 DRAIN_SECONDS = 100
-"""How long connections of before a change of routes or limits may go on: longer than a request may take."""
+"""How long connections of before a change of limits may go on: longer than a request may take."""
 ANSWER_SECONDS = 2.0
 _SELF = "seamline-serve"
 _MINUTE = 1 / 1440

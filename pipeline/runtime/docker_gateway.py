@@ -7,6 +7,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from pipeline.runtime import docker_server
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
@@ -17,11 +18,19 @@ CERTIFICATE = Path("var", "gateway.pem")
 """Where its certificate is put, for callers on this machine to trust it by."""
 START_SECONDS, POLL_SECONDS, ANSWER_SECONDS = 30.0, 0.2, 5.0
 LOG_LINES = "15"
+CANARY = f"{MODEL_NAME}-canary"
+SHARES = "grep runtime_fraction /gateway/routes.json || true"
 IN_IT = ("exec", "-T", "gateway", "python", "-m", "pipeline")
 
 
-def serve(compose: Compose) -> None:
-    """Starts it, with the settings of now, and waits until the model answers through it. Raises EngineError if not."""
+def serve(compose: Compose, share: str) -> None:
+    """Starts it, with the settings of now, and waits until the model answers through it.
+
+    Of 100 REST requests `share` are for the canary. Raises EngineError if there is none, or nothing answers.
+    """
+    if share != "0" and not docker_server.answers(compose, CANARY):
+        raise EngineError("A share of the requests needs a canary: `make canary VERSION=...` first.")
+    compose.environment["SHARE"] = share
     before = _running(compose)
     try:
         compose.ask("up", "--detach", "--wait", "--no-deps", "gateway")
@@ -48,6 +57,12 @@ def stop(compose: Compose) -> None:
     if container:
         compose.ask("rm", "--stop", "--force", "gateway")
         print(f"Stopped the gateway, container {container[:12]}")
+
+
+def check_no_share(compose: Compose) -> None:
+    """Raises EngineError while it sends some of the requests to the canary."""
+    if _running(compose) and compose.ask("exec", "-T", "gateway", "sh", "-c", SHARES):
+        raise EngineError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
 
 
 def describe(compose: Compose) -> None:

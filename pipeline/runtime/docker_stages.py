@@ -49,13 +49,14 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
         compose.environment["BATCHING"] = "1" if "--batching" in arguments else ""
         docker_server.serve(compose)
         if "--gateway" in arguments:
-            compose.environment["SHARE"] = _value(arguments, "--share") or "0"
-            docker_gateway.serve(compose)
+            docker_gateway.serve(compose, _value(arguments, "--share") or "0")
         return 0
     if stage == "stop":
         docker_gateway.stop(compose)
         docker_server.stop(compose)
         return 0
+    if stage == "canary" and "--end" in arguments:
+        docker_gateway.check_no_share(compose)
     if stage not in SERVICES:
         raise ValueError(f"There is no stage {stage}.")
     mounts, arguments = mount_data(arguments)

@@ -29,13 +29,22 @@ def gateway(job: Job) -> Iterator[str]:
 
 
 def test_the_gateway_lets_in_who_has_a_token(job: Job, gateway: str, photo: Path) -> None:
-    """Over both transports; `make status` shows it. Its keys rotate while it runs, and no token is in its log."""
+    """Over both transports; `make status` shows it. Its keys rotate while it runs, and no token is in its log.
+
+    A canary that has a share of the requests is not taken away from under it.
+    """
     ca = Tls(ROOT / "var" / "gateway.pem")
     token = job.compose(*INSIDE, "token", "--name", "camera-7").strip()
     for transport in ("grpc", "rest"):
         with PredictClient(gateway, transport, tls=ca, token=token, timeout=60) as client:
             assert len(client.predict(str(photo))) == 1
     assert gateway in job.make("status")
+    job.make("canary", "VERSION=1")
+    assert "Started the gateway" in job.make("serve", "GATEWAY=1", "SHARE=50")
+    assert "ends that first" in job.launch("canary", "--end", code=6)
+    job.make("serve", "GATEWAY=1")
+    job.make("canary", "END=1")
+    assert "needs a canary" in job.launch("serve", "--gateway", "--share", "50", code=6)
     for _ in range(2):
         job.compose(*INSIDE, "rotate-keys")
     with PredictClient(gateway, "rest", tls=ca, token=token) as client, pytest.raises(AccessDenied):
