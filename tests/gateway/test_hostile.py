@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_good_callers_do_not_notice_hostile_ones(
         gateway = running.find(door.settings)
         assert gateway
         envoy = psutil.Process(gateway.pid)
-        with Hostile(door), Callers(door, "grpc") as grpc, Callers(door, "rest") as rest:
+        with Hostile(door) as hostile, Callers(door, "grpc") as grpc, Callers(door, "rest") as rest:
             time.sleep(seconds / 10)
             before = envoy.memory_info().rss
             again = {"port": other.grpc_port, "rest_api_port": other.rest_port}
@@ -59,6 +60,7 @@ def test_good_callers_do_not_notice_hostile_ones(
         assert grpc.failed == []
         assert rest.failed == []
         assert min(grpc.answered, rest.answered) > 20
+        assert min(hostile.done.values()) > 5, hostile.done
         assert after < GROWTH * before, f"{before / 1e6:.0f} MB, then {after / 1e6:.0f} MB"
         print(f"{grpc.answered} + {rest.answered} answers, {before / 1e6:.0f} MB, then {after / 1e6:.0f} MB")
     assert running.find(door.settings) == gateway
@@ -72,6 +74,7 @@ class Hostile:
         self._random = random.Random(1)
         self._ended = threading.Event()
         self._held: list[socket.socket] = []
+        self.done: Counter[str] = Counter()
         kinds = (self._junk, self._frames, self._requests, self._slow, self._half_open)
         self._threads = [threading.Thread(target=self._run, args=(kind,)) for kind in kinds]
 
@@ -91,6 +94,7 @@ class Hostile:
         while not self._ended.wait(0.02):
             with contextlib.suppress(OSError):
                 kind()
+                self.done[kind.__name__] += 1
 
     def _connect(self, *protocols: str) -> ssl.SSLSocket:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -126,7 +130,7 @@ class Hostile:
         with self._connect("http/1.1") as connection:
             junk = self._random.randbytes(self._random.randrange(3000)).hex()
             connection.sendall(self._random.choice(heads).format(junk, junk).encode())
-            connection.settimeout(1)
+            connection.settimeout(0.2)
             connection.recv(4096)
 
     def _slow(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -48,6 +49,32 @@ def test_no_call_fails_when_a_server_dies(
         again = {"port": other.grpc_port, "rest_api_port": other.rest_port}
         with support.running("process", model.parent, **flags, **again), Callers(door, transport):
             wait_until(lambda: f":{ports[transport]}" in "".join(lines(door)[before + len(late) :]))
+
+
+@pytest.mark.slow
+def test_a_server_that_says_nothing_is_out(started: Callable[..., Door], server: Server, model: Path) -> None:
+    """Within 2 s of when it fell silent, its ports open, as a machine that hangs; no call waits for it after that."""
+    flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
+    with support.running("process", model.parent, **flags) as other:
+        other.wait_available("keypoints")
+        door = started(server, other)
+        wait_until(lambda: asked(door, other.grpc_port, other.rest_port))
+        other.process.send_signal(signal.SIGSTOP)
+        time.sleep(OUT_SECONDS + 0.2)
+        for transport in TRANSPORTS:
+            with door.client(transport, timeout=5.0) as client:
+                assert [client.run(HALF)["y"][0] for _ in range(20)] == [2.0] * 20
+        other.process.kill()
+
+
+def asked(door: Door, *ports: int) -> bool:
+    """Whether calls were sent to each of these ports."""
+    for transport in TRANSPORTS:
+        with door.client(transport) as client:
+            for _ in range(8):
+                client.run(HALF)
+    said = "".join(lines(door))
+    return all(f":{port}" in said for port in ports)
 
 
 class Callers:
