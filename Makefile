@@ -1,26 +1,34 @@
 # Everything a person does, by name. The logic is in the programs that these call.
 
+# One word for a shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
 # The folder of this file, so that `make -C` and `make -f` work from anywhere.
-HERE := $(shell cd "$$(dirname "$(strip $(MAKEFILE_LIST))")" && pwd)
+HERE := $(shell cd "$$(dirname $(call quoted,$(strip $(MAKEFILE_LIST))))" && pwd)
 # The first that runs: pyenv's shims are on the path for versions that are not there.
 FIND = for name in python3.11 python3.10 python3.9 python3; do $$name -c "" 2>/dev/null && echo $$name && break; done
-INTERPRETER := $(or $(PYTHON),$(shell $(FIND)),python3)
+NAMED = $(patsubst '~/%,~/'%,$(call quoted,$(value PYTHON)))
+INTERPRETER := $(or $(if $(PYTHON),$(NAMED)),$(shell $(FIND)),python3)
+ifneq ($(PYTHON),)
+# Those before 3.6 cannot read even what refuses them.
+$(if $(shell $(NAMED) -c 'f""' >/dev/null 2>&1 || echo no),$(error PYTHON=$(value PYTHON): not a Python 3 that runs here))
+endif
 RUNTIME ?= auto
 # How long `make test` usually takes on two cores.
 TEST_MINUTES = 6
 
-RUN = PYTHONPATH="$(HERE)" $(INTERPRETER) -m pipeline.runtime
-LAUNCH = @$(RUN).launch --runtime $(or $(RUNTIME),auto)
-INSTALL = @cd "$(HERE)" && $(RUN).venv
-VENV = cd "$(HERE)" && .venv/bin
-# Tests run make themselves, for which ARGS would mean something else.
-PYTEST = cd "$(HERE)" && env -u ARGS .venv/bin/python -m pytest -q
+PROJECT := $(call quoted,$(HERE))
+RUN = PYTHONPATH=$(PROJECT) $(INTERPRETER) -m pipeline.runtime
+LAUNCH = @$(RUN).launch --runtime $(call quoted,$(or $(value RUNTIME),auto))
+INSTALL = @cd $(PROJECT) && $(RUN).venv
+VENV = cd $(PROJECT) && .venv/bin
+# Tests run make themselves, for which these would mean something else.
+PYTEST = cd $(PROJECT) && env -u ARGS -u PYTHON .venv/bin/python -m pytest -q
 
 # What was typed goes on through the environment, where quotes, spaces and dollars stay what they are.
 TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 ifneq ($(TYPED),)
 $(foreach name,$(TYPED),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
-COMPLAINT := $(shell $(RUN).targets "$(MAKECMDGOALS)" "$(TYPED)" 2>/dev/null)
+COMPLAINT := $(shell $(RUN).targets $(call quoted,$(MAKECMDGOALS)) $(call quoted,$(TYPED)) 2>/dev/null)
 $(if $(COMPLAINT),$(error $(COMPLAINT)))
 endif
 
@@ -33,9 +41,9 @@ STAGES = train report evaluate export serve demo predict status versions promote
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers"
 	@echo
-	@grep -hE '^[a-z-]+:.* ## ' "$(HERE)/Makefile" | sed -E 's/:[^#]*## /\t/' | expand -t 10 | grep -v '^help'
+	@grep -hE '^[a-z-]+:.* ## ' $(PROJECT)/Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10 | grep -v '^help'
 	@echo
-	@echo "Development:  $$(grep -hoE '^[a-z-]+:.* ### ' "$(HERE)/Makefile" | cut -d: -f1 | paste -sd ' ')"
+	@echo "Development:  $$(grep -hoE '^[a-z-]+:.* ### ' $(PROJECT)/Makefile | cut -d: -f1 | paste -sd ' ')"
 	@echo "Variables:    make train STEPS=200, for one; docs/reference.md lists them."
 
 train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
@@ -71,7 +79,7 @@ test-all: ### Run all tests.
 
 soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
 	$(INSTALL)
-	$(PYTEST) -m "" tests/faults tests/gateway/test_hostile.py --soak -o timeout=3600 $(ARGS)
+	$(PYTEST) -m "" tests/faults tests/gateway/test_hostile.py tests/test_command_lines.py --soak -o timeout=3600 $(ARGS)
 
 lint: ### Check style, types and who imports whom.
 	$(INSTALL)

@@ -1,14 +1,14 @@
 """How fast photos become a data set: drawing garments, and checking, decoding and writing photos as TFRecord.
 
-More and more photos are hard links to a few that were drawn first: the decoder does its whole work on each, the disk
-does not.
+More and more photos are copies of a few that were drawn first: the decoder does its whole work on each. Links would be
+one photo each that many rows speak of.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -57,5 +57,5 @@ def _copies(photos: Path, folder: Path, count: int) -> None:
         for number in range(count):
             source, category, *cells = rows[number % len(rows)]
             image_id = f"Images/{category}/{number:07d}.jpg"
-            os.link(photos / source, folder / image_id)
+            shutil.copyfile(photos / source, folder / image_id)
             writer.writerow([image_id, category, *cells])

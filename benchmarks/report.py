@@ -28,6 +28,14 @@ class Report:
         self._parts: list[str] = []
         self._rounds: dict[str, Rounds] = {}
 
+    @property
+    def measured(self) -> bool:
+        return bool(self._rounds)
+
+    @property
+    def conditions(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self._machine.items())
+
     def state(self, **conditions: str) -> None:
         """More of what the figures depend on: which server, which preset."""
         self._machine.update(conditions)
@@ -65,10 +73,9 @@ class Report:
 
     def write(self) -> None:
         """The three files."""
-        machine = ", ".join(f"{name} {value}" for name, value in self._machine.items())
         quick = " with --quick, which is too short for figures to rely on" if self._quick else ""
         taken = f"{time.strftime('%Y-%m-%d %H:%M')}, in {time.monotonic() - self._started:.0f} s{quick}"
-        self._say(f"{taken}: {machine}.")
+        self._say(f"{taken}: {self.conditions}.")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.with_suffix(".md").write_text("\n\n".join(self._parts) + "\n", encoding="utf-8")
         raw = {"machine": self._machine, "rounds": self._rounds}

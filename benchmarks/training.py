@@ -1,25 +1,29 @@
-"""How fast `train` is, against the bare step fed from memory and against Keras' fit.
+"""How fast `train` is, against its input and its step alone and against Keras' fit; which of the two is the limit.
 
-All three train the same network with the same loss, optimiser, weight average and batch size, and take turns. `train`
+All train the same network with the same loss, optimiser, weight average and batch size, and take turns. `train`
 is the command: it reads and augments photos, writes summaries and checkpoints. Keras reads and augments the same ones.
-The bare step is `Session.run(train_op)` on batches that lie ready in memory.
+The bare step is `Session.run(train_op)` on batches that lie ready in memory; the input alone makes batches for nobody.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from benchmarks.machine import run_python
 from benchmarks.measure import in_turn
 from benchmarks.report import Report
 from garments import write_dataset
+from seamline_client.keypoints import GARMENTS
 
 if TYPE_CHECKING:  # TensorFlow, which the other benchmarks need not wait for
     from pipeline.training.presets import Preset
@@ -28,7 +32,10 @@ SKIPPED = 3
 """First steps of `fit` that do not count."""
 IN_MEMORY = 8
 """Batches that the bare step goes round and round."""
+BUFFERED = 2 + (os.cpu_count() or 1)
+"""Batches that may lie ready in the input's own buffers."""
 TRAIN, BARE, KERAS = "python -m pipeline train", "bare step, from memory", "Keras fit"
+INPUT = "input alone"
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
@@ -38,20 +45,30 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     name, drawn, rounds, chunks, steps = ("tiny", 40, 1, 1, 3) if arguments.quick else ("demo", 240, 2, 2, 20)
     preset = PRESETS[name]()
     report.state(preset=name, batch=str(preset.batch_size))
-    rates: dict[str, list[float]] = {TRAIN: [], BARE: [], KERAS: []}
+    rates: dict[str, list[float]] = {TRAIN: [], INPUT: [], BARE: [], KERAS: []}
     with tempfile.TemporaryDirectory() as scratch:
         photos, home = Path(scratch) / "photos", Path(scratch) / "home"
         write_dataset(photos, drawn, 1)
         run_python(["-m", "pipeline", "data", "--data", str(photos), "--preset", name], home=home)
         batches = _batches(home, preset)
-        loops = {BARE: partial(_bare(batches, preset), steps), KERAS: partial(_keras(batches, preset), steps)}
+        prepared = {INPUT: input_alone(batches), BARE: bare_step(batches, preset), KERAS: _keras(batches, preset)}
+        loops = {loop: partial(seconds, steps) for loop, seconds in prepared.items()}
         for number in range(rounds):
             rates[TRAIN] += _train(photos, home, preset)
             for loop, found in in_turn(loops, chunks, warm_up=0 if number else 1).items():
                 rates[loop] += [preset.batch_size * steps / seconds for seconds in found]
     bases = dict.fromkeys(rates, TRAIN)
     report.compare(f"Training, preset {name}", "images per second", rates, bases=bases)
+    report.state(limit=limit(rates[INPUT], rates[BARE]))
     report.write()
+
+
+def limit(input_rates: Sequence[float], step_rates: Sequence[float]) -> str:
+    """Which of the two is slower, in words; where they share cores, neither reaches its figure in training."""
+    slower, faster = sorted(
+        {"input": float(np.median(input_rates)), "step": float(np.median(step_rates))}.items(), key=lambda each: each[1]
+    )
+    return f"the {slower[0]} (alone the {faster[0]} is {faster[1] / slower[1]:.1f} times as fast)"
 
 
 def _batches(home: Path, preset: Preset) -> Callable[[], Any]:
@@ -86,27 +103,42 @@ def _train(photos: Path, home: Path, preset: Preset) -> list[float]:
     ]
 
 
-def _bare(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]:
+def input_alone(batches: Callable[[], Any]) -> Callable[[int], float]:
     import tensorflow as tf
 
-    from model.model_fn import model_fn
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        iterator = v1.data.make_one_shot_iterator(batches())
+        next_batch = v1.Session().make_callable(tf.group(*tf.nest.flatten(iterator.get_next())))
+
+    def seconds(steps: int) -> float:
+        _seconds(next_batch, BUFFERED)  # made while the others ran
+        return _seconds(next_batch, steps)
+
+    return seconds
+
+
+def _seconds(step: Callable[[], object], steps: int) -> float:
+    started = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return time.perf_counter() - started
+
+
+def bare_step(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]:
+    import tensorflow as tf
+
+    from pipeline.training.estimator import augmenting
 
     v1 = tf.compat.v1
     with tf.Graph().as_default():
         kept = v1.data.make_initializable_iterator(batches().take(IN_MEMORY).cache().repeat())
         features, labels = kept.get_next()
-        spec = model_fn(features, labels, v1.estimator.ModeKeys.TRAIN, {"config": preset.model})
+        params = {"config": preset.model, "keypoints": GARMENTS}
+        spec = augmenting(preset)(features, labels, v1.estimator.ModeKeys.TRAIN, params)
         session = v1.Session()
         session.run([v1.global_variables_initializer(), kept.initializer])
-        step = session.make_callable(spec.train_op)
-
-    def seconds(steps: int) -> float:
-        started = time.perf_counter()
-        for _ in range(steps):
-            step()
-        return time.perf_counter() - started
-
-    return seconds
+        return partial(_seconds, session.make_callable(spec.train_op))
 
 
 def _keras(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]:
@@ -119,7 +151,7 @@ def _keras(batches: Callable[[], Any], preset: Preset) -> Callable[[int], float]
     class Trained(tf.keras.Model):
         def __init__(self) -> None:
             super().__init__()
-            self.network = KeypointNetwork(preset.model.network)
+            self.network = KeypointNetwork(preset.model.network, len(GARMENTS))
 
         def call(self, features: Any, training: bool = False) -> Any:
             return self.network(tf.cast(features["images"], tf.float32), training=training)

@@ -73,7 +73,8 @@ class Service:
         except ClientError as error:
             return STATUS.get(type(error), 500), {"error": str(error)}
         width, height = found.size
-        return 200, {"width": width, "height": height, "keypoints": [asdict(each) for each in found.keypoints]}
+        points = [asdict(each) for each in found.keypoints]
+        return 200, {"width": width, "height": height, "version": found.version, "keypoints": points}
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Photos of your own, from a COCO file to a served model and back:
 #
-#   examples/own_photos.sh photos/ keypoints.json work/
+#   examples/own_photos.sh photos/ labels.json work/
 #
-# photos/ has the pictures, keypoints.json the points that you marked on them (CVAT, Label Studio, ...; keypoints named
+# photos/ has the pictures, labels.json the points that you marked on them (CVAT, Label Studio, ...; keypoints named
 # as in model/keypoints.py, or renamed by MAP="theirs=ours theirs=ours"), work/ is a new folder for what this makes.
 # PRESET=tiny tries the machinery in a minute, with a model that knows nothing.
 set -euo pipefail

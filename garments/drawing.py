@@ -16,7 +16,7 @@ from garments.curves import points, shift, spline
 from garments.garment import SIDES, Garment, Random, chance
 from garments.ground import ground
 from garments.tops import blouse, dress, outwear
-from seamline_client.keypoints import CATEGORIES, INDEX, KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 
 TAILORS = {"blouse": blouse, "outwear": outwear, "dress": dress, "skirt": skirt, "trousers": trousers}
 _FORMATS = (*6 * [(400, 533)], (400, 711), (400, 400), (533, 400))
@@ -40,7 +40,7 @@ class Drawn:
 def draw(seed: int, index: int) -> Drawn:
     """Picture number index of the set that seed names. Categories take turns."""
     rng: Random = np.random.default_rng([seed, index])
-    category = CATEGORIES[index % len(CATEGORIES)]
+    category = GARMENTS.category_names[index % len(GARMENTS.categories)]
     garment = TAILORS[category](rng)
     hung = chance(rng, 0.35)
     width, height = _FORMATS[int(rng.integers(0, len(_FORMATS)))]
@@ -55,12 +55,12 @@ def draw(seed: int, index: int) -> Drawn:
     for panel in garment.panels:
         canvas.lay(panel)
     illuminate(rng, field)
-    xy = np.full((len(KEYPOINTS), 2), -1, np.float32)
-    v = np.full(len(KEYPOINTS), -1, np.int8)
+    xy = np.full((len(GARMENTS), 2), -1, np.float32)
+    v = np.full(len(GARMENTS), -1, np.int8)
     for name, (x, y, seen) in garment.points.items():
         at = placing(points((x, y)))[0]
         if 0 <= at[0] < width and 0 <= at[1] < height:
-            xy[INDEX[name]], v[INDEX[name]] = at, seen
+            xy[GARMENTS.index[name]], v[GARMENTS.index[name]] = at, seen
     return Drawn(photograph(rng, field), category, xy, v)
 
 

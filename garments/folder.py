@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from garments.drawing import draw
-from seamline_client.keypoints import CATEGORIES, KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 
 CHUNK = 10
 """Pictures that one process draws before it reports them."""
@@ -47,9 +47,9 @@ def write_dataset(
     # Spawned, not forked: the caller may hold TensorFlow's threads, which do not survive a fork.
     spawn = multiprocessing.get_context("spawn")
     try:
-        for category in CATEGORIES:
+        for category in GARMENTS.category_names:
             (staging / "Images" / category).mkdir(parents=True)
-        rows = [["image_id", "image_category", *KEYPOINTS]]
+        rows = [["image_id", "image_category", *GARMENTS.keypoints]]
         with ProcessPoolExecutor(processes, spawn, initializer=_begin) as pool:
             for row in pool.map(partial(_write, staging, seed), range(count), chunksize=CHUNK):
                 rows.append(row)

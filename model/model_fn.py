@@ -11,15 +11,27 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from model.losses import LossConfig, position_loss, total_loss, visibility_loss
-from model.metrics import Labels, metric_ops
-from model.network import Heads, KeypointNetwork, NetworkConfig
-from seamline_client.contract import DEFAULT, PRED_V, PRED_X_RATIO, PRED_Y_RATIO
+from model.metrics import Labels, Metrics
+from model.network import KeypointNetwork, NetworkConfig
+from model.predictions import Served, predict
+from seamline_client.contract import ANSWERS, DESCRIPTION, PRED_V
+from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1
 
 
 class WeightsMismatch(ValueError):
     """Initial weights that belong to another network."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a run ended with, for another to start from."""
+
+    arrays: Mapping[str, NDArray[np.float32]]
+    """By the variable's name in the training graph."""
+    keypoints: tuple[str, ...]
+    """What its heads answer."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +50,10 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that `model_fn` needs to know, passed as `params={"config": ModelConfig(...)}`.
+    """The network, its loss and its optimiser, passed to `model_fn` as `params={"config": ModelConfig(...)}`.
 
-    `params["initial"]` may hold the weights that a new run starts from, by variable name.
+    `params["keypoints"]` is the KeypointSet that it learns. `params["initial"]` may hold the Weights that a new run
+    starts from. `params["served"]` is a `predictions.Served` for a model that is exported.
     """
 
     optimiser: OptimiserConfig
@@ -53,15 +66,22 @@ def model_fn(
 ) -> tf.estimator.EstimatorSpec:
     """`features`: {"images": (N, 384, 384, 3) uint8 or float32 in 0..255}. `labels`: see `metrics.Labels`.
 
-    Raises WeightsMismatch when the initial weights are not those of this network.
+    Where there is a feature "query", (M,) strings, the description of a served model is the answer to each of them.
+
+    Raises WeightsMismatch when the initial weights are not those of this network. Those of other keypoints give it all
+    but its heads.
     """
     config: ModelConfig = params["config"]
     training = mode == v1.estimator.ModeKeys.TRAIN
-    network = KeypointNetwork(config.network)
+    keypoints: KeypointSet = params["keypoints"]
+    network = KeypointNetwork(config.network, len(keypoints))
     # Nothing in it branches on a tensor; AutoGraph would take seconds to find that out.
     as_written = tf.autograph.experimental.do_not_convert(network)
     heads = as_written(tf.cast(features["images"], tf.float32), training=training)
-    predictions = predict(heads)
+    served: Served | None = params.get("served")
+    predictions = predict(heads, keypoints, served)
+    if served and "query" in features:
+        predictions[DESCRIPTION.name] = tf.fill(tf.shape(features["query"]), served.description)
     average = tf.train.ExponentialMovingAverage(
         config.optimiser.average_decay, num_updates=v1.train.get_or_create_global_step()
     )
@@ -70,7 +90,7 @@ def model_fn(
         return v1.estimator.EstimatorSpec(
             mode,
             predictions=predictions,
-            export_outputs={DEFAULT.key: v1.estimator.export.PredictOutput(predictions)},
+            export_outputs=_export_outputs(predictions),
             scaffold=_averaged(average, network),
         )
 
@@ -80,7 +100,7 @@ def model_fn(
         return v1.estimator.EstimatorSpec(
             mode,
             loss=loss,
-            eval_metric_ops=metric_ops(heads.xy, predictions[PRED_V.name], labels),
+            eval_metric_ops=Metrics(keypoints).metric_ops(heads.xy, predictions[PRED_V.name], labels),
             scaffold=_averaged(average, network),
         )
 
@@ -90,17 +110,16 @@ def model_fn(
         mode,
         loss=loss,
         train_op=_train_op(loss, network, average, config.optimiser),
-        scaffold=_starting_from(params.get("initial"), network, average),
+        scaffold=_starting_from(params.get("initial"), keypoints, network, average),
     )
 
 
-def predict(heads: Heads) -> dict[str, tf.Tensor]:
-    """The three outputs of the contract. The names given here are those that the SavedModel's signature shows."""
-    x, y = tf.unstack(tf.clip_by_value(heads.xy, 0.0, 1.0), axis=2)
+def _export_outputs(predictions: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+    """The outputs of each signature, by its key. Those that are not there, of a model that is not exported, are not."""
     return {
-        PRED_X_RATIO.name: tf.identity(x, PRED_X_RATIO.name),
-        PRED_Y_RATIO.name: tf.identity(y, PRED_Y_RATIO.name),
-        PRED_V.name: tf.argmax(heads.visibility_logits, axis=2, output_type=tf.int64, name=PRED_V.name),
+        key: v1.estimator.export.PredictOutput({spec.name: predictions[spec.name] for spec in outputs})
+        for key, outputs in ANSWERS.items()
+        if all(spec.name in predictions for spec in outputs)
     }
 
 
@@ -114,8 +133,10 @@ def _train_op(
     if config.mixed_precision:
         optimiser = v1.mixed_precision.enable_mixed_precision_graph_rewrite(optimiser)
     gradients, variables = zip(*optimiser.compute_gradients(loss, network.trainable_variables))
-    clipped, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
-    v1.summary.scalar("gradient_norm", norm)
+    # Each of N replicas has an Nth of the gradient, and they are added up after this.
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    clipped, norm = tf.clip_by_global_norm(gradients, config.clip_norm / replicas)
+    v1.summary.scalar("gradient_norm", norm * replicas)
     # Keras keeps the batch-norm updates to itself in graph mode: without them the moving averages would never move.
     with tf.control_dependencies(network.updates):
         apply = optimiser.apply_gradients(zip(clipped, variables), global_step=step)
@@ -139,24 +160,39 @@ def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwo
 
 
 def _starting_from(
-    initial: Mapping[str, NDArray[np.float32]] | None,
+    initial: Weights | None,
+    keypoints: KeypointSet,
     network: KeypointNetwork,
     average: tf.train.ExponentialMovingAverage,
 ) -> tf.compat.v1.train.Scaffold | None:
-    """Gives each weight and its average an array to start from, unless a checkpoint is restored."""
+    """Gives each weight and its average an array to start from, unless a checkpoint is restored.
+
+    The heads of other keypoints are left as they are drawn, even where as many points make them the same shape.
+    """
     if initial is None:
         return None
     variables = {_copies(variable)[0].op.name: variable for variable in network.variables}
-    for name in sorted({*variables, *initial}):
+    arrays = dict(initial.arrays)
+    if initial.keypoints != keypoints.keypoints:
+        for layer in network.heads:
+            for variable in layer.variables:
+                name = _copies(variable)[0].op.name
+                del variables[name]
+                arrays.pop(name, None)
+    for name in sorted({*variables, *arrays}):
         expected = _copies(variables[name])[0].shape.as_list() if name in variables else "no such variable"
-        found = list(initial[name].shape) if name in initial else "absent"
+        found = list(arrays[name].shape) if name in arrays else "absent"
         if found != expected:
             raise WeightsMismatch(f"these weights belong to another network: {name} is {found}, expected {expected}")
 
     def load(_: tf.compat.v1.train.Scaffold, session: tf.compat.v1.Session) -> None:
-        for name, variable in variables.items():
-            for each in (*_copies(variable), *_copies(average.average(variable))):
-                each.load(initial[name], session)
+        # All in one run: each run of other operations has TensorFlow look through the whole graph first.
+        fed = [
+            (each.initializer, arrays[name])
+            for name, variable in variables.items()
+            for each in (*_copies(variable), *_copies(average.average(variable)))
+        ]
+        session.run([operation for operation, _ in fed], {operation.inputs[1]: value for operation, value in fed})
 
     return v1.train.Scaffold(init_fn=load)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from seamline_client.contract import KEYPOINT_COUNT, VISIBILITY_NAMES
+from seamline_client.contract import VISIBILITY_NAMES
 
 WINDOW = 3
 """At inference a point is the centre of mass of its map within this many cells of the peak."""
@@ -51,6 +51,8 @@ class Heads(NamedTuple):
     """(N, K, G) float32, unnormalised log-probability of each row."""
     visibility_logits: tf.Tensor
     """(N, K, 3) float32, in the order of `contract.VISIBILITY_NAMES`."""
+    sureness: tf.Tensor
+    """(N, K) float32, the logarithm of the map's largest probability, from -4 where it is even to 4 in one cell."""
 
 
 class ConvNorm(tf.keras.layers.Layer):
@@ -117,22 +119,28 @@ class Stages(tf.keras.layers.Layer):
 
 
 class KeypointNetwork(tf.keras.Model):
-    """Images (N, 384, 384, 3) float32 in 0..255 -> `Heads`. Takes any side that is a multiple of 32."""
+    """Images (N, 384, 384, 3) float32 in 0..255 -> `Heads` of K keypoints. Takes any side that is a multiple of 32."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, keypoints: int) -> None:
         super().__init__()
+        self.keypoints = keypoints
         self.backbone = Stages(config)
         self.context = tf.keras.layers.Dense(config.neck, activation="relu")
         self.laterals = [tf.keras.layers.Conv2D(config.neck, 1) for _ in config.widths]
         self.smooth = [ConvNorm(config.neck, config) for _ in config.widths]
-        self.maps = tf.keras.layers.Conv2D(KEYPOINT_COUNT, 1)
+        self.maps = tf.keras.layers.Conv2D(keypoints, 1)
         self.kind_hidden = tf.keras.layers.Dense(2 * config.neck, activation="relu")
-        self.kind = tf.keras.layers.Dense(KEYPOINT_COUNT * len(VISIBILITY_NAMES))
+        self.kind = tf.keras.layers.Dense(keypoints * len(VISIBILITY_NAMES))
         self.visibility_hidden = tf.keras.layers.Dense(config.neck, activation="relu")
         # A linear classifier for each keypoint: an occluded armpit looks different from an occluded hem.
         self.visibility = tf.keras.layers.EinsumDense(
-            "nkc,kcv->nkv", output_shape=(KEYPOINT_COUNT, len(VISIBILITY_NAMES)), bias_axes="kv"
+            "nkc,kcv->nkv", output_shape=(keypoints, len(VISIBILITY_NAMES)), bias_axes="kv"
         )
+
+    @property
+    def heads(self) -> tuple[tf.keras.layers.Layer, ...]:
+        """The layers that know which keypoints these are; the others are the backbone and the pyramid."""
+        return (self.maps, self.kind_hidden, self.kind, self.visibility_hidden, self.visibility)
 
     def call(self, images: tf.Tensor, training: bool) -> Heads:
         levels = self.backbone(images / 127.5 - 1.0, training=training)
@@ -146,7 +154,7 @@ class KeypointNetwork(tf.keras.Model):
         logits = tf.cast(self.maps(features), tf.float32)
         grid = tf.shape(logits)[1]
         logits = tf.transpose(logits, [0, 3, 1, 2])
-        flat = tf.reshape(logits, [-1, KEYPOINT_COUNT, grid * grid])
+        flat = tf.reshape(logits, [-1, self.keypoints, grid * grid])
         x_logits, y_logits = tf.reduce_logsumexp(logits, 2), tf.reduce_logsumexp(logits, 3)
         attention = tf.nn.softmax(flat)
         mean_xy = tf.stack([_mean(tf.nn.softmax(x_logits)), _mean(tf.nn.softmax(y_logits))], 2)
@@ -155,10 +163,10 @@ class KeypointNetwork(tf.keras.Model):
         # themselves: how sure each one is, and what shape all points make together.
         pooled = tf.matmul(tf.stop_gradient(attention), cells)
         sureness = tf.math.log(tf.reduce_max(attention, axis=2)) + math.log(48 * 48) / 2
-        shape = tf.stop_gradient(tf.concat([sureness, tf.reshape(mean_xy - 0.5, [-1, KEYPOINT_COUNT * 2])], 1))
+        shape = tf.stop_gradient(tf.concat([sureness, tf.reshape(mean_xy - 0.5, [-1, self.keypoints * 2])], 1))
         whole = tf.concat([tf.cast(context, tf.float32), shape], 1)
-        kind = tf.reshape(self.kind(self.kind_hidden(whole)), [-1, KEYPOINT_COUNT, len(VISIBILITY_NAMES)])
-        whole = tf.repeat(whole[:, None, :], KEYPOINT_COUNT, axis=1)
+        kind = tf.reshape(self.kind(self.kind_hidden(whole)), [-1, self.keypoints, len(VISIBILITY_NAMES)])
+        whole = tf.repeat(whole[:, None, :], self.keypoints, axis=1)
         hidden = self.visibility_hidden(tf.concat([pooled, whole], 2))
         return Heads(
             xy=_peak_mean(attention, grid),
@@ -166,6 +174,7 @@ class KeypointNetwork(tf.keras.Model):
             x_logits=x_logits,
             y_logits=y_logits,
             visibility_logits=tf.cast(kind + self.visibility(hidden), tf.float32),
+            sureness=sureness,
         )
 
 
@@ -187,6 +196,6 @@ def _peak_mean(attention: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
     cells = tf.range(grid)
     in_x = tf.cast(tf.abs(cells - (peak % grid)[:, :, None]) <= WINDOW, tf.float32)
     in_y = tf.cast(tf.abs(cells - (peak // grid)[:, :, None]) <= WINDOW, tf.float32)
-    window = tf.reshape(attention, [-1, KEYPOINT_COUNT, grid, grid]) * in_y[:, :, :, None] * in_x[:, :, None, :]
+    window = tf.reshape(attention, [-1, attention.shape[1], grid, grid]) * in_y[:, :, :, None] * in_x[:, :, None, :]
     window /= tf.reduce_sum(window, axis=[2, 3], keepdims=True)
     return tf.stack([_mean(tf.reduce_sum(window, 2)), _mean(tf.reduce_sum(window, 3))], 2)

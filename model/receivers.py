@@ -1,19 +1,22 @@
 """What a request may carry, and how it becomes the images that the network sees.
 
-Three signatures lead into one graph, each the default of the next:
+Three signatures lead into one graph, each the default of the next; the fourth asks about the model itself:
 
     image_bytes --decode, stretch, round--> images_uint8 --cast--> images --> features
+    query --> features
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from seamline_client.contract import BYTES, DEFAULT, IMAGE_SIDE, MAX_PIXELS, UINT8, Signature
+from seamline_client.contract import BYTES, DEFAULT, DESCRIBE, IMAGE_SIDE, MAX_PIXELS, UINT8, Signature
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER = 24
 _SHAPE = DEFAULT.input.shape[1:]
+MAX_QUERIES = 256
+"""A question of two bytes is answered by thousands: more at once would fill the server's memory."""
 
 
 def raw_serving_input_fn() -> tf.estimator.export.ServingInputReceiver:
@@ -26,12 +29,17 @@ def raw_serving_input_fn() -> tf.estimator.export.ServingInputReceiver:
     # A placeholder's shape does not stop a server from feeding another one; ensure_shape does.
     pixels = tf.cast(tf.ensure_shape(images_uint8, (None, *_SHAPE)), tf.float32)
     images = tf.compat.v1.placeholder_with_default(pixels, (None, *_SHAPE), name=_node(DEFAULT))
+    query = tf.compat.v1.placeholder(tf.string, [None], name=_node(DESCRIBE))
+    few = tf.debugging.Assert(tf.size(query) <= MAX_QUERIES, ["At most", MAX_QUERIES, "strings are answered at once."])
+    with tf.control_dependencies([few]):
+        queries = tf.identity(query)
     return tf.compat.v1.estimator.export.ServingInputReceiver(
-        features={"images": tf.ensure_shape(images, (None, *_SHAPE))},
+        features={"images": tf.ensure_shape(images, (None, *_SHAPE)), "query": queries},
         receiver_tensors={DEFAULT.input.name: images},
         receiver_tensors_alternatives={
             UINT8.key: {UINT8.input.name: images_uint8},
             BYTES.key: {BYTES.input.name: image_bytes},
+            DESCRIBE.key: {DESCRIBE.input.name: query},
         },
     )
 

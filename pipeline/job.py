@@ -30,9 +30,8 @@ def train(source: Path | None, preset: Preset, settings: Settings) -> tuple[Run,
     """
     dataset = prepare(source, settings.data, drawn=preset.drawn)
     refused = f", {len(dataset.refusals)} refused (`python -m pipeline data` lists them)" if dataset.refusals else ""
-    console.print(
-        f"Training on {dataset.folder}: {dataset.count('train')} photos, evaluating on {dataset.count('eval')}{refused}"
-    )
+    train = dataset.keypoints.counted(dataset.count("train"))
+    console.print(f"Training on {dataset.folder}: {train}, evaluating on {dataset.count('eval')}{refused}")
     run = open_run(settings.runs, dataset, preset)
     return run, train_run(run)
 

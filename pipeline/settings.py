@@ -10,6 +10,9 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
+PATTERN = "*?[]\\"
+"""TensorFlow takes the path of a checkpoint or a model for a pattern, and finds nothing where these are in it."""
+
 
 @dataclass(frozen=True)
 class Replica:
@@ -56,9 +59,16 @@ class Settings:
 
         Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
 
-        Raises PipelineError for an address, a port or another number that is not one.
+        Raises PipelineError for an address, a port or another number that is not one, and for a home that TensorFlow
+        would find nothing in.
         """
-        home = Path(os.environ.get("SEAMLINE_HOME", "var"))
+        home = Path(os.path.expanduser(os.environ.get("SEAMLINE_HOME") or "var"))  # noqa: PTH111  # any `~` will do
+        place = os.path.abspath(home)  # noqa: PTH100  # a link stays as it is, and is a way out
+        if strange := next((each for each in place if each in PATTERN or "\ud800" <= each <= "\udfff"), None):
+            raise PipelineError(
+                f"{place}: TensorFlow cannot work below a path with {strange!r} in it. "
+                f"Set SEAMLINE_HOME to another folder, or to a link to this one."
+            )
         model_server = os.environ.get("TENSORFLOW_MODEL_SERVER")
         ports = (
             _number("SEAMLINE_GRPC_PORT", GRPC_PORT, "a port", 65535),
@@ -84,9 +94,9 @@ class Settings:
 
 
 def _number(variable: str, default: int, what: str, most: int) -> int:
-    text = os.environ.get(variable, str(default))
-    if not (text.isdecimal() and 0 < int(text) <= most):
-        raise PipelineError(f"{variable} is {text!r}; expected {what} from 1 to {most}")
+    text = os.environ.get(variable) or str(default)
+    if not (text.isdecimal() and len(text) < 10 and 0 < int(text) <= most):
+        raise PipelineError(f"{variable} is {text[:80]!r}; expected {what} from 1 to {most}")
     return int(text)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seamline_client.keypoints import KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 from tests.homes import PREDICT, Seamline
 
 
@@ -44,8 +44,8 @@ def test_images_that_cannot_be_read(seamline: Seamline, tmp_path: Path) -> None:
     """With no photo left there is nothing to train on: the first reasons are shown with file and line."""
     (tmp_path / "photos/Images/skirt").mkdir(parents=True)
     (tmp_path / "photos/Images/skirt/a.jpg").write_bytes(b"not an image")
-    header = ",".join(["image_id", "image_category", *KEYPOINTS])
-    cells = ",".join("1_1_1" if name.startswith("waistband") else "-1_-1_-1" for name in KEYPOINTS)
+    header = ",".join(["image_id", "image_category", *GARMENTS.keypoints])
+    cells = ",".join("1_1_1" if name.startswith("waistband") else "-1_-1_-1" for name in GARMENTS.keypoints)
     (tmp_path / "photos/a.csv").write_text(f"{header}\nImages/skirt/a.jpg,skirt,{cells}\n")
     said = seamline.pipeline("train", "--data", str(tmp_path / "photos"), code=3)
     assert "a.csv:2" in said

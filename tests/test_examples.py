@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,16 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seamline_client.keypoints import KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 from tests.homes import PREDICT, ROOT, Seamline
 from tests.ports import free_port
 
 EXAMPLES = ROOT / "examples"
-
-
-def points(seamline: Seamline) -> dict[str, Any]:
-    """What `predict.py --json` says of the sample, through the signature that REST takes."""
-    return dict(json.loads(seamline.run(*PREDICT, "--json", "--signature", "serving_bytes", seamline.sample())))
 
 
 def test_the_table_of_examples_is_complete() -> None:
@@ -97,34 +91,6 @@ def test_async_service(seamline: Seamline, monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(ask())
 
 
-def test_javascript(seamline: Seamline, tmp_path: Path) -> None:
-    """Node gives the points that the Python client gives; what is no photo is one line with the server's words."""
-    if shutil.which("node") is None:
-        pytest.skip("no node command (Debian: apt-get install nodejs)")
-    (tmp_path / "none.jpg").write_bytes(b"not a photo")
-    script = str(EXAMPLES / "javascript" / "predict.mjs")
-    command = ["node", script, seamline.sample(), str(tmp_path / "none.jpg"), str(tmp_path / "missing.jpg")]
-    environment = {**os.environ, "SERVER": f"http://127.0.0.1:{seamline.rest_port}"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    broken, missing = done.stderr.splitlines()
-    assert "none.jpg: " in broken
-    assert "Unknown image file format" in broken
-    assert "missing.jpg: ENOENT" in missing
-    expected, found = points(seamline), json.loads(done.stdout)
-    assert [each["name"] for each in found["keypoints"]] == [each["name"] for each in expected["keypoints"]]
-    for ours, theirs in zip(expected["keypoints"], found["keypoints"]):
-        assert ours["visibility"] == theirs["visibility"]
-        there = (theirs["x"] * expected["width"], theirs["y"] * expected["height"])
-        assert there == pytest.approx((ours["x"], ours["y"]), abs=0.01)
-
-
-def test_javascript_knows_the_points(seamline: Seamline) -> None:
-    """Its list of names is the contract's, in the contract's order."""
-    source = (EXAMPLES / "javascript" / "predict.mjs").read_text()
-    assert tuple(source.split("KEYPOINTS = `")[1].split("`")[0].split()) == KEYPOINTS
-
-
 def cron(clone: Path, seamline: Seamline, **settings: str) -> tuple[int, str]:
     """The exit code of the table's command and what cron would mail. The table is read as cron reads it."""
     known = {"SEAMLINE_ROOT": str(clone), **settings}
@@ -176,17 +142,17 @@ def test_own_photos(clone: Path, seamline: Seamline, tmp_path: Path) -> None:
     """From a COCO file to drawn answers in one script; its answers are COCO again."""
     drawn = seamline.home / "data/drawn/drawn-40"
     coco: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
-    coco["categories"] = [{"id": 1, "name": "garment", "keypoints": ["nl", *KEYPOINTS[1:]]}]
+    coco["categories"] = [{"id": 1, "name": "garment", "keypoints": ["nl", *GARMENTS.keypoints[1:]]}]
     with (drawn / "Annotations/drawn-40.csv").open() as file:
         for number, row in enumerate(csv.DictReader(file)):
             coco["images"].append({"id": number, "file_name": row["image_id"]})
-            triples = [[int(each) for each in row[name].rsplit("_", 2)] for name in KEYPOINTS]
+            triples = [[int(each) for each in row[name].rsplit("_", 2)] for name in GARMENTS.keypoints]
             flat = [value for x, y, v in triples for value in (x, y, v + 1)]
             coco["annotations"].append({"id": number, "image_id": number, "category_id": 1, "keypoints": flat})
-    (tmp_path / "keypoints.json").write_text(json.dumps(coco))
+    (tmp_path / "labels.json").write_text(json.dumps(coco))
     own = Seamline(tmp_path / "home")
     own.environment.update(PRESET="tiny", MAP="nl=neckline_left")
-    arguments = [str(drawn), str(tmp_path / "keypoints.json"), str(tmp_path / "work")]
+    arguments = [str(drawn), str(tmp_path / "labels.json"), str(tmp_path / "work")]
     try:
         said = own.run(str(clone / "examples/own_photos.sh"), *arguments)
     finally:

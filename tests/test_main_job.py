@@ -117,9 +117,7 @@ def test_make_predict_asks_about_a_photo(seamline: Seamline) -> None:
 
 def test_make_demo_ends_with_a_picture(seamline: Seamline) -> None:
     """Trains, exports and serves first; the picture has ten garments, whichever the points, and says where it is."""
-    stages = [
-        line.split("local ")[1].split()[0] for line in seamline.make("-n", "demo").splitlines() if "launch" in line
-    ]
+    stages = [line.split()[-1] for line in seamline.make("-n", "demo").splitlines() if "launch" in line]
     assert stages == ["train", "export", "serve", "demo"]
     said = seamline.pipeline("demo")
     assert seamline.home / "demo.png" == Path(said.splitlines()[-1].strip())
@@ -191,5 +189,5 @@ def test_a_taken_port_names_the_port_and_the_process(seamline: Seamline, tmp_pat
 def test_real_photos_train(seamline: Seamline, real_photos: Path) -> None:
     """`make train DATA=<folder>` on real photos: every one of them is used."""
     said = seamline.make("train", f"DATA={real_photos}", "PRESET=tiny")
-    assert "472 photos, evaluating on 51\n" in said
+    assert "472 garments, evaluating on 51\n" in said
     assert "Best checkpoint: step" in said

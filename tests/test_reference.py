@@ -17,6 +17,7 @@ from pipeline.runtime import targets
 from pipeline.training import train
 from pipeline.training.presets import PRESETS
 from seamline_client import errors as client_errors
+from seamline_client import keypoints
 from seamline_client.command import EPILOG, parser
 from tests.homes import ROOT
 
@@ -66,6 +67,19 @@ def test_environment() -> None:
     in_compose = set(re.findall(r"\$\{([A-Z_]+)", compose)) | set(re.findall(r"\b(SEAMLINE_[A-Z_]+):", compose))
     examples = set(re.findall(r"\bSEAMLINE_(?:ROOT|TARGET)\b", "\n".join(sources)))
     same(column("Environment"), (ours | others | in_compose) - examples)
+
+
+def test_entries_of_a_keypoint_set() -> None:
+    """Those that a file may have: others are refused, with a list of these."""
+    documented = [names(row[0]) for row in table("keypoints.json")]
+    for raw, suffix in (({"?": 1}, 1), ({"keypoints": ["a"], "categories": {"b": {"?": 1}}}, 2)):
+        with pytest.raises(ValueError, match="these are: ") as caught:
+            keypoints.read(raw)
+        known = str(caught.value).partition("these are: ")[2].split(", ")
+        of_it = [
+            row[0] for row, cells in zip(documented, table("keypoints.json")) if ("of a" in cells[0]) == (suffix == 2)
+        ]
+        same(of_it, set(known))
 
 
 def stages() -> Iterator[tuple[str, list[str]]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from seamline_client.aio import AsyncPredictClient
     from seamline_client.answers import (
         Keypoint,
+        ModelDescription,
         ModelMetadata,
         Outcome,
         Prediction,
@@ -27,6 +28,7 @@ __all__ = [
     "AsyncPredictClient",
     "ClientError",
     "Keypoint",
+    "ModelDescription",
     "ModelMetadata",
     "Outcome",
     "PredictClient",

@@ -97,6 +97,7 @@ class AsyncPredictClient:
         self._client.close()
 
     predict = _awaited(PredictClient.predict)
+    describe = _awaited(PredictClient.describe)
     run = _awaited(PredictClient.run)
     metadata = _awaited(PredictClient.metadata)
     status = _awaited(PredictClient.status)

@@ -8,6 +8,7 @@ with PredictClient() as client:
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,9 +16,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from seamline_client import targets
-from seamline_client.answers import ModelMetadata, Outcome, Predictions, VersionStatus, check_outputs
+from seamline_client.answers import (
+    Answer,
+    ModelDescription,
+    ModelMetadata,
+    Outcome,
+    Predictions,
+    VersionStatus,
+    check_outputs,
+)
 from seamline_client.contract import BYTES, DEFAULT, MODEL_NAME, UINT8
-from seamline_client.errors import ClientError, InvalidInput
+from seamline_client.describing import Descriptions
+from seamline_client.errors import BadResponse, ClientError, InvalidInput
 from seamline_client.images import Images, Photo, prepare
 from seamline_client.patience import Patience, until_available
 from seamline_client.targets import ModelSpec, Target, Tls
@@ -64,8 +74,10 @@ class PredictClient:
             raise InvalidInput(f"the target names the model {where.model}, which is not {model}")
         self._model = model or where.model or MODEL_NAME
         self._patience = Patience(timeout, retries)
-        self._target = replace(where, tls=tls or where.tls, headers=targets.headers(token, metadata))
+        tls = targets.certificates(tls) or where.tls
+        self._target = replace(where, tls=tls, headers=targets.headers(token, metadata))
         self._transport = _transport(self._target)
+        self._descriptions = Descriptions(self._transport, self._patience, self.target)
 
     def __enter__(self) -> PredictClient:
         return self
@@ -101,11 +113,31 @@ class PredictClient:
         `images`: a path, a file's bytes, an open file, a Pillow image, uint8 pixels (H, W, 3), a sequence of such, or a
         batch: uint8 (N, H, W, 3), floats of 0 to 255 (N, 384, 384, 3). Answers N predictions, pixels measured in each
         original picture.
+
+        What the points are is asked of each version once, with the first answer that it gives.
         """
         request = prepare(images, signature, PREFERRED[self._target.transport])
-        inputs = {request.signature.input.name: request.tensor}
-        outputs = self.run(inputs, signature=request.signature.key, version=version, label=label, timeout=timeout)
-        return check_outputs(outputs, request.sizes, self.target)
+        model, inputs = ModelSpec(self._model, version, label), {request.signature.input.name: request.tensor}
+        deadline = self._patience.deadline(timeout)
+        for _ in range(2):
+            outputs, answered = self._ask(model, request.signature.key, inputs, deadline)
+            found = check_outputs(outputs, request.sizes, self.target)
+            about, answered = self._descriptions.of(model, answered, deadline)
+            found = replace(found, about=about or found.about, model=self._model, version=answered)
+            if len(found.about) == found.x_ratio.shape[1]:
+                return found
+            # Over REST, a version with other points may have come between the answer and the question what it is.
+            self._descriptions.forget(model)
+        points = f"{found.x_ratio.shape[1]} points, and is described as a model of {len(found.about)}"
+        raise BadResponse(f"{self.target}: version {answered} of {self._model} answers {points}")
+
+    def describe(
+        self, *, version: int | None = None, label: str | None = None, timeout: float | None = None
+    ) -> ModelDescription:
+        """What the model says of itself. Raises NotFound for one from before models did."""
+        model = ModelSpec(self._model, version, label)
+        self._descriptions.forget(model)
+        return self._descriptions.ask(model, self._patience.deadline(timeout))
 
     def run(
         self,
@@ -121,7 +153,7 @@ class PredictClient:
         A string tensor is an array of dtype object that holds bytes.
         """
         model = ModelSpec(self._model, version, label)
-        return self._patience.ask(lambda deadline: self._transport.predict(model, signature, inputs, deadline), timeout)
+        return dict(self._ask(model, signature, inputs, self._patience.deadline(timeout)).outputs)
 
     def stream(
         self,
@@ -159,7 +191,7 @@ class PredictClient:
         pending: deque[Future[list[Outcome]]] = deque()
         pool = ThreadPoolExecutor(parallel, thread_name_prefix="predict")
         try:
-            while chunk := list(itertools.islice(rest, batch)):
+            while chunk := list(itertools.islice(rest, min(batch, sys.maxsize))):
                 pending.append(pool.submit(outcomes, chunk))
                 if len(pending) >= 2 * parallel:
                     yield from pending.popleft().result()
@@ -170,13 +202,13 @@ class PredictClient:
 
     def metadata(self, *, version: int | None = None, label: str | None = None) -> ModelMetadata:
         """Which version answers such a request, and its signatures by key, as the server describes them."""
-        model = ModelSpec(self._model, version, label)
-        return self._patience.ask(lambda deadline: self._transport.metadata(model, deadline))
+        model, deadline = ModelSpec(self._model, version, label), self._patience.deadline()
+        return self._patience.ask(lambda: self._transport.metadata(model, deadline), deadline)
 
     def status(self, *, version: int | None = None, timeout: float | None = None) -> list[VersionStatus]:
         """The model's versions and their states, highest version first."""
-        model = ModelSpec(self._model, version)
-        return self._patience.ask(lambda deadline: self._transport.status(model, deadline), timeout)
+        model, deadline = ModelSpec(self._model, version), self._patience.deadline(timeout)
+        return self._patience.ask(lambda: self._transport.status(model, deadline), deadline)
 
     def wait_until_available(self, deadline: float, *, version: int | None = None) -> VersionStatus:
         """Wait until the version (None: any) can answer. `deadline` is an instant of time.monotonic().
@@ -185,6 +217,9 @@ class PredictClient:
         """
         about = f"{self.target}: {self._model}" + ("" if version is None else f" version {version}")
         return until_available(lambda seconds: self.status(version=version, timeout=seconds), deadline, about, version)
+
+    def _ask(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> Answer:
+        return self._patience.ask(lambda: self._transport.predict(model, signature, inputs, deadline), deadline)
 
 
 def _transport(target: Target) -> GrpcTransport | RestTransport:

@@ -16,11 +16,12 @@ from seamline_client.errors import ClientError
 
 EPILOG = """\
 examples:
-  predict.py coat.jpg                          a table of the points of one photo
+  predict.py photo.jpg                         a table of the points of one photo
   predict.py photos/ --json > points.jsonl     a folder, one JSON object a line
-  predict.py coat.jpg --draw drawn.jpg         the photo with its points drawn on it
+  predict.py photo.jpg --draw drawn.jpg        the photo with its points drawn on it
   predict.py 'photos/*.png' --draw drawn/      the same for many
-  cat coat.jpg | predict.py - --rest           from standard input, over REST
+  predict.py photo.jpg --min-score 0.5         only what the model is rather sure of
+  cat photo.jpg | predict.py - --rest          from standard input, over REST
 
 stdout carries answers, stderr everything else.
 
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main_parser = argparse.ArgumentParser(
         prog="predict.py" if sys.argv[0].endswith(".py") else None,
-        description="Find the keypoints of garments on photos, by asking a model server.",
+        description="Find keypoints on photos, by asking a model server.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -77,10 +78,19 @@ def parser() -> argparse.ArgumentParser:
         ("coco", "one COCO keypoint data set"),
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="table", help=text)
+    surer = "leave out points that are less sure, from 0 to 1; for versions that say how sure they are"
+    output.add_argument("--min-score", type=fraction, metavar="SCORE", help=surer)
     output.add_argument(
         "--draw", type=Path, metavar="OUT", help="draw points and outline on each photo: a folder, or a file for one"
     )
     return main_parser
+
+
+def fraction(text: str) -> float:
+    """Of the command line, 0 to 1."""
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return float(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.error("which photo? name a file, a folder, a glob, or - for stdin")
     if (options.tls_cert is None) != (options.tls_key is None):
         command.error("--tls-cert and --tls-key go together")
+    if any(isinstance(value, list) for name, value in vars(options).items() if name != "photos"):
+        command.error("-- is no value of an option")  # argparse makes a list of `--option=--`
     from seamline_client.run import complain, run
 
     try:

@@ -20,12 +20,13 @@ IMAGE_SIDE = 384
 MAX_PIXELS = 64_000_000
 """A picture with more is refused by its header, before it costs memory (3 bytes a pixel)."""
 
-KEYPOINT_COUNT = 24
-
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A named tensor of a signature. `shape` starts with the batch, -1 standing for any number."""
+    """A named tensor of a signature. `shape` starts with the batch, -1 standing for any number.
+
+    Outputs end with the number of keypoints, 24 for garments.
+    """
 
     name: str
     dtype: str
@@ -60,16 +61,40 @@ BYTES = Signature("serving_bytes", TensorSpec("image_bytes", "string", (-1,)), "
 
 SIGNATURES = {signature.key: signature for signature in (DEFAULT, UINT8, BYTES)}
 
-PRED_X_RATIO = TensorSpec("pred_x_ratio", "float32", (-1, KEYPOINT_COUNT))
+PRED_X_RATIO = TensorSpec("pred_x_ratio", "float32", (-1, -1))
 """x as a fraction of the image's width."""
 
-PRED_Y_RATIO = TensorSpec("pred_y_ratio", "float32", (-1, KEYPOINT_COUNT))
+PRED_Y_RATIO = TensorSpec("pred_y_ratio", "float32", (-1, -1))
 """y as a fraction of the image's height."""
 
-PRED_V = TensorSpec("pred_v", "int64", (-1, KEYPOINT_COUNT))
+PRED_V = TensorSpec("pred_v", "int64", (-1, -1))
 """Visibility class, one of ABSENT, OCCLUDED, VISIBLE: the annotation's v plus one."""
 
 OUTPUTS = (PRED_X_RATIO, PRED_Y_RATIO, PRED_V)
+
+PRED_SCORE = TensorSpec("pred_score", "float32", (-1, -1))
+"""The probability, 0 to 1, that the point is there and within a tenth of the normaliser of where it is said to be.
+
+Of UINT8 and BYTES only: DEFAULT is the source article's to the letter. Versions from before it do not have it.
+"""
+
+DESCRIBE = Signature("describe", TensorSpec("query", "string", (-1,)), "query:0")
+"""Asks a model what it is: any string in, for each of them the same DESCRIPTION out. Older versions do not have it."""
+
+DESCRIPTION = TensorSpec("description", "string", (-1,))
+"""A JSON object: `contract` (a number, CONTRACT_VERSION), `keypoints` (a KeypointSet as JSON), `preset` (a name),
+`step`, `made` (ISO 8601, UTC) and `metrics` (of the evaluation split, by the names of `model.metrics`)."""
+
+ANSWERS = {
+    DEFAULT.key: OUTPUTS,
+    UINT8.key: (*OUTPUTS, PRED_SCORE),
+    BYTES.key: (*OUTPUTS, PRED_SCORE),
+    DESCRIBE.key: (DESCRIPTION,),
+}
+"""The outputs of each signature, by its key."""
+
+CONTRACT_VERSION = 2
+"""2 added DESCRIBE and PRED_SCORE to 1, which had neither."""
 
 ABSENT, OCCLUDED, VISIBLE = 0, 1, 2
 VISIBILITY_NAMES = ("absent", "occluded", "visible")

@@ -55,6 +55,10 @@ class NotFound(ClientError):
     exit_code = 6
 
 
+class NoSignature(NotFound):
+    """The model is there, but was exported without this way into it."""
+
+
 class ServerBusy(ClientError):
     exit_code = 7
 
@@ -77,7 +81,11 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "FAILED_PRECONDITION": _REFUSED,
     "OUT_OF_RANGE": _REFUSED,
     "NOT_FOUND": (NotFound, "the server has no such model, version, label or signature"),
-    "UNAVAILABLE": (CannotConnect, "no connection (is the server running there, is the port right?)"),
+    "NO_SIGNATURE": (NoSignature, "the model has no such signature"),
+    "UNAVAILABLE": (
+        CannotConnect,
+        "no connection (is a server running there, is the port right, is it one for TLS?)",
+    ),
     "CANCELLED": (CannotConnect, "the call was cut off (is the server, or a proxy before it, stopping?)"),
     "DEADLINE_EXCEEDED": (DeadlineExceeded, "no answer in time (a longer timeout, or a server with less to do)"),
     "RESOURCE_EXHAUSTED": (ServerBusy, "the server is busy (fewer requests in parallel, or try again later)"),
@@ -99,7 +107,8 @@ _WITHOUT_DETAIL = (
 """Codes whose meaning says it all."""
 
 _TELLING = (
-    (r"Serving signature (key|name):? .* not found|version label|Servable not found", "NOT_FOUND"),
+    (r"Serving signature (key|name):? .* not found", "NO_SIGNATURE"),
+    (r"version label|Servable not found", "NOT_FOUND"),
     (r"batch scheduling queue .* is full", "RESOURCE_EXHAUSTED"),
     (r"message larger than max", "INVALID_ARGUMENT"),
     (r"(?i)wrong.version.number", "NO_TLS_THERE"),

@@ -34,12 +34,12 @@ def find_photos(arguments: Sequence[str]) -> list[Found]:
     for argument in arguments:
         if argument == STDIN:
             found.append(Found(STDIN, "stdin"))
-        elif Path(argument).is_dir():
+        elif os.path.isdir(argument):  # noqa: PTH112  # says no, too, to what no path can be
             photos = _in_folder(argument, _walk(argument))
             if not photos:
                 raise InvalidInput(f"{argument}: no photo in this folder")
             found += photos
-        elif glob.has_magic(argument) and not Path(argument).exists():
+        elif glob.has_magic(argument) and not os.path.exists(argument):  # noqa: PTH110
             matches = sorted(path for path in glob.glob(argument, recursive=True) if Path(path).is_file())  # noqa: PTH207
             if not matches:
                 raise InvalidInput(f"{argument}: no file matches")
@@ -51,7 +51,7 @@ def find_photos(arguments: Sequence[str]) -> list[Found]:
 
 def watch(folder: str, seconds: float = 0.5) -> Iterator[list[Found]]:
     """For ever: the photos that come into the folder from now on, each once it has stopped growing."""
-    if not Path(folder).is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112
         raise InvalidInput(f"{folder}: not a folder that can be watched")
     return _arrivals(folder, set(_walk(folder)), seconds)
 

@@ -35,6 +35,7 @@ MAX_BYTES = 256 * 1024 * 1024
 _ORIENTATION = 0x0112
 _RAW_MODES = {"JPEG": ("L", "RGB"), "PNG": ("L", "RGB")}
 """Formats and modes that the decoder in the graph reads as Pillow does."""
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"\0\0\0\0IEND\xaeB`\x82"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +93,13 @@ def encoded(photo: Photo) -> tuple[bytes, Size]:
     """A JPEG or PNG file for the graph's own decoder, and the original's size; raises InvalidInput.
 
     The file goes as it is on disk where the graph reads it as we do. Otherwise (turned by EXIF, transparent, CMYK,
-    another format) a PNG of `pixels` goes: the graph's stretch leaves it as it is, so the answer is the same.
+    damaged, another format) a PNG of `pixels` goes: the graph's stretch leaves it as it is, so the answer is the same.
     """
     if not isinstance(photo, (Image.Image, np.ndarray)):
         data, name = _content(photo), name_of(photo)
         with _refused_as_invalid(name):
             image = _opened(data, name)
-            if _graph_reads(image):
+            if _graph_reads(image) and _is_whole(data, image.format or ""):
                 return data, image.size
         photo = image
     square, size = pixels(photo)
@@ -161,7 +162,10 @@ def _content(photo: Any) -> bytes:
         if hasattr(photo, "read"):
             data = bytes(photo.read(MAX_BYTES + 1))
         else:
-            with Path(photo).open("rb") as file:
+            path = Path(photo)
+            if path.is_fifo():  # one that nobody writes to would never end
+                raise InvalidInput(f"{path}: a pipe (predict.py - reads a photo from standard input)")
+            with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InvalidInput(f"{name_of(photo)}: {error.strerror or error}") from error
@@ -186,6 +190,18 @@ def _graph_reads(image: Image.Image) -> bool:
         and "transparency" not in image.info
         and not getattr(image, "is_animated", False)
     )
+
+
+def _is_whole(data: bytes, format: str) -> bool:
+    """Whether the file ends as it should, and a PNG's checksums are right. Pillow forgives what the graph does not."""
+    if not data.endswith(_ENDS[format]):
+        return False
+    try:
+        if format == "PNG":
+            Image.open(io.BytesIO(data)).verify()
+    except Exception:  # as in `_refused_as_invalid`
+        return False
+    return True
 
 
 def _rgb(image: Image.Image) -> Image.Image:

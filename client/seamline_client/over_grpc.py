@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from seamline_client import messages
-from seamline_client.answers import ModelMetadata, VersionStatus
+from seamline_client.answers import Answer, ModelMetadata, VersionStatus
 from seamline_client.errors import BadResponse, Closed, InvalidInput, from_status
 from seamline_client.targets import ModelSpec, Target
 from seamline_client.wire import serving_pb2 as pb
@@ -17,8 +17,6 @@ from seamline_client.wire import serving_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from seamline_client.messages import Arrays
 
@@ -52,12 +50,17 @@ class GrpcTransport:
             credentials = grpc.ssl_channel_credentials(_pem(tls.ca), _pem(tls.key), _pem(tls.cert))
             self._channel = grpc.secure_channel(target.address, credentials, options)
 
-    def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> dict[str, NDArray[Any]]:
-        """The answer's tensors by name; raises InvalidInput for arrays that cannot be tensors."""
+    def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> Answer:
+        """Raises InvalidInput for arrays that cannot be tensors."""
+
+        def read(response: pb.PredictResponse) -> Answer:
+            spec = response.model_spec
+            return Answer(messages.outputs(response), spec.version.value if spec.HasField("version") else model.version)
+
         request = pb.PredictRequest(model_spec=_spec(model, signature))
         for name, array in inputs.items():
             messages.fill(request.inputs[name], array)
-        return self._ask("PredictionService/Predict", request, pb.PredictResponse, messages.outputs, deadline)
+        return self._ask("PredictionService/Predict", request, pb.PredictResponse, read, deadline)
 
     def metadata(self, model: ModelSpec, deadline: float) -> ModelMetadata:
         def read(response: pb.GetModelMetadataResponse) -> ModelMetadata:

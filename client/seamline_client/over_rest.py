@@ -15,7 +15,8 @@ import urllib3
 from google.protobuf.json_format import ParseDict, ParseError
 
 from seamline_client import messages
-from seamline_client.answers import ModelMetadata, VersionStatus
+from seamline_client.answers import Answer, ModelMetadata, VersionStatus
+from seamline_client.contract import DESCRIBE, DESCRIPTION
 from seamline_client.errors import BadResponse, Closed, InvalidInput, from_status, shortened
 from seamline_client.http_deadline import DeadlineAdapter
 from seamline_client.targets import ModelSpec, Target
@@ -69,20 +70,25 @@ class RestTransport:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, DeadlineAdapter(pool_maxsize=64))
 
-    def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> dict[str, NDArray[Any]]:
-        """The answer's tensors by name, asked for in the columnar format."""
+    def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> Answer:
+        """Asked for in the columnar format. It does not tell which version answered."""
 
-        def read(answer: dict[str, Any]) -> dict[str, NDArray[Any]]:
+        def read(answer: dict[str, Any]) -> Answer:
             outputs = answer["outputs"]
             if isinstance(outputs, list):  # the server leaves out the name of a sole output
-                names = list(self.metadata(model, deadline).signatures[signature].outputs)
-                if len(names) != 1:
-                    raise ValueError(f"an output without a name, where {signature} has {len(names)}")
-                outputs = {names[0]: outputs}
-            return {name: _array(values) for name, values in outputs.items()}
+                outputs = {self._sole_output(model, signature, deadline): outputs}
+            return Answer({name: _array(values) for name, values in outputs.items()}, model.version)
 
         body = {"signature_name": signature, "inputs": {name: _plain(array) for name, array in inputs.items()}}
         return self._ask(_path(model) + ":predict", json.dumps(body).encode(), read, deadline)
+
+    def _sole_output(self, model: ModelSpec, signature: str, deadline: float) -> str:
+        if signature == DESCRIBE.key:
+            return DESCRIPTION.name
+        names = list(self.metadata(model, deadline).signatures[signature].outputs)
+        if len(names) != 1:
+            raise ValueError(f"an output without a name, where {signature} has {len(names)}")
+        return names[0]
 
     def metadata(self, model: ModelSpec, deadline: float) -> ModelMetadata:
         def read(answer: dict[str, Any]) -> ModelMetadata:
@@ -128,7 +134,7 @@ class RestTransport:
                 allow_redirects=False,
             )
             return response.status_code, response.content
-        except requests.exceptions.InvalidURL as error:
+        except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationParseError) as error:
             raise InvalidInput(f"{self._target.address}: not an address: {error}") from error
         except requests.exceptions.RequestException as error:
             late = isinstance(error, requests.exceptions.Timeout) or time.monotonic() >= deadline
@@ -180,8 +186,14 @@ def _plain(array: NDArray[Any]) -> Any:
 
 
 def _array(values: Any) -> NDArray[Any]:
-    """JSON has one kind of fraction and one of whole numbers: float32 and int64, as the contract's outputs are."""
+    """JSON has one kind of fraction and one of whole numbers: float32 and int64, as the contract's outputs are.
+
+    Text becomes its bytes in UTF-8, as it comes over gRPC.
+    """
     array = np.asarray(values)
+    if array.dtype.kind == "U":
+        texts = np.array(values, dtype=object)
+        return np.array([text.encode() for text in texts.flat], dtype=object).reshape(texts.shape)
     if array.dtype.kind not in "fiub" or array.dtype == np.uint64:
         raise ValueError(f"values of {array.dtype}")
     return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)

@@ -1,9 +1,11 @@
-"""A photo with its keypoints drawn on it: named points, and lines along the garment's outline."""
+"""A photo with its keypoints drawn on it: named points, and the lines that join them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -13,16 +15,23 @@ from seamline_client.contract import VISIBILITY_NAMES, VISIBLE
 from seamline_client.errors import InvalidInput
 from seamline_client.finding import SUFFIXES
 from seamline_client.images import Photo, upright
-from seamline_client.keypoints import OUTLINE
 
 LONG_SIDE = 900
 """A smaller picture is enlarged to this many pixels, so that two dozen names can be read on it."""
 
+_LONGEST = 200
+"""Bytes of a photo's name in that of its drawing: file systems take 255."""
+
 POINT, LINE, TEXT, SHADOW = "#ff3d7f", "#19d3c5", "white", "#202020"
+
+FAINTEST = 0.15
+"""How opaque a mark with the score 0 is."""
 
 
 def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: float = 1.0) -> Image.Image:
     """The photo in RGB, upright; visible points are discs, occluded ones rings. Raises InvalidInput as images do.
+
+    The less sure a point is, the fainter are its mark and its lines; names stay legible.
 
     For pictures that are made smaller afterwards: no `names`, and marks and lines `weight` times as heavy.
     """
@@ -30,17 +39,14 @@ def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: fl
     factor = max(1.0, LONG_SIDE / max(picture.size))
     width, height = (max(1, round(side * factor)) for side in picture.size)
     canvas = picture.resize((width, height), Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(canvas)
+    pen = ImageDraw.Draw(canvas, "RGBA")  # so that what is drawn in a colour with alpha lets the photo through
     unit = weight * max(width, height) / LONG_SIDE
-    points = {
-        each.name: Keypoint(each.name, each.x * factor, each.y * factor, each.visibility)
-        for each in prediction.keypoints
-    }
-    for line in OUTLINE:
+    points = {each.name: replace(each, x=each.x * factor, y=each.y * factor) for each in prediction.keypoints}
+    for line in prediction.about.lines:
         for start, end in zip(line, line[1:]):
             if start in points and end in points:
                 stretch = [(points[name].x, points[name].y) for name in (start, end)]
-                pen.line(stretch, fill=LINE, width=max(1, round(2 * unit)))
+                pen.line(stretch, fill=_faint(LINE, points[start], points[end]), width=max(1, round(2 * unit)))
     font = ImageFont.load_default(max(8, round(13 * unit)))
     for point in points.values():
         _mark(pen, point, 5 * unit)
@@ -54,8 +60,14 @@ def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: fl
 
 def _mark(pen: ImageDraw.ImageDraw, point: Keypoint, radius: float) -> None:
     box = (point.x - radius, point.y - radius, point.x + radius, point.y + radius)
-    fill = POINT if point.visibility == VISIBILITY_NAMES[VISIBLE] else None
-    pen.ellipse(box, fill=fill, outline=SHADOW if fill else POINT, width=max(1, round(radius / 3)))
+    fill = _faint(POINT, point) if point.visibility == VISIBILITY_NAMES[VISIBLE] else None
+    pen.ellipse(box, fill=fill, outline=_faint(SHADOW if fill else POINT, point), width=max(1, round(radius / 3)))
+
+
+def _faint(colour: str, *points: Keypoint) -> str:
+    """The colour, as opaque as the least of the scores, and never quite gone; #rrggbbaa."""
+    least = min(1.0 if point.score is None else point.score for point in points)
+    return f"{colour}{round(255 * (FAINTEST + (1 - FAINTEST) * least)):02x}"
 
 
 def _write(
@@ -66,7 +78,7 @@ def _write(
     width: int,
     taken: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float, float, float]:
-    """Write the name outside of the garment, left of a left point, as far as the picture has room for it.
+    """Write the name beside it, left of a left point, as far as the picture has room for it.
 
     It moves down past names that are there already. Returns the box that it takes.
     """
@@ -108,10 +120,11 @@ class Drawings:
         return path
 
     def _free(self, stem: Path) -> Path:
-        path, count = stem.with_name(f"{stem.name}-keypoints.jpg"), 1
+        name = os.fsdecode(os.fsencode(stem.name)[:_LONGEST])
+        path, count = stem.with_name(f"{name}-keypoints.jpg"), 1
         while path in self._taken:
             count += 1
-            path = stem.with_name(f"{stem.name}-keypoints-{count}.jpg")
+            path = stem.with_name(f"{name}-keypoints-{count}.jpg")
         self._taken.add(path)
         return path
 

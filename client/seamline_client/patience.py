@@ -24,6 +24,9 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds before a request is sent again; each pause is up to twice the one before."""
 
+LONGEST = 1e6
+"""Seconds that a call may take at most: sockets cannot be told much more."""
+
 POLL_SECONDS = 0.2
 STATUS_SECONDS = 5.0
 """How long one question about the status may take."""
@@ -42,17 +45,20 @@ class Patience:
         if not self.timeout > 0:
             raise InvalidInput(f"timeout={self.timeout:g}: more than 0 seconds")
 
-    def ask(self, question: Callable[[float], T], timeout: float | None = None) -> T:
-        """The answer to `question`, which is called with an instant of time.monotonic(), its deadline.
+    def deadline(self, timeout: float | None = None) -> float:
+        """The instant of time.monotonic() until which a call may take that begins now; `timeout` is its own."""
+        return time.monotonic() + min(self.timeout if timeout is None else timeout, LONGEST)
+
+    def ask(self, question: Callable[[], T], deadline: float) -> T:
+        """The answer to `question`.
 
         Where there is no connection it is put `retries` times more; where the server is busy, until the deadline. No
         attempt begins after it. Without retries each question is put once.
         """
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         pause, lost = FIRST_PAUSE, 0
         while True:
             try:
-                return question(deadline)
+                return question()
             except Closed:
                 raise
             except (CannotConnect, ServerBusy) as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 import time
 import warnings
@@ -16,14 +18,20 @@ from seamline_client.errors import AccessDenied, CannotConnect, ClientError, Inv
 from seamline_client.finding import STDIN, Found, find_photos, watch
 from seamline_client.images import Photo
 from seamline_client.overlay import Drawings
-from seamline_client.reports import REPORTS
+from seamline_client.reports import REPORTS, one_line
 from seamline_client.targets import Tls
+
+LONGEST_TOKEN = 64 * 1024
+"""Characters of a token's file that are read: a device has no end."""
 
 
 def run(options: argparse.Namespace) -> int:
     """The exit code; raises ClientError where going on makes no sense."""
     # Pillow warns of a picture that is far too large before we refuse it; the refusal is enough.
     warnings.filterwarnings("ignore", module="PIL")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Programs expect UTF-8. Names may hold bytes that are no text: escaped, they are right in JSON and can be read.
+        sys.stdout.reconfigure(encoding=None if options.form == "table" else "utf-8", errors="backslashreplace")
     found = find_photos(options.photos)
     many = len(found) if not options.watch else 2  # while watching there is no telling how many will come
     drawings = Drawings(options.draw, many) if options.draw else None
@@ -35,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         timeout=options.timeout,
         retries=options.retries,
         tls=tls if options.tls or tls != Tls() else None,
-        token=_token(options.token_file),
+        token=token_in(options.token_file) if options.token_file else None,
     ) as client:
         asking = Run(client, options, drawings)
         try:
@@ -61,6 +69,7 @@ class Run:
         self.report = REPORTS[options.form](sys.stdout)
         self._client, self._drawings = client, drawings
         self._how = {name: getattr(options, name) for name in ("signature", "version", "label", "batch", "parallel")}
+        self._min_score: float | None = options.min_score
         self._answered = 0
         self._failures: set[int] = set()
 
@@ -95,12 +104,15 @@ class Run:
             progress.clear()
 
     def _add(self, outcome: Outcome, name: str, below: str) -> None:
-        if outcome.prediction is None:
+        prediction = outcome.prediction
+        if prediction is None:
             raise outcome.error or InvalidInput("no answer")
-        self.report.write(name, outcome.prediction)
+        if self._min_score is not None:
+            prediction = prediction.at_least(self._min_score)
+        self.report.write(name, prediction)
         self._answered += 1
         if self._drawings is not None:
-            self._drawings.save(outcome.photo, below, outcome.prediction)
+            self._drawings.save(outcome.photo, below, prediction)
 
 
 class Progress:
@@ -130,7 +142,7 @@ class Progress:
 
 def complain(error: ClientError, about: str = "") -> None:
     """One line on stderr."""
-    print(f"predict: {about}{error}", file=sys.stderr)
+    print(one_line(f"predict: {about}{error}"), file=sys.stderr)
 
 
 def _stdin() -> bytes:
@@ -140,8 +152,20 @@ def _stdin() -> bytes:
     return data
 
 
-def _token(path: Path | None) -> str | None:
+def token_in(path: Path) -> str:
+    """What is in the file or pipe; raises InvalidInput where there is none."""
     try:
-        return path.read_text(encoding="utf-8").strip() if path else None
+        with open(path, encoding="utf-8", opener=_written_to if path.is_fifo() else None) as file:
+            token = file.read(LONGEST_TOKEN).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: the token cannot be read ({error})") from error
+    if not token:
+        raise InvalidInput(f"{path}: there is no token in it")
+    return token
+
+
+def _written_to(pipe: str, flags: int) -> int:
+    """Opens one that somebody writes to, as `<(pass show token)`; without a writer it is empty, and not waited for."""
+    number = os.open(pipe, flags | os.O_NONBLOCK)
+    os.set_blocking(number, True)
+    return number

@@ -5,20 +5,21 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from seamline_client.contract import GRPC_PORT, REST_PORT
-from seamline_client.errors import InvalidInput
+from seamline_client.errors import InvalidInput, shortened
 
 PORTS = {"grpc": ("SEAMLINE_GRPC_PORT", GRPC_PORT), "rest": ("SEAMLINE_REST_PORT", REST_PORT)}
 """For each transport: the variable that moves its default port, and that port."""
 
-_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]?#]+)(:(?P<port>\d+))?"
-_MODEL = r"(/v1(/models(/(?P<model>[^/:]+)(:predict|/metadata)?)?)?)?"
+_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]?#\\]+)(:(?P<port>[0-9]+))?"
+_MODEL = r"(/v1(/models(/(?P<model>[^/:?#]+)(:predict|/metadata)?)?)?)?"
 _PLAIN = re.compile(rf"{_HOST}/?")
-_URL = re.compile(rf"(?P<root>https?://{_HOST}(/[^\s?#]*?)??){_MODEL}/*")
+_URL = re.compile(rf"(?P<root>(?i:https?)://{_HOST}(/[^\s?#]*?)??){_MODEL}/*")
 _NAME_OF_GRPC = re.compile(r"(unix|dns):\S+")
 
 
@@ -33,6 +34,11 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.version is not None and self.label is not None:
             raise InvalidInput(f"version {self.version} and label {self.label!r}: name one of the two")
+        if self.version is not None and not 0 <= self.version < 2**63:
+            raise InvalidInput(f"version {self.version}: no model can have it")
+        for name in (self.name, self.label or ""):
+            if not name.isprintable():
+                raise InvalidInput(f"{name!r}: not a name of a model or label")
 
 
 @dataclass(frozen=True)
@@ -70,16 +76,21 @@ def parse(text: str | None, transport: str | None) -> Target:
     if transport not in (None, *PORTS):
         raise InvalidInput(f"transport {transport!r}: it is one of {', '.join(PORTS)}")
     text = text.strip() if text else "127.0.0.1"
+    if not text.isprintable():
+        text = ascii(text)
     if _is_ipv6(text):
         text = f"[{text}]"
     url, plain = _URL.fullmatch(text), _PLAIN.fullmatch(text)
+    port = (url or plain or {"port": None})["port"]
+    if not _is_port(port or "1"):
+        url = plain = None
     if url and transport != "grpc" and "/v1/models/" not in f"{url['root']}/":
-        tls = Tls() if url["root"].startswith("https") else None
+        tls = Tls() if url["root"].lower().startswith("https") else None
         return Target("rest", url["root"], url["root"], _is_loopback(url["host"]), url["model"], tls)
     if url and transport == "grpc" and _is_gateway(url):
         address = f"{url['host']}:{url['port'] or 443}"
         return Target("grpc", address, "", _is_loopback(url["host"]), url["model"], Tls())
-    if plain and 0 < int(plain["port"] or 1) < 65536:
+    if plain:
         transport = transport or "grpc"
         address = f"{plain['host']}:{plain['port'] or _default_port(transport)}"
         return Target(transport, address, f"http://{address}", _is_loopback(plain["host"]))
@@ -91,6 +102,26 @@ def parse(text: str | None, transport: str | None) -> Target:
         None: "host:port, or http://host:port for REST",
     }
     raise InvalidInput(f"target {text!r}: not an address of a server, which is {forms[transport]}")
+
+
+def certificates(tls: Tls | None) -> Tls | None:
+    """The same; raises InvalidInput for what is not a file (a device has no end), or not PEM: gRPC would abort."""
+    if tls is None:
+        return None
+    for path in filter(None, (tls.ca, tls.cert, tls.key)):
+        if not os.path.isfile(path):  # noqa: PTH113  # says no, too, to what no path can be
+            raise InvalidInput(f"{path}: no such file")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    reading, kind = str(tls.ca), "a PEM file of certificates"
+    try:
+        if tls.ca:
+            context.load_verify_locations(tls.ca)
+        if tls.cert and tls.key:
+            reading, kind = f"{tls.cert} and {tls.key}", "a certificate and its key in PEM"
+            context.load_cert_chain(tls.cert, tls.key, password="")  # no question on the terminal
+    except OSError as error:
+        raise InvalidInput(f"{reading}: not {kind} ({error.strerror or error})") from error
+    return tls
 
 
 def headers(token: str | None, metadata: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -108,9 +139,13 @@ def headers(token: str | None, metadata: Sequence[tuple[str, str]]) -> list[tupl
 def _default_port(transport: str) -> int:
     variable, port = PORTS[transport]
     text = os.environ.get(variable) or str(port)
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise InvalidInput(f"{variable}={text}: a port is a number from 1 to 65535")
+    if not _is_port(text):
+        raise InvalidInput(f"{variable}={shortened(text)}: a port is a number from 1 to 65535")
     return int(text)
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"0*[1-9][0-9]{0,4}", text) is not None and int(text) < 65536
 
 
 def _is_gateway(url: re.Match[str]) -> bool:

@@ -7,7 +7,8 @@
 // A gateway with a certificate of its own: NODE_EXTRA_CA_CERTS=var/gateway/certificate.pem.
 //
 // Prints one JSON object per photo. x and y are fractions of the picture's width and height: multiply them by the size
-// at which you show it. Browsers do the same with fetch; the server then needs --rest_api_enable_cors_support.
+// at which you show it. score says how sure the model is, 0 to 1. Browsers do the same with fetch; the server then needs
+// --rest_api_enable_cors_support.
 
 import { readFile } from "node:fs/promises";
 
@@ -16,37 +17,46 @@ const LABEL = process.env.LABEL;
 const TOKEN = process.env.TOKEN;
 const MILLISECONDS = 10_000;
 
-// The order of the model's outputs, as in model/keypoints.py.
-const KEYPOINTS = `neckline_left neckline_right center_front shoulder_left shoulder_right armpit_left armpit_right
-  waistline_left waistline_right cuff_left_in cuff_left_out cuff_right_in cuff_right_out top_hem_left top_hem_right
-  waistband_left waistband_right hemline_left hemline_right crotch bottom_left_in bottom_left_out bottom_right_in
-  bottom_right_out`.split(/\s+/);
 const VISIBILITY = ["absent", "occluded", "visible"];
 
-/** The points of a JPEG or PNG file's bytes. Throws an Error with the server's own words. */
-export async function predict(bytes) {
+/** The one answer to one input. Throws an Error with the server's own words. */
+async function ask(signature_name, input) {
   const model = `${SERVER}/v1/models/keypoints${LABEL ? `/labels/${LABEL}` : ""}`;
   const response = await fetch(`${model}:predict`, {
     method: "POST",
     headers: TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {},
-    body: JSON.stringify({
-      signature_name: "serving_bytes",
-      instances: [{ b64: Buffer.from(bytes).toString("base64") }],
-    }),
+    body: JSON.stringify({ signature_name, instances: [input] }),
     signal: AbortSignal.timeout(MILLISECONDS),
   });
   // The server's errors are JSON and echo what was sent: a line is enough. A gateway's are a few words.
   const answer = await response.text();
   if (!response.ok) throw new Error(answer.replace(/\s+/g, " ").slice(0, 200));
-  const [{ pred_x_ratio: x, pred_y_ratio: y, pred_v: v }] = JSON.parse(answer).predictions;
-  return KEYPOINTS.map((name, i) => ({ name, x: x[i], y: y[i], visibility: VISIBILITY[v[i]] })).filter(
-    (point) => point.visibility !== "absent",
-  );
+  return JSON.parse(answer).predictions[0];
 }
 
+/** What the model says of itself: `keypoints.keypoints` are names in the order of its outputs, `keypoints.lines` join
+ * them. Ask again when another version may have been promoted. */
+export async function describe() {
+  return JSON.parse(await ask("describe", ""));
+}
+
+/** The points of a JPEG or PNG file's bytes that are there, under `names`; old versions have no scores. */
+export async function predict(bytes, names) {
+  const found = await ask("serving_bytes", { b64: Buffer.from(bytes).toString("base64") });
+  const { pred_x_ratio: x, pred_y_ratio: y, pred_v: v, pred_score: score } = found;
+  return x
+    .map((_, i) => ({ name: names[i] ?? `${i}`, x: x[i], y: y[i], visibility: VISIBILITY[v[i]], score: score?.[i] }))
+    .filter((point) => point.visibility !== "absent");
+}
+
+// A version from before models described themselves does not say: its points are numbered.
+const names = await describe().then(
+  (model) => model.keypoints.keypoints,
+  () => [],
+);
 for (const photo of process.argv.slice(2)) {
   try {
-    console.log(JSON.stringify({ photo, keypoints: await predict(await readFile(photo)) }));
+    console.log(JSON.stringify({ photo, keypoints: await predict(await readFile(photo), names) }));
   } catch (error) {
     console.error(`${photo}: ${error.cause?.message || error.message}`);
     process.exitCode = 1;

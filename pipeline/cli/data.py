@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
 import typer
 
-from pipeline.cli.shared import DATA, PRESET, app, preset_name
+from pipeline.cli.shared import DATA, PRESET, app, chosen_preset
 from pipeline.console import console
+from pipeline.errors import DataError
 from pipeline.settings import Settings
 
 COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
@@ -18,6 +22,11 @@ TO = typer.Option(..., "--to", help="New folder for --data, in the FashionAI lay
 NAMES = typer.Option(
     None, "--map", help="theirs=ours for a keypoint or category of another name, or a JSON file of such pairs."
 )
+FROM = typer.Option(None, "--from", help="COCO keypoints, a JSON file or a folder of photos with some.")
+SIGMAS = typer.Option(
+    None, "--sigmas", metavar="LABELS LABELS", help="Two label files of the same photos, COCO or CSV, by two people."
+)
+SET = typer.Option(None, "--to", help="The file to write. Default: standard output.")
 GARMENTS = typer.Option("garments", help="The folder to make.")
 
 
@@ -30,13 +39,12 @@ def data(
     """Check photos and annotations and write them as TFRecord."""
     from pipeline.data.prepare import prepare
     from pipeline.evaluation.limits import limits
-    from pipeline.training.presets import PRESETS
 
-    drawn = PRESETS[preset_name(preset, source)]().drawn
+    drawn = chosen_preset(preset, source).drawn
     dataset = prepare(source, Settings.from_environment().data, drawn=drawn, strict=strict)
     console.print(f"Data set {dataset.folder}")
     for split, counts in dataset.categories.items():
-        console.print(f"  {split}: {sum(counts.values())} photos ({by_name(counts)})")
+        console.print(f"  {split}: {dataset.keypoints.counted(sum(counts.values()))} ({by_name(counts)})")
     for refusal in dataset.refusals:
         console.print(f"  refused: {refusal}")
     for sentence in limits(dataset):
@@ -65,13 +73,47 @@ def convert(
             coco, images, to, read_names(names or []), on_progress, crop_all=crop_all, margin=margin, strict=strict
         )
     counts = converted.categories
-    console.print(f"Wrote {to}: {sum(counts.values())} garments ({', '.join(f'{n} {c}' for c, n in counts.items())})")
+    written = converted.keypoints.counted(sum(counts.values()))
+    console.print(f"Wrote {to}: {written} ({', '.join(f'{n} {c}' for c, n in counts.items())})")
     if converted.cropped:
         console.print(f"  cut out of their photos: {converted.cropped}")
     if converted.guessed:
         console.print(f"  category guessed from their points: {converted.guessed} (--map <theirs>=<ours> states it)")
+    if converted.mixed:
+        console.print(f"  with points that nothing of their category has, kept as they are: {converted.mixed}")
+    if converted.without_keypoints:
+        console.print(f"  passed over, for they have no keypoints: {converted.without_keypoints} annotations")
     for refusal in converted.refusals:
         console.print(f"  refused: {refusal}")
+
+
+@app.command()
+def keypoints(
+    source: Optional[Path] = FROM, labels: Optional[tuple[Path, Path]] = SIGMAS, to: Optional[Path] = SET
+) -> None:
+    """Write a keypoint set to be edited: that of a COCO file's categories, or of labels, whose sigmas are measured."""
+    from pipeline.data import coco_folder
+
+    if (source is None) == (labels is None):
+        raise typer.BadParameter("give one of --from and --sigmas")
+    if to and to.exists():
+        raise DataError(f"{to}: exists, and nothing is ever written over; name another file.")
+    if source:
+        found, notes = coco_folder.keypoints_of(source)
+    elif labels:
+        from pipeline.data.sigmas import measure
+
+        found, measured = measure(*labels)
+        found = replace(found, sigmas=tuple(round(sigma, 5) for sigma, _ in measured.values()))
+        notes = [f"sigma of {name}: {sigma:.4f}, from {count} labels" for name, (sigma, count) in measured.items()]
+    text = json.dumps(found.as_json(), indent=1)
+    if to is None:
+        print(text)
+    else:
+        to.write_text(text + "\n", encoding="utf-8")
+        console.print(f"Wrote {to}: {len(found)} keypoints, {len(found.pairs)} pairs. Beside the photos it is used.")
+    for note in notes:
+        print(f"  {note}", file=sys.stderr if to is None else sys.stdout)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from seamline_client.contract import MODEL_NAME
 if TYPE_CHECKING:
     from pipeline.release.releases import Releases
     from pipeline.training.checkpoints import Checkpoint
+    from pipeline.training.presets import Preset
     from pipeline.training.runs import Run
 
 app = typer.Typer(
@@ -23,20 +24,27 @@ app = typer.Typer(
 """Commands import their stage when they run, so that `status` does not wait for TensorFlow."""
 
 DATA = typer.Option(
-    None, "--data", "--source", help="Folder of annotated photos, FashionAI layout. Default: drawn garments."
+    None, "--data", "--source", help="Folder of annotated photos, COCO or FashionAI. Default: drawn garments."
 )
 PRESET = typer.Option(
-    None, "--preset", help="demo, photos, gpu or tiny. Default: demo, or photos where --data is given."
+    None,
+    "--preset",
+    help="demo, photos, gpu, tiny, or a TOML file with settings of its own. Default: demo, photos with --data.",
 )
 
 
-def preset_name(name: str | None, source: Path | None) -> str:
+def chosen_preset(name: str | None, source: Path | None) -> Preset:
+    """The preset of this name or in this file; without either, the one for such a `source`."""
+    from pipeline.training.preset_file import SUFFIX, load
     from pipeline.training.presets import PRESETS
 
     chosen = name or ("photos" if source else "demo")
-    if chosen not in PRESETS:
-        raise typer.BadParameter(f"{chosen!r} is not one of {', '.join(PRESETS)}", param_hint="--preset")
-    return chosen
+    if chosen in PRESETS:
+        return PRESETS[chosen]()
+    if chosen.endswith(SUFFIX):
+        return load(Path(chosen))
+    known = ", ".join(PRESETS)
+    raise typer.BadParameter(f"{chosen!r} is not one of {known}, nor a {SUFFIX} file", param_hint="--preset")
 
 
 def latest_checkpoint() -> tuple[Run, Checkpoint]:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from pipeline.cli.shared import DATA, PRESET, app, latest_checkpoint, preset_name, releases
+from pipeline.cli.shared import DATA, PRESET, app, chosen_preset, latest_checkpoint, releases
 from pipeline.console import console, progress
+from pipeline.errors import DataError
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.training.checkpoints import Checkpoint
     from pipeline.training.runs import Run
 
-PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, FashionAI layout.")
+PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, COCO or FashionAI.")
 WEIGHTS = typer.Option(..., help="The file to write, .npz.")
 STEPS = typer.Option(None, min=1, help="Train this many steps. Default: as the preset says.")
 BATCH = typer.Option(None, min=1, help="Photos in each batch. Default: as the preset says.")
@@ -36,15 +37,26 @@ def train(
 ) -> None:
     """Train, or go on training, and keep the best checkpoint. Other options make another run."""
     from pipeline import job, report
-    from pipeline.training.presets import choose
+    from pipeline.training.presets import with_options
 
-    chosen = choose(preset_name(preset, source), steps=steps, batch=batch, init=init)
+    chosen = with_options(chosen_preset(preset, source), steps=steps, batch=batch, init=init)
     run, checkpoint = job.train(source, chosen, Settings.from_environment())
     console.print(f"Best checkpoint: step {checkpoint.step}, NE {checkpoint.ne:.1f} %, in {run.folder}")
     if report.is_current(checkpoint):
         console.print(f"Report: {report.path_of(run.folder)}")
     else:
         _report(run, checkpoint)
+
+
+@app.command()
+def presets() -> None:
+    """List the presets with all their settings, as a file for --preset has them."""
+    from pipeline.training.preset_table import lines
+    from pipeline.training.presets import PRESETS
+
+    for line in lines([make() for make in PRESETS.values()]):
+        console.print(line)
+    console.print('\nPRESET=<file>.toml changes any of them: base = "photos", then settings as above.')
 
 
 @app.command()
@@ -71,14 +83,17 @@ def evaluate(
         raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="--split")
     known = releases()
     found = (None if version else known.serving()) or known.store.find(version)
-    photos = Photos(source, split)
+    asked = card.keypoints(found.folder)
+    photos = Photos(source, split, asked)
+    if asked.keypoints != photos.keypoints.keypoints:
+        raise DataError(f"{source}: annotated with other keypoints than those that version {found.number} answers")
     made = card.read(found.folder)
     trained_on = made["dataset"]["name"] if made else "unknown photos"
     with nullcontext(_silent) if as_json else progress("Evaluating") as on_progress:
-        scores = score(answers(found.folder, photos.batches(on_progress)))
+        scores = score(answers(found.folder, photos.batches(on_progress)), photos.keypoints)
     if as_json:
-        asked = {"version": found.number, "trained_on": trained_on, "data": str(source), "split": split}
-        print(json.dumps({**asked, "refused": len(photos.refusals), **scores.as_json()}, indent=1))
+        about = {"version": found.number, "trained_on": trained_on, "data": str(source), "split": split}
+        print(json.dumps({**about, "refused": len(photos.refusals), **scores.as_json()}, indent=1))
         return
     console.print(f"Version {found.number}, trained on {trained_on}: {scores.photos} photos of {source}, split {split}")
     scoreboard.show(scores)
@@ -90,8 +105,8 @@ def weights(to: Path = WEIGHTS) -> None:
     """Write the best weights of the latest run to a file, to start other runs from (`train --init`)."""
     from pipeline.training.weights import save
 
-    _, checkpoint = latest_checkpoint()
-    save(checkpoint, to)
+    run, checkpoint = latest_checkpoint()
+    save(checkpoint, run.dataset.keypoints, to)
     console.print(f"Wrote the weights of step {checkpoint.step}, NE {checkpoint.ne:.1f} %, to {to}")
 
 

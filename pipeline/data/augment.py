@@ -7,13 +7,13 @@ are stateless, from a seed and the batch's number, so that a run can be repeated
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from pipeline.data.redraw import Changes, redraw
 from seamline_client.contract import ABSENT, IMAGE_SIDE, OCCLUDED, VISIBLE
-from seamline_client.keypoints import FLIP
 
 Batch = dict[str, tf.Tensor]
 """`images` (N, 384, 384, 3) uint8, and the labels of `model.metrics.Labels`."""
@@ -55,11 +55,11 @@ class _Draws:
         return self.uniform(0, 1) < probability
 
 
-def augment(batch: Batch, number: tf.Tensor, config: Augmentation, seed: int) -> Batch:
+def augment(batch: Batch, number: tf.Tensor, config: Augmentation, flip: Sequence[int], seed: int) -> Batch:
     """The batch, changed. `number` is the batch's place in the run. A point that leaves the picture becomes absent."""
     draws = _Draws(tf.shape(batch["images"])[0], seed, number)
     forward, offset, flipped = _affine(batch["size"], draws, config)
-    xy, v = _move_points(batch["xy"], batch["v"], forward, offset, flipped)
+    xy, v = _move_points(batch["xy"], batch["v"], forward, offset, tf.where(flipped[:, None], flip, range(len(flip))))
     colours = _colours(batch["images"], draws, config)
     blurred = draws.chance(config.blur)
     (centre, half, paint), v = _erase(xy, v, draws, config)
@@ -92,11 +92,11 @@ def _backward(matrix: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 
 
 def _move_points(
-    xy: tf.Tensor, v: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor, flipped: tf.Tensor
+    xy: tf.Tensor, v: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor, order: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
+    """`order` (N, K): which point each one becomes, another one where the picture is mirrored."""
     moved = tf.einsum("nij,nkj->nki", matrix, xy) + offset[:, None]
-    moved = tf.where(flipped[:, None, None], tf.gather(moved, FLIP, axis=1), moved)
-    v = tf.where(flipped[:, None], tf.gather(v, FLIP, axis=1), v)
+    moved, v = (tf.gather(each, order, batch_dims=1) for each in (moved, v))
     inside = tf.reduce_all((moved >= 0) & (moved <= 1), axis=2)
     return moved, tf.where(inside, v, tf.constant(ABSENT, tf.int64))
 

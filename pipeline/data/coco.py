@@ -1,4 +1,4 @@
-"""Reads COCO keypoint annotations as garments with our points.
+"""Reads COCO keypoint annotations.
 
     {"images": [{"id", "file_name", "width", "height"}], "categories": [{"id", "name", "keypoints": [names]}],
      "annotations": [{"id", "image_id", "category_id", "keypoints": [x, y, v, ...], "bbox": [x, y, width, height]}]}
@@ -10,40 +10,35 @@ from __future__ import annotations
 
 import json
 import math
-import posixpath
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.annotations import Refusal
+from pipeline.data.annotations import Annotation, Box, Refusal, box_round
+from pipeline.data.coco_file import CocoFile, Raw, Table, find_photo, id_of, key_of
+from pipeline.data.names import Files
+from pipeline.data.sets import KEYPOINTS_FILE, plain
+from pipeline.data.split import crop_name
 from pipeline.errors import DataError
-from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, INDEX, KEYPOINTS
+from seamline_client.keypoints import GARMENTS, KeypointSet
 
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom in pixels."""
+MARGIN = 0.1
+"""Room left round a thing that is cut out, as a share of its sides."""
 
 
 @dataclass(frozen=True)
-class Garment:
-    """One annotation. `points` and `v` are in the order of KEYPOINTS, v as in FashionAI; absent points are (-1, -1)."""
+class Labels:
+    """What a COCO file says of a keypoint set."""
 
-    photo: str
-    """The image's `file_name`."""
-    size: tuple[int, int] | None
-    """Width and height, where the file states them."""
-    category: str
-    alone: bool
-    """Whether no other garment of its photo is annotated, usable or not."""
-    guessed: bool
-    """Whether the category was chosen by the points, because the file's own is not one of ours."""
-    points: tuple[tuple[float, float], ...]
-    v: tuple[int, ...]
-    box: Box
-    """Round the points, and the annotation's own bbox where it has one."""
-    source: str
+    annotations: list[Annotation]
+    refusals: list[Refusal]
+    """Annotations that cannot be used."""
+    without_keypoints: int
+    """Annotations that are passed over: none of their points is labelled, and they say so."""
+    guessed: int
+    """Annotations whose category was chosen by their points, because their own is not in the set."""
 
 
 @dataclass(frozen=True)
@@ -58,163 +53,166 @@ class _Category:
         return any(slot is not None for slot in self.slots)
 
 
-_Raw = Mapping[str, Any]
-_Name = Callable[[_Raw], object]
-
-
-class _Table:
-    """The entries of a list by what should be unique to each. Tools write ids as numbers or text, and mix the two."""
-
-    def __init__(self, what: str, entries: Iterable[_Raw], key: _Name, owner: _Name) -> None:
-        """Messages call the key `what`, and whoever has it what `owner` returns."""
-        self._what, self._owner = what, owner
-        self._entries: dict[str, list[_Raw]] = {}
-        for entry in entries:
-            self._entries.setdefault(str(key(entry)), []).append(entry)
-
-    def find(self, key: object) -> _Raw:
-        """Raises ValueError for a key that nothing has, or that is given twice."""
-        entries = self._entries.get(str(key), [])
-        if not entries:
-            raise ValueError(f"there is no {self._what} {key!r}")
-        if len(entries) > 1:
-            owners = " and to ".join(str(self._owner(entry)) for entry in entries)
-            raise ValueError(f"{self._what} {key!r} is given {len(entries)} times, to {owners}")
-        return entries[0]
-
-
-def _id(entry: _Raw) -> object:
-    return entry.get("id")
-
-
-def _path(entry: _Raw) -> object:
-    return posixpath.normpath(str(entry.get("file_name")).replace("\\", "/"))
-
-
-def read_names(values: Sequence[str]) -> dict[str, str]:
+def read_names(values: Sequence[str], keypoints: KeypointSet = GARMENTS) -> dict[str, str]:
     """`theirs=ours` pairs, each given as such or in a JSON file of one object; an empty `ours` leaves a point out.
 
-    Raises DataError for what is neither, and where `ours` is not a keypoint or a category of ours.
+    Raises DataError for what is neither, and where `ours` is not a keypoint or a category of the set.
     """
     names: dict[str, str] = {}
     for value in values:
         if "=" in value:
             theirs, _, ours = value.partition("=")
-            names[_plain(theirs)] = ours
+            names[plain(theirs)] = ours
             continue
         try:
-            names.update({_plain(theirs): str(ours) for theirs, ours in json.loads(Path(value).read_bytes()).items()})
+            names.update({plain(theirs): str(ours) for theirs, ours in json.loads(Path(value).read_bytes()).items()})
         except (OSError, ValueError, AttributeError) as error:
             raise DataError(f"--map {value}: expected name=name, or a JSON file of such pairs: {error}") from error
+    known = (*keypoints.category_names, *keypoints.keypoints)
     for theirs, ours in names.items():
-        if ours and ours not in INDEX and ours not in CATEGORIES:
-            known = ", ".join((*CATEGORIES, *KEYPOINTS))
-            raise DataError(f"--map {theirs}={ours}: {ours!r} is not a name here; these are: {known}")
+        if ours and ours not in known:
+            raise DataError(f"--map {theirs}={ours}: {ours!r} is not a name here; these are: {', '.join(known)}")
     return names
 
 
-def read(path: Path, names: Mapping[str, str]) -> tuple[list[Garment], list[Refusal]]:
-    """The garments of a COCO file, and the annotations that cannot be used. Raises DataError if it is no such file.
+def read(
+    file: CocoFile,
+    folder: Path | None,
+    keypoints: KeypointSet,
+    names: Mapping[str, str] | None = None,
+    *,
+    margin: float = MARGIN,
+    crop_all: bool = False,
+) -> Labels:
+    """The things of a file whose photos are in `folder`; without one the photos are not looked for.
 
-    An id that is given twice makes whatever refers to it unusable. Annotations without keypoints are passed over: some
-    tools demand a rectangle beside the points.
+    `names` are from `read_names`. Where a photo shows several things (with `crop_all` everywhere) each has a crop: its
+    box and `margin` of the box's sides round it. An id that is given twice makes whatever refers to it unusable; so
+    does a photo that two image ids name. Raises DataError where no annotation has keypoints, or where some keypoints of
+    a category are in the set and others are not.
     """
-    try:
-        raw = json.loads(path.read_bytes())
-        images = _Table("image id", raw["images"], _id, lambda each: each.get("file_name"))
-        photos = _Table("photo", raw["images"], _path, lambda each: f"image id {each.get('id')}")
-        named = _Table("category id", raw["categories"], _id, lambda each: each.get("name"))
-        categories = {str(_id(each)): _category(each, names, path) for each in raw["categories"]}
-        annotations = [each if isinstance(each, dict) else {} for each in raw["annotations"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"cannot be read as COCO keypoints (images, categories, annotations): {error!r}"
-        raise DataError(f"{path}: {reason}") from error
-    pointed = [each for each in annotations if each.get("keypoints") or "image_id" not in each]
+    path, files = file.path, Files()
+    photos: dict[int, Path | None] = {}
+    for image in file.images:
+        found = find_photo(image, folder) if folder else Path(str(image.get("file_name")))
+        photos[id(image)] = files.first(found) if found else None
+    images = Table("image id", file.images, id_of, lambda each: each.get("file_name"))
+    by_photo = Table("photo", file.images, lambda each: photos[id(each)], lambda each: f"image id {each.get('id')}")
+    named = Table("category id", file.categories, id_of, lambda each: each.get("name"))
+    categories = {key_of(id_of(each)): _category(each, keypoints, names, path) for each in file.categories}
+    pointed = [each for each in file.annotations if each.get("keypoints") or "image_id" not in each]
     owner = "an annotation of image id {}".format
-    numbered = _Table("annotation id", pointed, _id, lambda each: owner(each.get("image_id")))
+    numbered = Table("annotation id", pointed, id_of, lambda each: owner(each.get("image_id")))
     known = {key for key, category in categories.items() if category.known}
-    count = Counter(str(each.get("image_id")) for each in pointed if str(each.get("category_id")) in known)
-    garments: list[Garment] = []
+    count = Counter(key_of(each.get("image_id")) for each in pointed if key_of(each.get("category_id")) in known)
+    crops: Counter[Path] = Counter()
+    labels = []
     refusals: list[Refusal] = []
+    passed_over = len(file.annotations) - len(pointed)
+    guessed = 0
     for position, annotation in enumerate(pointed):
         where = f"{path}: annotation {annotation.get('id', position)}"
         try:
-            if _id(annotation) is not None:
-                numbered.find(_id(annotation))
+            if annotation.get("num_keypoints") == 0 and not any(annotation["keypoints"][2::3]):
+                passed_over += 1
+                continue
+            if id_of(annotation) is not None:
+                numbered.find(id_of(annotation))
             image = images.find(annotation["image_id"])
-            photos.find(_path(image))
+            photo = photos[id(image)]
+            if photo is None:
+                raise ValueError(f"{image['file_name']}: no such file in {folder}")
+            by_photo.find(photo)
             named.find(annotation["category_id"])
-            category = categories[str(annotation["category_id"])]
-            alone = count[str(annotation["image_id"])] <= 1
-            garments.append(_garment(annotation, image, category, alone, where))
+            category = categories[key_of(annotation["category_id"])]
+            cut = margin if crop_all or count[key_of(annotation["image_id"])] > 1 else None
+            name = photo.relative_to(folder) if folder else photo
+            if cut is not None:
+                name = name.with_name(crop_name(name.stem, crops[photo]) + name.suffix)
+            labels.append(_annotation(annotation, image, name.as_posix(), photo, category, keypoints, cut, where))
+            crops[photo] += 1
+            guessed += category.ours is None
         except ValueError as error:
             refusals.append(Refusal(where, str(error)))
         except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
             refusals.append(Refusal(where, f"not as COCO has it: {error!r}"))
     if not pointed:
-        raise DataError(f"{path}: none of its {len(annotations)} annotations has keypoints.")
-    return garments, refusals
+        raise DataError(f"{path}: none of its {len(file.annotations)} annotations has keypoints.")
+    return Labels(labels, refusals, passed_over, guessed)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\s-]+", "_", name.strip().lower())
-
-
-def _category(raw: dict[str, Any], names: Mapping[str, str], path: Path) -> _Category:
+def _category(raw: Raw, keypoints: KeypointSet, names: Mapping[str, str] | None, path: Path) -> _Category:
     """Raises DataError where some of its keypoints are ours and others cannot be placed: they would count as absent."""
-    name = str(raw.get("name", raw.get("id")))
-    theirs = [str(each) for each in raw.get("keypoints") or ()]
-    found = [names.get(_plain(each), _plain(each)) for each in theirs]
-    slots = tuple(INDEX.get(each) for each in found)
+    name, points = str(raw.get("name", raw.get("id"))), raw.get("keypoints") or ()
+    theirs = [str(each) for each in points] if isinstance(points, (list, tuple)) else []
+    index = {plain(each): number for each, number in keypoints.index.items()} | keypoints.index
+    mapped = names or {}
+    found = [mapped.get(plain(each), each if each in index else plain(each)) for each in theirs]
+    slots = tuple(index.get(each) for each in found)
     strange = [name for name, ours, slot in zip(theirs, found, slots) if slot is None and ours]
-    known = [KEYPOINTS[slot] for slot in slots if slot is not None]
+    known = [keypoints.keypoints[slot] for slot in slots if slot is not None]
     twice = sorted({name for name in known if known.count(name) > 1})
     if twice or (known and strange):
         what = f"two keypoints are {twice[0]}" if twice else f"no keypoint here is called {', '.join(strange)}"
-        raise DataError(
-            f"{path}: category {name!r}: {what}. --map <theirs>=<ours> renames one, --map <theirs>= leaves it out."
-        )
-    ours = names.get(_plain(name), _plain(name))
-    return _Category(name, ours if ours in CATEGORIES else None, slots)
+        hint = "--map <theirs>=<ours> renames one, --map <theirs>= leaves it out."
+        if names is None:
+            hint = f"A {KEYPOINTS_FILE} beside the photos says which there are."
+        raise DataError(f"{path}: category {name!r}: {what}. {hint}")
+    kinds = {plain(each): each for each in keypoints.category_names} | {each: each for each in keypoints.category_names}
+    return _Category(name, kinds.get(mapped.get(plain(name), name if name in kinds else plain(name))), slots)
 
 
-def _garment(raw: _Raw, image: _Raw, category: _Category, alone: bool, where: str) -> Garment:
-    """Raises ValueError with the reason for an annotation that cannot be used."""
+def _annotation(
+    raw: Raw,
+    image: Raw,
+    image_id: str,
+    photo: Path,
+    category: _Category,
+    keypoints: KeypointSet,
+    margin: float | None,
+    where: str,
+) -> Annotation:
+    """With a `margin` it has a crop. Raises ValueError with the reason for an annotation that cannot be used."""
     if raw.get("iscrowd"):
-        raise ValueError("it is a crowd (iscrowd), not one garment")
+        raise ValueError(f"it is a crowd (iscrowd), not one {keypoints.thing}")
     if not category.known:
-        raise ValueError(f"none of the keypoints of category {category.name!r} is ours; --map renames them")
-    points, v = _points(raw["keypoints"], category)
+        raise ValueError(
+            f"none of the keypoints of category {category.name!r} is in the set of {keypoints.thing}s; "
+            f"`convert --map` renames them"
+        )
+    points, v = _points(raw["keypoints"], category, len(keypoints))
     marked = [index for index, each in enumerate(v) if each >= 0]
     if not marked:
         raise ValueError("no point is marked")
-    chosen = category.ours or _fitting(marked, category.name)
-    for index in marked:
-        if index not in CATEGORY_KEYPOINTS[chosen]:
-            raise ValueError(f"{KEYPOINTS[index]} is marked, but a {chosen} has no such point")
-    xs, ys = zip(*(points[index] for index in marked))
-    left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
-    if raw.get("bbox"):
+    left, top, right, bottom = box_round(points, v)
+    if raw.get("bbox") and any(raw["bbox"][2:]):  # [0, 0, 0, 0] is COCO Annotator's way to say that there is none
         x, y, width, height = map(_finite, raw["bbox"])
         left, top, right, bottom = min(left, x), min(top, y), max(right, x + width), max(bottom, y + height)
     stated = image.get("width"), image.get("height")
-    return Garment(
-        photo=str(image["file_name"]),
-        size=(int(_finite(stated[0])), int(_finite(stated[1]))) if all(stated) else None,
-        category=chosen,
-        alone=alone,
-        guessed=category.ours is None,
+    return Annotation(
+        image_id=image_id,
+        image=photo,
+        category=category.ours or _fitting(marked, keypoints),
         points=tuple(points),
         v=tuple(v),
-        box=(left, top, right, bottom),
+        box=(right - left, bottom - top),
         source=where,
+        stated_area=max(0.0, _finite(raw.get("area") or 0)),
+        size=(int(_finite(stated[0])), int(_finite(stated[1]))) if all(stated) else None,
+        crop=None if margin is None else _widened((left, top, right, bottom), margin),
     )
 
 
-def _points(flat: Sequence[Any], category: _Category) -> tuple[list[tuple[float, float]], list[int]]:
+def _widened(box: Box, margin: float) -> Box:
+    left, top, right, bottom = box
+    wide, high = margin * (right - left), margin * (bottom - top)
+    return left - wide, top - high, right + wide, bottom + high
+
+
+def _points(flat: Sequence[Any], category: _Category, size: int) -> tuple[list[tuple[float, float]], list[int]]:
     if len(flat) != 3 * len(category.slots):
         raise ValueError(f"expected 3 numbers for each of {len(category.slots)} keypoints, found {len(flat)} numbers")
-    points, v = [(-1.0, -1.0)] * len(KEYPOINTS), [-1] * len(KEYPOINTS)
+    points, v = [(-1.0, -1.0)] * size, [-1] * size
     for slot, x, y, seen in zip(category.slots, flat[::3], flat[1::3], flat[2::3]):
         if seen not in (0, 1, 2):
             raise ValueError(f"v is {seen!r}; expected 0, 1 or 2")
@@ -230,10 +228,11 @@ def _finite(value: Any) -> float:
     return number
 
 
-def _fitting(marked: Sequence[int], name: str) -> str:
-    """The category that can have all the marked points and lacks the fewest others."""
-    possible = [each for each, points in CATEGORY_KEYPOINTS.items() if set(marked) <= set(points)]
-    if not possible:
-        points = ", ".join(KEYPOINTS[index] for index in marked)
-        raise ValueError(f"category {name!r} is not ours, and no garment has all of its points ({points})")
-    return min(possible, key=lambda each: len(CATEGORY_KEYPOINTS[each]))
+def _fitting(marked: Sequence[int], keypoints: KeypointSet) -> str:
+    """The category that can have the most of the marked points, and of those the one that lacks the fewest others."""
+
+    def fit(category: str) -> tuple[int, int]:
+        possible = keypoints.can_have(category)
+        return len(set(marked) & set(possible)), -len(possible)
+
+    return max(keypoints.category_names, key=fit)

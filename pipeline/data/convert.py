@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import csv
-import math
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
-
 from pipeline.console import OnProgress
-from pipeline.data import coco
-from pipeline.data.annotations import HEADER, Refusal, is_file, with_slashes
-from pipeline.data.coco import Garment
+from pipeline.data import coco, coco_file
+from pipeline.data.annotations import Annotation, Refusal, is_mixed
+from pipeline.data.checks import Photo, check_all
+from pipeline.data.fashionai import header
 from pipeline.data.folders import link, new_folder
 from pipeline.data.split import crop_name, photo_name
 from pipeline.errors import DataError
-from seamline_client.keypoints import KEYPOINTS
-
-_AS_THEY_ARE = {"JPEG": ".jpg", "PNG": ".png"}
+from seamline_client.keypoints import GARMENTS, KeypointSet
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: garments by category, and what became of the annotations."""
+    """What was written: things by category, and what became of the annotations."""
 
+    keypoints: KeypointSet
     categories: Mapping[str, int]
     cropped: int
-    """Garments that were cut out of their photos."""
+    """Things that were cut out of their photos."""
     guessed: int
-    """Garments whose category was chosen by their points."""
+    """Annotations whose category was chosen by their points."""
+    mixed: int
+    """Things with points that nothing of their category has."""
+    without_keypoints: int
+    """Annotations that were passed over."""
     refusals: tuple[Refusal, ...]
 
 
@@ -44,10 +44,10 @@ def convert(
     on_progress: OnProgress,
     *,
     crop_all: bool = False,
-    margin: float = 0.1,
+    margin: float = coco.MARGIN,
     strict: bool = False,
 ) -> Converted:
-    """Writes `to`, a new folder, from a COCO file and the folder that its `file_name`s are in.
+    """Writes `to`, a new folder, from a COCO file of garments and the folder that its `file_name`s are in.
 
     A photo of one garment is linked, or copied where that cannot be, as it is. One of several (with `crop_all` every
     one) is cut to each garment's box and `margin` of the box's sides round it: a model of one garment wants one.
@@ -57,107 +57,71 @@ def convert(
         raise DataError(f"{to}: exists and is not empty. Nothing is ever written over; name another folder.")
     if not images.is_dir():
         raise DataError(f"{images}: no such folder. --images is where the photos of {annotations} are.")
-    garments, refusals = coco.read(annotations, names)
+    keypoints = GARMENTS
+    labels = coco.read(coco_file.load(annotations), images, keypoints, names, margin=margin, crop_all=crop_all)
+    found, refusals = labels.annotations, labels.refusals
     with new_folder(to) as staging:
-        written = _Folder(staging, images.resolve(), margin)
-        for done, garment in enumerate(garments, 1):
-            try:
-                written.add(garment, crop=crop_all or not garment.alone)
-            except ValueError as error:
-                refusals.append(Refusal(garment.source, str(error)))
-            on_progress(done, len(garments))
+        written = _Folder(staging, images)
+        for done, (annotation, checked) in enumerate(zip(found, check_all(found, keypoints)), 1):
+            if isinstance(checked, Refusal):
+                refusals.append(checked)
+            else:
+                written.add(annotation, checked)
+            on_progress(done, len(found))
         if not written.rows:
             reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
-            raise DataError(f"{annotations}: no garment to write; {len(refusals)} refused.{reasons}")
+            raise DataError(f"{annotations}: no {keypoints.thing} to write; {len(refusals)} refused.{reasons}")
         if strict and refusals:
             raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, refusals)))
-        written.finish(annotations.stem)
-    categories = dict(sorted(Counter(row[1] for row in written.rows).items()))
-    return Converted(categories, sum(written.crops.values()), written.guessed, tuple(refusals))
+        (staging / "Annotations").mkdir()
+        with (staging / "Annotations" / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header(keypoints), *written.rows])
+    return Converted(
+        keypoints,
+        categories=dict(sorted(Counter(each.category for each in written.annotations).items())),
+        cropped=sum(written.crops.values()),
+        guessed=labels.guessed,
+        mixed=sum(is_mixed(each.category, each.v, keypoints) for each in written.annotations),
+        without_keypoints=labels.without_keypoints,
+        refusals=tuple(refusals),
+    )
 
 
 class _Folder:
     """The layout in the making."""
 
-    def __init__(self, folder: Path, images: Path, margin: float) -> None:
-        self._folder, self._images, self._margin = folder, images, margin
+    def __init__(self, folder: Path, images: Path) -> None:
+        self._folder, self._images = folder, images
         self._names: dict[Path, str] = {}
         """What each photo is called here."""
         self._taken: set[str] = set()
         """Those names in lower case: some file systems do not tell a from A."""
         self.crops: Counter[Path] = Counter()
-        self.guessed = 0
+        self.annotations: list[Annotation] = []
         self.rows: list[list[str]] = []
 
-    def add(self, garment: Garment, *, crop: bool) -> None:
-        """Raises ValueError for a photo that is missing, unreadable, or not the one that was annotated."""
-        path = self._find(garment.photo)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with Image.open(path) as opened:
-                    image_id, (left, top) = self._write(opened, path, garment, crop=crop)
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path}: cannot be used: {error}") from error
-        cells = [
-            f"{x - left:.2f}_{y - top:.2f}_{v}" if v >= 0 else "-1_-1_-1"
-            for (x, y), v in zip(garment.points, garment.v)
-        ]
-        self.rows.append([image_id, garment.category, *cells])
-        self.guessed += garment.guessed
-        self.crops[path] += crop
-
-    def finish(self, name: str) -> None:
-        (self._folder / "Annotations").mkdir()
-        with (self._folder / "Annotations" / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([list(HEADER), *self.rows])
-
-    def _find(self, name: str) -> Path:
-        """Below the folder of photos, whether `name` starts there or, as `predict.py --coco` has it, where we are."""
-        for start in (self._images, Path()):
-            found = (start / with_slashes(name, start)).resolve()
-            if is_file(found) and self._images in found.parents:
-                return found
-        raise ValueError(f"{name}: no such file in {self._images}")
-
-    def _write(self, opened: Image.Image, path: Path, garment: Garment, *, crop: bool) -> tuple[str, tuple[int, int]]:
-        """The image_id, and which pixel of the photo is its first."""
-        # Points are measured in the picture as people see it.
-        suffix = _AS_THEY_ARE.get(opened.format or "")
-        picture = ImageOps.exif_transpose(opened)
-        width, height = picture.size
-        if garment.size not in (None, (width, height)):
-            annotated = "x".join(map(str, garment.size))
-            raise ValueError(f"{path}: it has {width}x{height} pixels, but was annotated at {annotated}")
-        for name, (x, y), v in zip(KEYPOINTS, garment.points, garment.v):
-            if v >= 0 and not (0 <= x <= width and 0 <= y <= height):
-                raise ValueError(f"{name} at ({x:g}, {y:g}) lies outside of the {width}x{height} picture")
-        name = crop_name(self._name(path), self.crops[path]) if crop else self._name(path)
-        image_id = f"Images/{garment.category}/{name}{suffix or '.jpg'}"
+    def add(self, annotation: Annotation, photo: Photo) -> None:
+        path, name = annotation.image, self._name(annotation.image)
+        if annotation.crop:
+            name = crop_name(name, self.crops[path])
+            self.crops[path] += 1
+        suffix = ".png" if photo.encoded.startswith(b"\x89PNG") else ".jpg"
+        image_id = f"Images/{annotation.category}/{name}{suffix}"
         target = self._folder / image_id
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            raise ValueError(f"{path}: it is annotated under another image id as well")
-        if not crop and suffix:
-            opened.load()
+        if photo.encoded == path.read_bytes():
             link(path, target)
-            return image_id, (0, 0)
-        left, top, right, bottom = self._around(garment, width, height) if crop else (0, 0, width, height)
-        picture.convert("RGB").crop((left, top, right, bottom)).save(target, quality=95)
-        return image_id, (left, top)
-
-    def _around(self, garment: Garment, width: int, height: int) -> tuple[int, int, int, int]:
-        left, top, right, bottom = garment.box
-        wide, high = self._margin * (right - left), self._margin * (bottom - top)
-        low_x, low_y = max(0, math.floor(left - wide)), max(0, math.floor(top - high))
-        # At least a pixel: all points of a garment may lie on one line.
-        high_x, high_y = max(low_x + 1, math.ceil(right + wide)), max(low_y + 1, math.ceil(bottom + high))
-        return low_x, low_y, min(width, high_x), min(height, high_y)
+        else:
+            target.write_bytes(photo.encoded)
+        points = zip(photo.annotation.points, annotation.v)
+        cells = [f"{x:.2f}_{y:.2f}_{v}" if v >= 0 else "-1_-1_-1" for (x, y), v in points]
+        self.rows.append([image_id, annotation.category, *cells])
+        self.annotations.append(annotation)
 
     def _name(self, path: Path) -> str:
-        """Its path in one word, numbered where another photo has that name already."""
+        """What it is called here: numbered where another photo has that name already."""
         if path not in self._names:
-            stem = photo_name("-".join(path.relative_to(self._images).with_suffix("").parts))
+            stem = photo_name(path.relative_to(self._images))
             name, count = stem, 1
             while name.lower() in self._taken:
                 count += 1

@@ -10,11 +10,12 @@ import numpy as np
 
 from model.receivers import decode_image
 from pipeline.console import OnProgress
-from pipeline.data.annotations import Refusal, read_splits
+from pipeline.data.annotations import Refusal
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.input_fn import EVAL_BATCH
+from pipeline.data.sources import read_folder
 from pipeline.errors import DataError
-from seamline_client.keypoints import CATEGORIES
+from seamline_client.keypoints import KeypointSet
 
 SPLITS = {"train": ("train",), "val": ("eval",), "all": ("train", "eval")}
 
@@ -22,12 +23,16 @@ SPLITS = {"train": ("train",), "val": ("eval",), "all": ("train", "eval")}
 class Photos:
     """The photos of a folder, or those of a split: as its `train` and `val` have it, or else as training makes it."""
 
-    def __init__(self, folder: Path, split: str = "all") -> None:
-        """Reads the annotations; `split` is one of SPLITS. Raises DataError where there are none that can be used."""
+    def __init__(self, folder: Path, split: str = "all", keypoints: KeypointSet | None = None) -> None:
+        """Reads the annotations; `split` is one of SPLITS, `keypoints` as for `read_folder`.
+
+        Raises DataError where there are none that can be used.
+        """
         self.folder = folder
-        annotated, self.refusals = read_splits(folder, training=False)
+        annotated = read_folder(folder, keypoints, training=False)
+        self.keypoints, self.refusals = annotated.keypoints, annotated.refusals
         """Rows, and after `batches` photos, that cannot be used."""
-        self._annotations = [annotation for name in SPLITS[split] for annotation in annotated[name]]
+        self._annotations = [annotation for name in SPLITS[split] for annotation in annotated.splits[name]]
         if not self._annotations:
             raise DataError(f"{folder}: no photo of split {split} to evaluate.{self._reasons()}")
 
@@ -35,7 +40,7 @@ class Photos:
         """Pictures (N, 384, 384, 3) uint8 and `metrics.Labels`. Raises DataError at the end if no photo can be used."""
         waiting: list[Photo] = []
         used = 0
-        for done, checked in enumerate(check_all(self._annotations), 1):
+        for done, checked in enumerate(check_all(self._annotations, self.keypoints), 1):
             on_progress(done, len(self._annotations))
             if isinstance(checked, Refusal):
                 self.refusals.append(checked)
@@ -43,10 +48,10 @@ class Photos:
             waiting.append(checked)
             used += 1
             if len(waiting) == EVAL_BATCH:
-                yield _batch(waiting)
+                yield _batch(waiting, self.keypoints)
                 waiting = []
         if waiting:
-            yield _batch(waiting)
+            yield _batch(waiting, self.keypoints)
         if not used:
             raise DataError(f"{self.folder}: none of its photos can be used.{self._reasons()}")
 
@@ -54,13 +59,16 @@ class Photos:
         return "".join(f"\n  {refusal}" for refusal in self.refusals[:5])
 
 
-def _batch(photos: list[Photo]) -> tuple[Any, dict[str, Any]]:
+def _batch(photos: list[Photo], keypoints: KeypointSet) -> tuple[Any, dict[str, Any]]:
     sizes = np.array([(photo.width, photo.height) for photo in photos], np.float32)
     points = np.array([photo.annotation.points for photo in photos], np.float32)
+    names = keypoints.category_names
     labels = {
         "xy": points / sizes[:, None, :],
         "v": np.array([photo.annotation.v for photo in photos], np.int64) + 1,
         "size": sizes,
-        "category": np.array([CATEGORIES.index(photo.annotation.category) for photo in photos], np.int64),
+        "box": np.array([photo.annotation.box for photo in photos], np.float32),
+        "area": np.array([photo.annotation.area for photo in photos], np.float32),
+        "category": np.array([names.index(photo.annotation.category) for photo in photos], np.int64),
     }
     return np.stack([decode_image(photo.encoded).numpy() for photo in photos]), labels

@@ -7,7 +7,7 @@ from pathlib import Path
 from garments import write_dataset
 from pipeline.console import console, progress
 from pipeline.data import records
-from pipeline.data.annotations import passed_over
+from pipeline.data.names import as_name
 
 SEED = 1
 
@@ -19,10 +19,10 @@ def prepare(source: Path | None, folder: Path, *, drawn: int, strict: bool = Fal
     """
     source = source or _drawn(drawn, folder)
     with progress("Checking photos") as on_progress:
-        dataset = records.prepare(source, folder / "records" / source.resolve().name, on_progress, strict=strict)
-    if others := passed_over(source):
-        names = ", ".join(path.name for path in others[:3])
-        console.print(f"Passed over {len(others)} hidden or unlabelled CSV file(s): {names}")
+        place = folder / "records" / as_name(source.resolve().name)
+        dataset = records.prepare(source, place, on_progress, strict=strict)
+    for note in dataset.notes:
+        console.print(f"Note: {note}")
     return dataset
 
 

@@ -19,14 +19,17 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipeline.console import OnProgress
-from pipeline.data.annotations import Annotation, Refusal, read_splits
-from pipeline.data.checks import Photo, Splits, check_all, refuse_too_little
+from pipeline.data.annotations import Annotated, Annotation, Refusal, is_mixed
+from pipeline.data.checks import Photo, check_all, refuse_too_little
 from pipeline.data.folders import new_folder
+from pipeline.data.mirroring import check_sides
+from pipeline.data.sources import read_folder
 from pipeline.data.split import EVAL_PERCENT
 from pipeline.errors import DataError
-from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, KEYPOINTS
+from seamline_client import keypoints as sets
+from seamline_client.keypoints import KeypointSet
 
-FORMAT = 2
+FORMAT = 4
 """Part of the stamp: a change of what a record holds, or of what is let in, makes data sets anew."""
 SHARDS = 4
 
@@ -36,6 +39,7 @@ class Dataset:
     """A data set on disk. `categories` counts the photos of each split by category."""
 
     folder: Path
+    keypoints: KeypointSet
     fingerprint: str
     """SHA-256 of all that the records hold: the same photos and annotations have the same fingerprint anywhere."""
     stamp: str
@@ -44,6 +48,8 @@ class Dataset:
     refusals: tuple[Refusal, ...]
     sizes: dict[str, int]
     """Bytes of each shard, by its name: one that is cut short between two records reads like a whole one."""
+    notes: tuple[str, ...] = ()
+    """Sentences for people: what was passed over, cut out or guessed, and what may be wrong with left and right."""
 
     def count(self, split: str) -> int:
         return sum(self.categories[split].values())
@@ -51,10 +57,26 @@ class Dataset:
     @property
     def missing(self) -> tuple[str, ...]:
         """Categories without a photo. (If rows name one that has no photo to train on, no data set is written.)"""
-        return tuple(category for category in CATEGORIES if category not in self.categories["train"])
+        return tuple(name for name in self.keypoints.category_names if name not in self.categories["train"])
 
     def shards(self, split: str) -> list[str]:
         return [str(path) for path in sorted(self.folder.glob(f"{split}-*.tfrecord"))]
+
+    def parse(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A scalar serialised record -> `image` and `image_id` strings, and the labels of `model.metrics.Labels`."""
+        count = len(self.keypoints)
+        features = {
+            "image": tf.io.FixedLenFeature([], tf.string),
+            "image_id": tf.io.FixedLenFeature([], tf.string),
+            "category": tf.io.FixedLenFeature([], tf.int64),
+            "size": tf.io.FixedLenFeature([2], tf.float32),
+            "box": tf.io.FixedLenFeature([2], tf.float32),
+            "area": tf.io.FixedLenFeature([], tf.float32),
+            "xy": tf.io.FixedLenFeature([count, 2], tf.float32),
+            "v": tf.io.FixedLenFeature([count], tf.int64),
+        }
+        parsed: dict[str, tf.Tensor] = tf.io.parse_single_example(record, features)
+        return parsed
 
 
 def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool = False) -> Dataset:
@@ -63,11 +85,10 @@ def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool
     With `strict` a refused row or photo is an error, and so is a category without photos. Raises DataError where
     `checks.refuse_too_little` does.
     """
-    annotated, refusals = read_splits(source)
-    stamp = _stamp(annotated, refusals)
-    dataset = load(folder) if (folder / "dataset.json").is_file() else None
-    if dataset is None or dataset.stamp != stamp:
-        dataset = _write(source, folder, annotated, refusals, stamp, on_progress)
+    annotated = read_folder(source)
+    stamp = _stamp(annotated)
+    made = _is_made(folder, stamp)
+    dataset = load(folder) if made else _write(source, folder, annotated, stamp, on_progress)
     if strict and dataset.refusals:
         raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, dataset.refusals)))
     if strict and dataset.missing:
@@ -80,7 +101,9 @@ def load(folder: Path) -> Dataset:
     try:
         raw = json.loads((folder / "dataset.json").read_text())
         refusals = tuple(Refusal(**refusal) for refusal in raw.pop("refusals"))
-        dataset = Dataset(folder=folder, refusals=refusals, **raw)
+        keypoints = sets.read(raw.pop("keypoints"))
+        notes = tuple(raw.pop("notes"))
+        dataset = Dataset(folder=folder, keypoints=keypoints, refusals=refusals, notes=notes, **raw)
         for name, size in dataset.sizes.items():
             if (folder / name).stat().st_size != size:
                 raise ValueError(f"{name} has {(folder / name).stat().st_size} bytes, {size} were written")
@@ -89,6 +112,16 @@ def load(folder: Path) -> Dataset:
         raise DataError(
             f"{folder / 'dataset.json'}: damaged ({error}). Delete {folder} to have it made again."
         ) from error
+
+
+def _is_made(folder: Path, stamp: str) -> bool:
+    """Whether the data set there is of this source, or damaged. One of another format need not be understood."""
+    try:
+        return bool(json.loads((folder / "dataset.json").read_text())["stamp"] == stamp)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, TypeError, KeyError):
+        return True  # which `load` reports
 
 
 @contextmanager
@@ -103,79 +136,70 @@ def reading(*datasets: Dataset | None) -> Iterator[None]:
         ) from error
 
 
-def _stamp(annotated: Splits, refusals: list[Refusal]) -> str:
+def _stamp(annotated: Annotated) -> str:
     """Changes with all that is read: the rows and the photos that they name, wherever those are or links lead to."""
-    digest = hashlib.sha256(f"{FORMAT} {SHARDS} {EVAL_PERCENT} {CATEGORY_KEYPOINTS} {refusals}".encode())
-    for split, rows in annotated.items():
+    made_by = f"{FORMAT} {SHARDS} {EVAL_PERCENT} {annotated.keypoints} {annotated.refusals}"
+    digest = hashlib.sha256(made_by.encode())
+    for split, rows in annotated.splits.items():
         for row in rows:
             try:
                 stat = row.image.stat()
                 file = f"{stat.st_size} {stat.st_mtime_ns}"
             except (OSError, ValueError):  # refused where it is read
                 file = "-"
-            digest.update(f"{split} {row.image_id} {row.category} {row.points} {row.v} {file}\n".encode())
+            shape = f"{row.points} {row.v} {row.box} {row.area} {row.size} {row.crop}"
+            digest.update(f"{split} {row.image_id} {row.category} {shape} {file}\n".encode())
     return digest.hexdigest()
 
 
-def _write(
-    source: Path,
-    folder: Path,
-    annotated: Splits,
-    refusals: list[Refusal],
-    stamp: str,
-    on_progress: OnProgress,
-) -> Dataset:
+def _write(source: Path, folder: Path, annotated: Annotated, stamp: str, on_progress: OnProgress) -> Dataset:
     with new_folder(folder, replace=True) as partial:
-        digest = hashlib.sha256()
-        usable: dict[str, list[Annotation]] = {split: [] for split in annotated}
-        total, done = sum(map(len, annotated.values())), 0
-        for split, rows in annotated.items():
+        keypoints, refusals = annotated.keypoints, annotated.refusals
+        digest = hashlib.sha256(repr(keypoints).encode())
+        usable: dict[str, list[Annotation]] = {split: [] for split in annotated.splits}
+        total, done = sum(map(len, annotated.splits.values())), 0
+        for split, rows in annotated.splits.items():
             with ExitStack() as stack:
                 names = [f"{split}-{shard:05d}-of-{SHARDS:05d}.tfrecord" for shard in range(SHARDS)]
                 writers = [stack.enter_context(tf.io.TFRecordWriter(str(partial / name))) for name in names]
-                for checked in check_all(rows):
+                for checked in check_all(rows, keypoints):
                     done += 1
                     on_progress(done, total)
                     if isinstance(checked, Refusal):
                         refusals.append(checked)
                         continue
-                    record = _serialise(checked)
+                    record = _serialise(checked, keypoints)
                     digest.update(split.encode() + record)
                     writers[len(usable[split]) % SHARDS].write(record)
                     usable[split].append(checked.annotation)
-        refuse_too_little(source, annotated, usable, refusals)
+        refuse_too_little(source, annotated, usable)
         categories = {split: dict(sorted(Counter(each.category for each in usable[split]).items())) for split in usable}
         sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
-        dataset = Dataset(folder, digest.hexdigest(), stamp, categories, tuple(refusals), sizes)
-        raw = asdict(dataset)
+        notes = [*annotated.notes, *check_sides(source, usable["train"], keypoints)]
+        mixed = sum(is_mixed(each.category, each.v, keypoints) for split in usable.values() for each in split)
+        if mixed:
+            found = keypoints.counted(mixed)
+            notes.append(f"with points that nothing of their category has, and trained on as they are: {found}.")
+        dataset = Dataset(
+            folder, keypoints, digest.hexdigest(), stamp, categories, tuple(refusals), sizes, tuple(notes)
+        )
+        raw = {**asdict(dataset), "keypoints": keypoints.as_json()}
         del raw["folder"]
         (partial / "dataset.json").write_text(json.dumps(raw, indent=1))
     return dataset
 
 
-def _serialise(photo: Photo) -> bytes:
+def _serialise(photo: Photo, keypoints: KeypointSet) -> bytes:
     annotation = photo.annotation
     ratios = [ratio for x, y in annotation.points for ratio in (x / photo.width, y / photo.height)]
     example = tf.train.Example()
     features = example.features.feature
     features["image"].bytes_list.value.append(photo.encoded)
     features["image_id"].bytes_list.value.append(annotation.image_id.encode())
-    features["category"].int64_list.value.append(CATEGORIES.index(annotation.category))
+    features["category"].int64_list.value.append(keypoints.category_names.index(annotation.category))
     features["size"].float_list.value.extend([photo.width, photo.height])
+    features["box"].float_list.value.extend(annotation.box)
+    features["area"].float_list.value.append(annotation.area)
     features["xy"].float_list.value.extend(ratios)
     features["v"].int64_list.value.extend(v + 1 for v in annotation.v)
     return bytes(example.SerializeToString(deterministic=True))
-
-
-def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
-    """A scalar serialised record -> `image` and `image_id` strings, and the labels of `model.metrics.Labels`."""
-    features = {
-        "image": tf.io.FixedLenFeature([], tf.string),
-        "image_id": tf.io.FixedLenFeature([], tf.string),
-        "category": tf.io.FixedLenFeature([], tf.int64),
-        "size": tf.io.FixedLenFeature([2], tf.float32),
-        "xy": tf.io.FixedLenFeature([len(KEYPOINTS), 2], tf.float32),
-        "v": tf.io.FixedLenFeature([len(KEYPOINTS)], tf.int64),
-    }
-    parsed: dict[str, tf.Tensor] = tf.io.parse_single_example(record, features)
-    return parsed

@@ -60,13 +60,18 @@ def _silence() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        with tf.Graph().as_default(), _without_gpu() as session:
             number = tf.compat.v1.placeholder(tf.float32, [])
             session.run(_compiled(tf.negative)(number), {number: 1.0})
     finally:
         os.dup2(standard_error, 2)
         os.close(nowhere)
         os.close(standard_error)
+
+
+def _without_gpu() -> tf.compat.v1.Session:
+    """What a GPU says and does when it is first used is not to be hidden."""
+    return tf.compat.v1.Session(config=tf.compat.v1.ConfigProto(device_count={"GPU": 0}))
 
 
 def _compiled(step: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:

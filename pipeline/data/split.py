@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import PurePath
+
+from pipeline.data.names import as_name
 
 EVAL_PERCENT = 10
+SPLITS = {"train": "train", "val": "eval", "valid": "eval", "eval": "eval", "test": "eval"}
+"""What folders and files of a split are called."""
 _CROP = "@"
 
 
-def photo_name(stem: str) -> str:
-    """A photo's name that cannot be mistaken for that of a crop."""
-    return stem.replace(_CROP, "-")
+def photo_name(path: PurePath) -> str:
+    """A photo's path in one word that cannot be mistaken for the name of a crop."""
+    return as_name("-".join(path.with_suffix("").parts)).replace(_CROP, "-")
 
 
 def crop_name(photo: str, number: int) -> str:
-    """The name of one of several garments that are cut out of the same photo."""
+    """The name of one of several things that are cut out of the same photo."""
     return f"{photo}{_CROP}{number}"
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from model import metrics
+from model.metrics import NE, Metrics
 from pipeline.data.records import Dataset
 from pipeline.evaluation import labels
 from seamline_client.contract import ABSENT
@@ -25,5 +25,5 @@ def mean_position_ne(dataset: Dataset) -> float:
     mean = np.where(count > 0, np.sum(train["xy"], axis=0, where=there) / np.maximum(count, 1), 0.5)
     truth = labels.read(dataset, "eval")
     guess = np.broadcast_to(mean.astype(np.float32), np.shape(truth["xy"]))
-    total = metrics.tally(tf.constant(guess), truth["v"], truth).numpy()
-    return metrics.means(total).get(metrics.NE, math.nan)
+    metrics = Metrics(dataset.keypoints)
+    return metrics.means(metrics.tally(tf.constant(guess), truth["v"], truth).numpy()).get(NE, math.nan)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from model import metrics
+from model.metrics import Metrics
 from pipeline.data.records import Dataset
 from pipeline.evaluation import labels
-from seamline_client.keypoints import CATEGORIES
 
 
 def limits(dataset: Dataset) -> list[str]:
     """Sentences for people, none where there is nothing to say. Raises DataError for a damaged data set."""
     truth = labels.read(dataset, "eval")
-    counted = metrics.normalised_errors(truth["xy"], truth)[1].numpy() > 0
+    counted = Metrics(dataset.keypoints).normalised_errors(truth["xy"], truth)[1].numpy() > 0
     scored = counted.any(axis=1)
     found = []
     if dataset.missing:
@@ -26,7 +25,7 @@ def limits(dataset: Dataset) -> list[str]:
         )
     unmeasured = ", ".join(
         category
-        for index, category in enumerate(CATEGORIES)
+        for index, category in enumerate(dataset.keypoints.category_names)
         if category not in dataset.missing and not scored[truth["category"] == index].any()
     )
     if unmeasured:

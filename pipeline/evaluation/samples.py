@@ -10,11 +10,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.data.records import Dataset, parse, reading
+from pipeline.data.records import Dataset, reading
 from seamline_client import overlay
 from seamline_client.answers import Prediction
 from seamline_client.contract import VISIBLE
-from seamline_client.keypoints import CATEGORIES
 
 ERROR = "#ffd23f"
 """Lines from where a visible point was predicted to where it is."""
@@ -35,22 +34,23 @@ class Sample:
     truth: Prediction
 
     def predicted(self, x: NDArray[np.float32], y: NDArray[np.float32], v: NDArray[np.int64]) -> Prediction:
-        """The outputs of the contract for this photo, each (24,), as the client has them."""
-        return Prediction(x, y, v, self.truth.size)
+        """The outputs of the contract for this photo, each (K,), as the client has them."""
+        return Prediction(x, y, v, self.truth.size, self.truth.about)
 
 
 def read(dataset: Dataset) -> Iterator[Sample]:
     """Every evaluation photo. Raises DataError for a damaged record."""
     with reading(dataset):
         for index, record in enumerate(tf.data.TFRecordDataset(dataset.shards("eval"))):
-            example = {name: value.numpy() for name, value in parse(record).items()}
-            width, height = example["size"].tolist()
+            example = {name: value.numpy() for name, value in dataset.parse(record).items()}
+            width, height = map(int, example["size"])
+            x, y = example["xy"].T
             yield Sample(
                 index,
                 example["image_id"].decode(),
                 example["image"],
-                CATEGORIES[int(example["category"])],
-                Prediction(example["xy"][:, 0], example["xy"][:, 1], example["v"], (int(width), int(height))),
+                dataset.keypoints.category_names[int(example["category"])],
+                Prediction(x, y, example["v"], (width, height), dataset.keypoints),
             )
 
 
@@ -61,7 +61,7 @@ def one_of_each(dataset: Dataset) -> list[Sample]:
         found.setdefault(sample.category, sample)
         if len(found) == len(dataset.categories["eval"]):
             break
-    return [found[category] for category in CATEGORIES if category in found]
+    return [found[category] for category in dataset.keypoints.category_names if category in found]
 
 
 def pair(sample: Sample, prediction: Prediction, box: tuple[int, int]) -> Image.Image:

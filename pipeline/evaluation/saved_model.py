@@ -23,7 +23,7 @@ def evaluate(version: Path, dataset: Dataset) -> dict[str, float]:
     """
     batches = ((features["images"], labels) for features, labels in eval_input_fn(dataset)())
     with reading(dataset):
-        return score(answers(version, batches)).metrics
+        return score(answers(version, batches), dataset.keypoints).metrics
 
 
 def answers(version: Path, batches: Iterable[tuple[Any, Labels]]) -> Iterator[tuple[Any, Any, Labels]]:

@@ -18,6 +18,8 @@ def show(scores: Scores) -> None:
     """Prints three tables: overall, by category, by keypoint. Rows without a visible point are left out."""
     console.print(_table("", {"overall": scores.overall}))
     console.print(f"  balanced visibility recall {number(scores.visibility_recall, 2)}")
+    if scores.oks is not None:
+        console.print(f"  mean OKS {number(scores.oks, 3)}")
     unscored = scores.photos - scores.scored
     reason = f", of which {unscored} have no NE: no visible point, or not the points that errors are measured against"
     console.print(f"  photos {scores.photos}{reason if unscored else ''}")

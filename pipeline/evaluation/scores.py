@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from model import metrics
-from seamline_client.keypoints import CATEGORIES, KEYPOINTS
+from model.metrics import BALANCED_RECALL, IMAGES_SCORED, NE, OF_POINTS, OKS, Batches, Metrics
+from seamline_client.keypoints import KeypointSet
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Scores:
     """Photos that have an NE: the points that it is measured against are annotated, and a point is visible."""
     visibility_recall: float | None
     """Balanced over the three classes."""
+    oks: float | None
+    """Mean OKS, as COCO defines it; None where the keypoint set has no sigmas."""
     overall: Score
     categories: dict[str, Score]
     keypoints: dict[str, Score]
@@ -43,26 +45,28 @@ class Scores:
         return raw
 
 
-def score(batches: metrics.Batches) -> Scores:
-    """Scores batches of predicted xy (N, 24, 2), predicted v (N, 24) and their labels."""
-    total = np.zeros((2, len(metrics.TALLIED)))
+def score(batches: Batches, keypoints: KeypointSet) -> Scores:
+    """Scores batches of predicted xy (N, K, 2), predicted v (N, K) and their labels."""
+    metrics = Metrics(keypoints)
+    total = np.zeros((2, len(metrics.names)))
     photo_ne: list[float] = []
     for xy, v, labels in batches:
         total += metrics.tally(xy, v, labels).numpy()
         photo_ne += metrics.photo_ne(xy, labels).numpy().tolist()
     found = metrics.means(total)
-    points = dict(zip(metrics.TALLIED, total[1]))
+    points = dict(zip(metrics.names, total[1]))
 
     def group(suffix: str) -> Score:
-        return Score(int(points[metrics.NE + suffix]), *(found.get(name + suffix) for name in metrics.OF_POINTS))
+        return Score(int(points[NE + suffix]), *(found.get(name + suffix) for name in OF_POINTS))
 
     return Scores(
         photos=len(photo_ne),
-        scored=int(total[0][metrics.TALLIED.index(metrics.IMAGES_SCORED)]),
-        visibility_recall=found.get(metrics.BALANCED_RECALL),
+        scored=int(total[0][metrics.names.index(IMAGES_SCORED)]),
+        visibility_recall=found.get(BALANCED_RECALL),
+        oks=found.get(OKS),
         overall=group(""),
-        categories={name: group(f"/{name}") for name in CATEGORIES},
-        keypoints={name: group(f"/{name}") for name in KEYPOINTS},
+        categories={name: group(f"/{name}") for name in keypoints.category_names},
+        keypoints={name: group(f"/{name}") for name in keypoints.keypoints},
         metrics=found,
         photo_ne=tuple(photo_ne),
     )

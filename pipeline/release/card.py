@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.metrics import NE
-from seamline_client.contract import MODEL_NAME
+from seamline_client import keypoints as sets
+from seamline_client.contract import CONTRACT_VERSION, MODEL_NAME
+from seamline_client.keypoints import GARMENTS, KeypointSet
 
 if TYPE_CHECKING:
     from pipeline.data.records import Dataset
@@ -19,32 +23,43 @@ if TYPE_CHECKING:
 CARD = "assets.extra/model_card.json"
 
 
-def write(
-    folder: Path,
+def make(
     checkpoint: Checkpoint,
     preset: Preset,
     dataset: Dataset,
     metrics: dict[str, float],
     mean_position_ne: float,
     tensorflow: str,
-) -> None:
-    """Writes it below a version's folder. NE is in percent; a metric that nothing was counted for is left out."""
-    card = {
+) -> dict[str, Any]:
+    """NE is in percent; a metric that nothing was counted for is left out."""
+    return {
         "model": MODEL_NAME,
+        "contract": CONTRACT_VERSION,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "preset": preset.name,
+        "preset": asdict(preset),
         "step": checkpoint.step,
         "dataset": {
             "name": dataset.folder.name,
             "fingerprint": dataset.fingerprint,
             "photos": dataset.categories,
         },
+        "keypoints": dataset.keypoints.as_json(),
         "metrics": metrics,
         "mean_position_ne": mean_position_ne,
         "tensorflow": tensorflow,
         "code": _code_version(),
     }
+
+
+def write(folder: Path, card: Mapping[str, Any]) -> None:
+    """Writes it below a version's folder, whose `assets.extra` is there."""
     (folder / CARD).write_text(json.dumps(card, indent=1))
+
+
+def description(card: Mapping[str, Any]) -> str:
+    """What the model says of itself, as `contract.DESCRIPTION` has it."""
+    said = {name: card[name] for name in ("contract", "keypoints", "step", "made", "metrics")}
+    return json.dumps({**said, "preset": card["preset"]["name"]})
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -53,6 +68,12 @@ def read(folder: Path) -> dict[str, Any] | None:
         return json.loads((folder / CARD).read_text())  # type: ignore[no-any-return]
     except (OSError, ValueError):
         return None
+
+
+def keypoints(folder: Path) -> KeypointSet:
+    """What a version's outputs are. Cards from before there were other sets are of garments."""
+    found = (read(folder) or {}).get("keypoints")
+    return GARMENTS if found is None else sets.read(found)
 
 
 def ne(folder: Path) -> float | None:

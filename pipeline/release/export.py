@@ -14,13 +14,16 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from model.metrics import NE
+from model.metrics import ECE, NE
+from model.predictions import Served
 from model.receivers import decode_image, raw_serving_input_fn
 from pipeline.console import step
-from pipeline.data.records import Dataset, parse, reading
+from pipeline.data.records import Dataset, reading
 from pipeline.errors import ExportError
+from pipeline.evaluation import answers
 from pipeline.evaluation.baseline import mean_position_ne
-from pipeline.evaluation.saved_model import evaluate
+from pipeline.evaluation.calibration import calibrate
+from pipeline.evaluation.scores import score
 from pipeline.release import card
 from pipeline.release.golden import Golden
 from pipeline.release.signatures import rename_signatures
@@ -29,7 +32,7 @@ from pipeline.training import checkpoints
 from pipeline.training import estimator as estimators
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
-from seamline_client.contract import MODEL_NAME, OUTPUTS
+from seamline_client.contract import DESCRIPTION, MODEL_NAME, OUTPUTS, PRED_SCORE
 
 GOLDEN_COUNT = 5
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -42,7 +45,7 @@ class Candidate:
 
     folder: Path
     metrics: dict[str, float]
-    """Of the SavedModel itself, on the evaluation photos; those that nothing was counted for are left out."""
+    """Of the checkpoint, on the evaluation photos; those that nothing was counted for are left out."""
     mean_position_ne: float
     """What answering each point's mean position over the training photos scores on the same photos."""
 
@@ -69,7 +72,7 @@ def export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Pa
     Raises ExportError for a checkpoint that is damaged or of another network and when `staging` cannot be written,
     DataError for a damaged data set.
     """
-    problem = checkpoints.problem(checkpoint.prefix, preset.model)
+    problem = checkpoints.problem(checkpoint.prefix, preset.model, dataset.keypoints)
     if problem:
         raise ExportError(f"{problem}. Nothing was exported. Delete {checkpoint.run} and train again.")
     try:
@@ -85,19 +88,27 @@ def _reason(error: Exception) -> str:
 
 
 def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: Path) -> Candidate:
-    estimator = estimators.build(checkpoint.run, preset)
+    run, keypoints = checkpoint.run, dataset.keypoints
+    with step("Model card and scores") as found:
+        answered = answers.read(estimators.build(run, preset, keypoints), checkpoint.prefix, dataset)
+        metrics = score([(answered.xy, answered.v, answered.truth)], keypoints).metrics
+        calibration, reliability = calibrate(answered, keypoints)
+        if reliability.ece is not None:
+            metrics[ECE] = reliability.ece
+        baseline = mean_position_ne(dataset)
+        made = card.make(checkpoint, preset, dataset, metrics, baseline, tf.__version__)
+        found(f"measured and calibrated on {dataset.count('eval')} photos")
+    served = Served(calibration, card.description(made))
+    estimator = estimators.build(run, preset, keypoints, served=served)
     with step("SavedModel") as found:
         folder = _saved_model(estimator, checkpoint, staging)
         found(f"written from {Path(checkpoint.prefix).name}")
     with step("Golden and warm-up requests") as found, reading(dataset):
-        golden = _golden(estimator, checkpoint, dataset)
+        golden = _golden(estimator, checkpoint, dataset, served.description)
         golden.save(folder)
         _write_warmup(folder / WARMUP, golden)
         found(f"{len(golden.files)} photos and what the Estimator predicts for them")
-    with step("Model card") as found:
-        metrics, baseline = evaluate(folder, dataset), mean_position_ne(dataset)
-        card.write(folder, checkpoint, preset, dataset, metrics, baseline, tf.__version__)
-        found(f"measured on {dataset.count('eval')} photos")
+    card.write(folder, made)
     write_checksums(folder)
     return Candidate(folder, metrics, baseline)
 
@@ -111,9 +122,9 @@ def _saved_model(estimator: Any, checkpoint: Checkpoint, staging: Path) -> Path:
     return folder
 
 
-def _golden(estimator: Any, checkpoint: Checkpoint, dataset: Dataset) -> Golden:
+def _golden(estimator: Any, checkpoint: Checkpoint, dataset: Dataset, description: str) -> Golden:
     """A picture of each category that there is one of, and what the Estimator predicts for it."""
-    examples = [parse(record) for record in tf.data.TFRecordDataset(dataset.shards("eval"))]
+    examples = [dataset.parse(record) for record in tf.data.TFRecordDataset(dataset.shards("eval"))]
     examples.sort(key=lambda example: example["image_id"].numpy())
     by_category = {int(example["category"]): example for example in reversed(examples)}
     chosen = [*by_category.values(), *examples][:GOLDEN_COUNT]
@@ -124,14 +135,14 @@ def _golden(estimator: Any, checkpoint: Checkpoint, dataset: Dataset) -> Golden:
         return tf.data.Dataset.from_tensors({"images": pixels})
 
     predicted = list(itertools.islice(estimator.predict(input_fn, checkpoint_path=checkpoint.prefix), len(files)))
-    return Golden(
-        tuple(files), pixels, {spec.name: np.stack([answer[spec.name] for answer in predicted]) for spec in OUTPUTS}
-    )
+    outputs = {spec.name: np.stack([answer[spec.name] for answer in predicted]) for spec in (*OUTPUTS, PRED_SCORE)}
+    outputs[DESCRIPTION.name] = np.full(len(files), description.encode(), object)
+    return Golden(tuple(files), pixels, outputs)
 
 
 def _write_warmup(path: Path, golden: Golden) -> None:
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, inputs in golden.requests():
+        for signature, inputs, _ in golden.requests():
             for count in (1, len(golden.files)):
                 request = predict_pb2.PredictRequest()
                 request.model_spec.name = MODEL_NAME

@@ -74,7 +74,7 @@ def write(store: ModelStore, serving: Serving) -> None:
         model = config.model_config_list.config.add()
         model.name = name
         # Absolute, as the server demands: it is written anew when the project's folder was moved.
-        model.base_path = str(store.folder.resolve())
+        model.base_path = str(store.folder.absolute())
         model.model_platform = "tensorflow"
         model.model_version_policy.specific.versions.append(version)
     write_atomically(path(store), text_format.MessageToString(config))

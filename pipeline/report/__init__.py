@@ -1,25 +1,19 @@
 """The report of a run: pictures and numbers of its best checkpoint, in `<run>/report`.
 
-curves.png  sheet.png  categories.png  keypoints.png  report.html
+curves.png  sheet.png  categories.png  keypoints.png  reliability.png  report.html
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from pipeline.data.input_fn import eval_input_fn
-from pipeline.data.records import reading
-from pipeline.evaluation import labels, samples, scoreboard
+from pipeline.evaluation import answers, samples, scoreboard
+from pipeline.evaluation.calibration import Reliability, calibrate
 from pipeline.evaluation.scores import Scores, score
-from pipeline.report import bars, curves, page, sheet
+from pipeline.report import bars, curves, page, reliability, sheet
 from pipeline.training import estimator as estimators
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.runs import Run
-from seamline_client.contract import PRED_V, PRED_X_RATIO, PRED_Y_RATIO
-from seamline_client.keypoints import CATEGORIES
 
 
 def path_of(run: Path) -> Path:
@@ -38,34 +32,34 @@ def write(run: Run, checkpoint: Checkpoint) -> Path:
     Raises TrainingError for a checkpoint that cannot be used, DataError for a damaged data set.
     """
     run.check(checkpoint.prefix)
-    x, y, v = _predict(run, checkpoint)
-    truth = labels.read(run.dataset, "eval")
-    found = score([(np.stack([x, y], axis=2), v, truth)])
+    keypoints = run.dataset.keypoints
+    answered = answers.read(estimators.build(run.folder, run.preset, keypoints), checkpoint.prefix, run.dataset)
+    xy, v, truth = answered.xy, answered.v, answered.truth
+    found = score([(xy, v, truth)], keypoints)
+    _, scores = calibrate(answered, keypoints)
     folder = path_of(run.folder).parent
     folder.mkdir(exist_ok=True)
     curves.draw(run.folder, checkpoint.step, folder / "curves.png")
     bars.draw(found.categories, found.overall.ne, "Error by category", folder / "categories.png")
     bars.draw(found.keypoints, found.overall.ne, "Error by keypoint", folder / "keypoints.png")
-    chosen = sheet.choose([CATEGORIES[index] for index in truth["category"]], found.photo_ne)
+    reliability.draw(scores, folder / "reliability.png")
+    categories = keypoints.category_names
+    chosen = sheet.choose([categories[index] for index in truth["category"]], found.photo_ne)
     shown = [
-        (sample, sample.predicted(x[sample.index], y[sample.index], v[sample.index]), chosen[sample.index])
+        (
+            sample,
+            sample.predicted(xy[sample.index, :, 0], xy[sample.index, :, 1], v[sample.index]),
+            chosen[sample.index],
+        )
         for sample in samples.read(run.dataset)
         if sample.index in chosen
     ]
     sheet.draw(shown, found.photo_ne, folder / "sheet.png")
-    return page.write(folder, f"Training run {run.folder.name}", _facts(run, checkpoint, found))
+    title, facts = f"Training run {run.folder.name}", _facts(run, checkpoint, found, scores)
+    return page.write(folder, title, facts, run.dataset.keypoints)
 
 
-def _predict(run: Run, checkpoint: Checkpoint) -> tuple[Any, Any, Any]:
-    """The outputs of the contract, each (N, 24), for the N evaluation photos."""
-    estimator = estimators.build(run.folder, run.preset)
-    with reading(run.dataset):
-        answers = list(estimator.predict(eval_input_fn(run.dataset), checkpoint_path=checkpoint.prefix))
-    x, y, v = (np.stack([each[spec.name] for each in answers]) for spec in (PRED_X_RATIO, PRED_Y_RATIO, PRED_V))
-    return x, y, v
-
-
-def _facts(run: Run, checkpoint: Checkpoint, found: Scores) -> dict[str, str]:
+def _facts(run: Run, checkpoint: Checkpoint, found: Scores, scores: Reliability) -> dict[str, str]:
     number = scoreboard.number
     seconds = curves.read(run.folder).seconds
     unscored = found.photos - found.scored
@@ -74,6 +68,8 @@ def _facts(run: Run, checkpoint: Checkpoint, found: Scores) -> dict[str, str]:
         "PCK@0.05": number(found.overall.pck_005, 2),
         "PCK@0.1": number(found.overall.pck_01, 2),
         "Visibility recall": number(found.visibility_recall, 2),
+        **({} if found.oks is None else {"OKS": number(found.oks, 3)}),
+        "ECE of scores": number(scores.ece, 3),
         "Evaluation photos": f"{found.photos}{f', {unscored} without NE' if unscored else ''}",
         "Visible points": str(found.overall.points),
         "Training photos": str(run.dataset.count("train")),

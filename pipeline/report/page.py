@@ -10,11 +10,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from seamline_client.keypoints import KeypointSet
+
 TITLES = {
     "sheet": "What it looks like",
     "curves": "How training went",
     "categories": "Error by category",
     "keypoints": "Error by keypoint",
+    "reliability": "How far scores can be believed",
 }
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #20262b; max-width: 1420px; margin: 2rem auto; padding: 0 1rem; }
@@ -24,13 +27,18 @@ dl { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; } dt { color: #5c6770; fo
 dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
 """
 NOTE = (
-    "NE, the normalised error, is the distance from the truth divided by the garment's own width (armpit to armpit, or "
-    "waistband), in percent, averaged over the visible points. PCK@0.1 is the share of visible points whose error is "
-    "at most 0.1 of that width. Visibility recall is the mean of the recalls of absent, occluded and visible points."
+    "NE, the normalised error, is the distance from the truth in percent of the {thing}'s own size ({sizes}), "
+    "averaged over the visible points. PCK@0.1 is the share of visible points whose error is at most 0.1 of that size. "
+    "Visibility recall is the mean of the recalls of absent, occluded and visible points.{oks} "
+    "ECE, the expected calibration error, is by how much the score of points that are said to be there differs from "
+    "the share of them that are there and within 0.1 of that size; each half of the photos is scored by what the "
+    "other half taught."
 )
+BOX_SIDE = "the longer side of its box"
+OKS_NOTE = " OKS is COCO's object keypoint similarity, from 0 to 1."
 
 
-def write(folder: Path, title: str, facts: Mapping[str, str]) -> Path:
+def write(folder: Path, title: str, facts: Mapping[str, str], keypoints: KeypointSet) -> Path:
     """Writes `report.html` beside the pictures, which it also contains, and returns its path."""
     shown = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items()
@@ -39,10 +47,12 @@ def write(folder: Path, title: str, facts: Mapping[str, str]) -> Path:
         f'<h2>{heading}</h2><img alt="{heading}" src="{_embedded(folder / f"{name}.png")}">'
         for name, heading in TITLES.items()
     )
+    sizes = {" to ".join(each.normaliser) if each.normaliser else BOX_SIDE for each in keypoints.categories}
+    note = NOTE.format(thing=keypoints.thing, sizes=", ".join(sorted(sizes)), oks=OKS_NOTE if keypoints.sigmas else "")
     path = folder / "report.html"
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1><dl>{shown}</dl><p>{NOTE}</p>{figures}</html>\n",
+        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1><dl>{shown}</dl><p>{html.escape(note)}</p>{figures}</html>\n",
         encoding="utf-8",
     )
     return path

@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.evaluation.samples import SEAM, Sample, pair
 from seamline_client.answers import Prediction
-from seamline_client.keypoints import CATEGORIES
 
 BOX = (225, 300)
 GAP, HEADER, CAPTION = 14, 40, 26
@@ -23,7 +22,7 @@ PLACES = {"a good one": 0.25, "in the middle": 0.5, "the worst": 1.0}
 def choose(categories: Sequence[str], photo_ne: Sequence[float]) -> dict[int, str]:
     """Index of each photo to show -> why it was chosen. Photos without an NE are never chosen."""
     chosen: dict[int, str] = {}
-    for category in CATEGORIES:
+    for category in dict.fromkeys(categories):
         order = sorted(
             (ne, index)
             for index, (name, ne) in enumerate(zip(categories, photo_ne))
@@ -41,9 +40,9 @@ def draw(shown: Sequence[tuple[Sample, Prediction, str]], photo_ne: Sequence[flo
         category: sorted(
             (each for each in shown if each[0].category == category), key=lambda each: photo_ne[each[0].index]
         )
-        for category in CATEGORIES
+        for category in dict.fromkeys(each[0].category for each in shown)
     }
-    filled = [row for row in rows.values() if row]
+    filled = list(rows.values())
     step = (2 * BOX[0] + SEAM + GAP, BOX[1] + CAPTION + GAP)
     font = ImageFont.load_default(15)
     width = GAP + max(step[0] * max((len(row) for row in filled), default=0), round(font.getlength(LEGEND)) + GAP)

@@ -31,7 +31,7 @@ class Compose:
         self.environment = {"DOCKER_SOCKET": engine.socket, "DOCKER_GID": str(engine.socket_group), **os.environ}
         config: dict[str, Any] = json.loads(self.ask("config", "--format", "json"))
         self.project = str(config["name"])
-        self._services: dict[str, Any] = config["services"]
+        self.services: dict[str, Any] = config["services"]
 
     @property
     def used(self) -> bool:
@@ -39,10 +39,10 @@ class Compose:
         return engines.has(self.image("train"))
 
     def image(self, service: str) -> str:
-        return str(self._services[service]["image"])
+        return str(self.services[service]["image"])
 
     def build_argument(self, service: str, name: str) -> str:
-        return str(self._services[service]["build"]["args"][name])
+        return str(self.services[service]["build"]["args"][name])
 
     def ask(self, *arguments: str) -> str:
         """What it says on standard output. Raises EngineError with what it complains about when it fails."""

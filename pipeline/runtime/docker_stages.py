@@ -10,12 +10,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.runtime import deleting, docker_gateway, docker_server
+from pipeline.runtime import deleting, docker_gateway, docker_server, ownership
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
 from pipeline.runtime.images import SERVICES
-from pipeline.runtime.mounts import mount_data, mount_photos
+from pipeline.runtime.mounts import mount_inputs, mount_photos
 
 DEMO = Path("var", "demo.png")
 REPORT = Path("var", "report.html")
@@ -59,7 +59,7 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
         docker_gateway.check_no_share(compose)
     if stage not in SERVICES:
         raise ValueError(f"There is no stage {stage}.")
-    mounts, arguments = mount_data(arguments)
+    mounts, arguments = mount_inputs(arguments)
     return compose.run(*mounts, SERVICES[stage], stage, *arguments)
 
 
@@ -85,7 +85,7 @@ def _predict(compose: Compose, arguments: list[str]) -> int:
     user = "0:0" if compose.engine.rootless else f"{os.getuid()}:{os.getgid()}"
     draws = any(each.partition("=")[0] == "--draw" for each in arguments)
     chosen = ["--user", user] if os.getuid() or draws else []
-    return compose.run(*chosen, *mount_photos(arguments), "client", *arguments)
+    return compose.run(*chosen, *mount_photos(arguments, as_others=not chosen), "client", *arguments)
 
 
 def _demo(compose: Compose) -> int:
@@ -105,15 +105,12 @@ def _save(compose: Compose, path: Path, *arguments: str) -> int:
 
 
 def _clean(compose: Compose) -> int:
-    """Deletes what the compose files made, by their label: another application may use this project name too.
+    """Deletes what was made in this checkout's project, by label: another application may use its name too.
 
-    Photos that were given as DATA are not among it. Raises EngineError where something is still in use.
+    Photos that were given as DATA are not among it. Raises EngineError where something is still in use, and where
+    there is something that nobody laid claim to.
     """
     ours = ("--filter", f"label=seamline.project={compose.project}")
-    folder = '{{.Label "com.docker.compose.project.working_dir"}}'
-    for other in {*engines.ask("ps", "--all", *ours, "--format", folder).splitlines()} - {"", str(ROOT)}:
-        if Path(other).is_dir():
-            raise EngineError(f"{other} uses the project {compose.project} too. COMPOSE_PROJECT_NAME tells them apart.")
     made = [
         (kind, name)
         for kind, *listing in (
@@ -124,7 +121,13 @@ def _clean(compose: Compose) -> int:
         )
         for name in engines.ask(*listing, *ours).split()
     ]
-    files = [each for each in (docker_server.SAMPLES, DEMO, REPORT) if (ROOT / each).exists()]
+    if made and not ownership.check(compose):
+        raise EngineError(
+            f"`docker compose` itself made what is in the project {compose.project}, here or in another checkout: "
+            f"`docker compose --profile job down --volumes --rmi all` deletes it"
+        )
+    made.sort(key=lambda each: each[1] == ownership.volume(compose))  # last, so that what is left is still ours
+    files = [each for each in (docker_server.SAMPLES, DEMO, REPORT, ownership.IDENTITY) if (ROOT / each).exists()]
     sizes = dict(line.split("\t") for line in engines.ask("system", "df", "--verbose", "--format", SIZES).splitlines())
     named = {f"{kind} {name}": sizes.get(name, "") for kind, name in made}
     refused = deleting.refused({**named, **{str(each): "" for each in files}})

@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.runtime.gpu_reasons import GPU_REASONS
+
 ANSWER_SECONDS = 15.0
 REGISTRY_SECONDS = 15.0
 """How long a registry may take to say its first word. A pull that has begun takes as long as it takes."""
+_OF_THIS_MACHINE = ("unix://", "npipe://", "fd://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 _PORT = "the port is taken; SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT name others"
 _REGISTRY = "its registry cannot be reached"
-_TOOLKIT = """the engine has no driver for NVIDIA GPUs. Install the NVIDIA Container Toolkit, then
-  sudo nvidia-ctk runtime configure --runtime=docker
-  sudo systemctl restart docker"""
 _REASONS = (
     ("Cannot connect to the Docker daemon", "Docker is installed, but it is not running: start it"),
     ("ermission denied while trying to connect", "this user may not use Docker: add it to the group docker"),
+    ("error during connect", "no engine answers where DOCKER_HOST or the Docker context points to"),
     ("port is already allocated", _PORT),
     ("address already in use", _PORT),
     ("no space left on device", "the disk is full; `docker system prune` removes what no container uses"),
@@ -32,12 +33,7 @@ _REASONS = (
     ("connection refused", _REGISTRY),
     ("i/o timeout", _REGISTRY),
     ("exec format error", "the image is for another kind of processor"),
-    ("could not select device driver", _TOOLKIT),
-    ("unknown or invalid runtime", _TOOLKIT),
-    ("version mismatch", "the driver's library and its kernel module differ: restart the machine"),
-    ("libnvidia-ml.so", "the toolkit finds no NVIDIA driver: `nvidia-smi` has to work on this machine itself first"),
-    ("nvml error", "the driver does not answer: `nvidia-smi` has to work on this machine itself first"),
-    ("nvidia-smi", "the toolkit did not bring nvidia-smi in: is `utility` among its driver capabilities?"),
+    *GPU_REASONS,
 )
 """What Docker says, and what that means to a person."""
 
@@ -66,19 +62,24 @@ def find() -> Engine:
     """Raises EngineError when there is no engine, no Compose v2, or no answer in time."""
     if shutil.which("docker") is None:
         raise EngineError("there is no docker command")
+    host = _host()
+    if "://" in host and not host.startswith(_OF_THIS_MACHINE):
+        raise EngineError(f"{host} (DOCKER_HOST or the Docker context) is another machine, without our folders")
     answer = ask("info", "--format", "{{json .}}")
     try:
         info = json.loads(answer)
     except ValueError as error:
         raise EngineError(f"the docker command is not Docker's own: it answers {answer[:80]!r}") from error
     if info.get("ServerErrors") or not info.get("ServerVersion"):
+        if "host" in info and "store" in info:
+            raise EngineError("the docker command is podman's, and these compose files need Docker's own engine")
         raise EngineError(explain("\n".join(info.get("ServerErrors") or ["the engine gave no version"])))
     try:
         ask("compose", "version")
     except EngineError as error:
         raise EngineError("Docker answers, but `docker compose` (v2) is not installed") from error
     rootless = any("rootless" in option for option in info.get("SecurityOptions") or [])
-    socket = _socket()
+    socket = host[len("unix://") :] if host.startswith("unix://") else "/var/run/docker.sock"
     group = 0 if rootless else _group(info, socket)
     return Engine(info["ServerVersion"], info["Architecture"], _gpu(info), socket, group, rootless)
 
@@ -156,10 +157,12 @@ def _gpu(info: dict[str, Any]) -> str:
     return f"the CDI device {found[0]}" if found else ""
 
 
-def _socket() -> str:
-    """The path of the engine's socket: rootless engines have it elsewhere."""
-    host = ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-    return host[len("unix://") :] if host.startswith("unix://") else "/var/run/docker.sock"
+def _host() -> str:
+    """Where the engine is: rootless engines have their socket elsewhere. Empty where `docker` cannot tell."""
+    try:
+        return ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    except EngineError:
+        return ""
 
 
 def _group(info: dict[str, Any], socket: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.runtime import engine
+from pipeline.runtime import engine, ownership
 from pipeline.runtime.compose import Compose
 from pipeline.runtime.engine import EngineError
 
@@ -35,9 +35,12 @@ def plan(stage: str, compose: Compose) -> str:
 def prepare(stage: str, compose: Compose, *, gateway: bool = False) -> None:
     """Builds what a stage needs, and the gateway with it or not, which takes a second when nothing changed.
 
-    Raises EngineError when an image can be neither pulled nor built.
+    Raises EngineError when an image can be neither pulled nor built, or the project is another checkout's.
     """
-    for service in (*_needed(stage), *(("gateway",) if gateway else ())):
+    services = (*_needed(stage), *(("gateway",) if gateway else ()))
+    if services:
+        ownership.claim(compose)
+    for service in services:
         image, base = compose.image(service), _base(service, compose)
         there = engine.has(image)
         if not engine.has(base):

@@ -15,12 +15,14 @@ from pipeline.runtime import EXIT_NO_DOCKER, EXIT_SERVING, EXIT_USAGE, venv
 venv.check_python()  # before the modules that an old Python cannot read
 sys.path.insert(0, str(venv.ROOT / "client"))  # the contract, and nothing that has to be installed
 
-from pipeline.runtime import docker_stages, engine, gpu_check, images, local_stages, targets  # noqa: E402
+from pipeline.runtime import docker_stages, engine, gpu_check, images, local_stages, ownership, targets  # noqa: E402
 from pipeline.runtime.compose import Compose  # noqa: E402
 from pipeline.runtime.engine import EngineError  # noqa: E402
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that the locale cannot show
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)  # Ctrl-C and a closed pipe end it without a traceback
     parser = argparse.ArgumentParser(prog="python3 -m pipeline.runtime.launch", description=__doc__.splitlines()[0])
@@ -29,14 +31,15 @@ def main() -> None:
     parser.add_argument("options", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     runtime, stage = arguments.runtime, arguments.stage
-    for name in [name for name, value in os.environ.items() if name.startswith("SEAMLINE_") and not value]:
-        del os.environ[name]  # empty is unset, for Compose as for us
+    for name in targets.EVERYWHERE:
+        if not os.environ.get(name):  # empty is unset, for Compose as for us
+            os.environ.pop(name, None)
     try:
         options = [*targets.arguments(stage, os.environ), *arguments.options]
     except ValueError as error:
         _fail(f"ARGS={os.environ['ARGS']}: {error}", EXIT_USAGE)
     if stage == "gpu-check":
-        sys.exit(gpu_check.main())
+        sys.exit(gpu_check.main(runtime))
     compose, why = choose(runtime, stage)
     print(f"Runtime: {'docker' if compose else 'local'} ({why})", flush=True)
     if compose:
@@ -69,6 +72,7 @@ def choose(asked: str, stage: str) -> "tuple[Compose | None, str]":
     try:
         found = engine.find()
         compose = Compose(found, gpu=bool(found.gpu))
+        ownership.check(compose)
         served = images.plan(stage, compose)
     except EngineError as error:
         # Once runs are in volumes, going on without them would be a surprise.

@@ -16,7 +16,7 @@ MADE = ("data/records", "data/drawn", "runs", "models", "server", "demo.png")
 
 def home() -> Path:
     """The folder that the stages write to."""
-    return venv.ROOT / os.environ.get("SEAMLINE_HOME", "var")
+    return venv.ROOT / os.path.expanduser(os.environ.get("SEAMLINE_HOME") or "var")  # noqa: PTH111  # any `~` will do
 
 
 def used() -> bool:

@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import glob
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PHOTOS = "/photos"
 _DATA = ("--data", "--source")
+_FILES = ("--preset", "--init")
 
 
-def mount_data(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Options for `docker compose run` that mount the folder of `--data` read-only, and the arguments in its terms.
+def mount_inputs(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Options for `docker compose run` that mount what a stage reads, read-only, and the arguments in their terms.
 
-    Raises ValueError when there is no such folder: Docker would make an empty one.
+    That is the folder of `--data`, and the files of `--preset` and `--init`, which go by names otherwise. Raises
+    ValueError for what is not there, which Docker would make an empty folder of, or cannot be read inside.
     """
     mounts: list[str] = []
     rewritten: list[str] = []
     parts = [part for each in arguments for part in _split(each)]
     for name, value in zip(["", *parts], parts):
-        if name not in _DATA:
+        path = Path(value).expanduser()
+        if name in _DATA:
+            target = PHOTOS
+            if not path.is_dir():
+                raise ValueError(f"{value}: no such folder")
+        elif name in _FILES and (path.is_file() or path.suffix == ".toml"):
+            target = f"/{name.strip('-')}/{path.name}"
+            if not path.is_file():
+                raise ValueError(f"{value}: no such file")
+        else:
             rewritten.append(value)
             continue
-        folder = Path(value).expanduser().resolve()
-        if not folder.is_dir():
-            raise ValueError(f"{value}: no such folder")
-        if folder.stat().st_mode & 0o005 != 0o005:
-            raise ValueError(
-                f"{folder}: others cannot read it, and the container runs as a user of its own: chmod -R o+rX {folder}"
-            )
-        mounts += _mount(folder, PHOTOS, "ro")
-        rewritten.append(PHOTOS)
+        _refuse_closed(path.resolve())
+        mounts += _mount(path.resolve(), target, "ro")
+        rewritten.append(target)
     return mounts, rewritten
 
 
-def mount_photos(arguments: list[str]) -> list[str]:
+def mount_photos(arguments: list[str], *, as_others: bool) -> list[str]:
     """Options that put each photo, folder and glob of a client's arguments, read-only, where it is on this machine.
 
     So the arguments mean the same inside, and answers name photos as they were named. The folder that `--draw` writes
-    to can be written to. Raises ValueError for what Docker cannot mount.
+    to can be written to. Raises ValueError for what Docker cannot mount, and for what others cannot read when the
+    container reads `as_others` do.
     """
     found: dict[Path, str] = {}
     parts = [part for each in arguments for part in _split(each)]
@@ -48,6 +58,8 @@ def mount_photos(arguments: list[str]) -> list[str]:
             folder.mkdir(parents=True, exist_ok=True)
             found[folder] = "rw"
         elif value and not value.startswith("-") and path.exists():
+            if as_others:
+                _refuse_closed(path)
             found.setdefault(path.absolute(), "ro")
         elif glob.has_magic(value):
             whole = [each for each in path.absolute().parents if not glob.has_magic(str(each))]
@@ -55,6 +67,29 @@ def mount_photos(arguments: list[str]) -> list[str]:
                 found.setdefault(whole[0], "ro")
     options = [option for path, how in found.items() for option in _mount(path, str(path), how)]
     return ["--workdir", str(Path.cwd()), *options]
+
+
+def _refuse_closed(path: Path) -> None:
+    closed = next(_closed(path), None)
+    if closed:
+        raise ValueError(
+            f"{closed}: others cannot read it, and the container runs as a user of its own: "
+            f"chmod -R o+rX {shlex.quote(str(path))}"
+        )
+
+
+def _closed(path: Path) -> Iterator[Path]:
+    """What others cannot read: of a folder all in it but hidden files, which nothing reads."""
+    if path.is_file() and not path.stat().st_mode & 0o004:
+        yield path
+    for parent, folders, files in os.walk(path):
+        if Path(parent).stat().st_mode & 0o005 != 0o005:
+            yield Path(parent)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            with suppress(OSError):  # a link to nothing
+                if not name.startswith(".") and not Path(parent, name).stat().st_mode & 0o004:
+                    yield Path(parent, name)
 
 
 def _split(argument: str) -> list[str]:
@@ -66,4 +101,8 @@ def _split(argument: str) -> list[str]:
 def _mount(source: Path, target: str, how: str) -> list[str]:
     if ":" in f"{source}":
         raise ValueError(f"{source}: Docker cannot mount a name with a colon")
+    try:
+        os.fsencode(source).decode()
+    except UnicodeDecodeError as error:  # of another name it would make an empty folder
+        raise ValueError(f"{source}: Docker cannot mount a name that is not UTF-8") from error
     return ["--volume", f"{source}:{target}:{how}"]

@@ -6,11 +6,11 @@ prints what is wrong with them.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
-from pathlib import Path
 
 _TRAIN = {"DATA": "--data", "PRESET": "--preset", "STEPS": "--steps", "BATCH": "--batch", "INIT": "--init"}
 _EXPORT = {"HOLD": "--hold", "FORCE": "--force"}
@@ -57,14 +57,19 @@ def arguments(target: str, variables: Mapping[str, str]) -> list[str]:
     """
     found: list[str] = []
     for name, option in OPTIONS.get(target, {}).items():
-        value = variables.get(name, "")
-        if value.startswith("~"):
-            value = str(Path(value).expanduser())
+        value = _from_home(variables.get(name, ""))
         if name in SWITCHES:
             found += [option] if is_on(variables, name) else []
         elif value:
             found += [option, value] if option else [value]
-    return found + (shlex.split(variables.get("ARGS", "")) if "ARGS" in ALSO.get(target, ()) else [])
+    typed = shlex.split(variables.get("ARGS", "")) if "ARGS" in ALSO.get(target, ()) else []
+    return found + [_from_home(each) for each in typed]
+
+
+def _from_home(argument: str) -> str:
+    """`~/photos` and `--data=~/photos` with the home folder in them; anybody's that is not known stays as it is."""
+    option, equals, value = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{option}{equals}{os.path.expanduser(value)}"  # noqa: PTH111  # Path raises for a user who is not there
 
 
 def complaint(targets: list[str], variables: list[str]) -> str:

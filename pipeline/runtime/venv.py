@@ -25,8 +25,8 @@ GATEWAY_LOCK, GATEWAY_STAMP = ROOT / "requirements" / "gateway.lock", VENV / "in
 GATEWAY_OLDEST = (3, 10)
 OLDEST, NEWEST = (3, 9), (3, 11)
 NEWS_SECONDS = 10
-PROOF = "import tensorflow, seamline_client"
-"""What `.venv` is taken for, asked of its own Python: pip may be configured to install somewhere else."""
+PROOF = "import sys, tensorflow, seamline_client; sys.exit(not tensorflow.__file__.startswith(sys.prefix))"
+"""What `.venv` is taken for, asked of its own Python alone: pip may be configured to install somewhere else."""
 
 
 def check_python(newest: "tuple[int, int] | None" = None) -> None:
@@ -64,7 +64,7 @@ def ensure() -> None:
         for site in VENV.glob("lib/python3*/site-packages"):
             # The client is imported from the checkout, as after `pip install --editable`.
             (site / "seamline.pth").write_text(os.path.relpath(str(ROOT / "client"), str(site)) + "\n")
-        subprocess.run([str(PYTHON), "-c", PROOF], env=environment, check=True)
+        subprocess.run([str(PYTHON), "-I", "-c", PROOF], env=environment, check=True)
     except subprocess.CalledProcessError as error:
         if not PYTHON.is_file():
             shutil.rmtree(str(VENV), ignore_errors=True)
@@ -106,7 +106,7 @@ def _install(environment: "dict[str, str]", lock: Path) -> None:
     # The lock is whole. Where pip looks for what a package needs, it finds versions newer than the lock's.
     command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-deps", "--requirement", str(lock)]
     # Settings of pip that people have, and that would put packages somewhere else.
-    command += ["--no-user", "--target="]
+    command += ["--no-user", "--target=", "--prefix", str(VENV), "--root", "/"]
     log = VENV / "pip.log"
     with log.open("w") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)

@@ -41,7 +41,7 @@ def target(settings: Settings, *, rest: bool = False) -> str | None:
     port = str(REST_PORT) if rest else port
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):  # the last for a port beyond all numbers
         return None
     return f"{host}:{port}"
 
@@ -77,7 +77,7 @@ def stop(settings: Settings) -> ServerProcess | None:
 
 def _start(settings: Settings, config: Path, batching: bool) -> ServerProcess:
     flags = (
-        f"--model_config_file={config.resolve()}",
+        f"--model_config_file={config.absolute()}",
         "--model_config_file_poll_wait_seconds=1",
         f"--monitoring_config_file={ROOT / 'config' / 'monitoring.config'}",
         "--enable_grpc_healthcheck_service=true",

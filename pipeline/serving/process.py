@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.errors import ServingError
+from pipeline.gpu import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
@@ -116,7 +117,7 @@ def start(program: tuple[str, ...], flags: tuple[str, ...], log: Path, grpc_port
             child = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={"TF_FORCE_GPU_ALLOW_GROWTH": "true", **os.environ},
+                env={**ENVIRONMENT, **os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -137,7 +138,7 @@ def throw_away(
 
     It gives up on a broken model at once, and ends with this process even where that is killed.
     """
-    flags = (f"--model_name={model}", f"--model_base_path={base.resolve()}", "--max_num_load_retries=0", *flags)
+    flags = (f"--model_name={model}", f"--model_base_path={base.absolute()}", "--max_num_load_retries=0", *flags)
     leashed = (sys.executable, "-m", "pipeline.serving.leash", str(os.getpid()), *program)
     server = start(leashed, flags, log, free_port(), free_port())
     try:

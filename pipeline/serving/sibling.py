@@ -2,7 +2,7 @@
 
 It is started through the engine's socket, which only the export container has (docs/containers.md says what that
 means). Volume, network and GPUs are those of the container that we are in, so nobody has to tell us their names; the
-server gets the volume read-only and nothing else.
+server gets the volume read-only and nothing else. On a GPU it shares with `serve` what that compiled.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from docker.models.containers import Container
 from docker.types import DeviceRequest
 
 from pipeline.errors import ServingError
+from pipeline.gpu import CACHE, ENVIRONMENT
 from pipeline.serving.process import GRPC_THREADS
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
 ENGINE_SECONDS = 60
+KERNELS = Path("/cache/serve")
+"""Where a server keeps them; the container that we are in has that volume where there is a GPU."""
 LOG_LINES = 15
 OWNER = "seamline.throw-away-of"
 """Docker label: the container that started a throw-away server. Once that is gone, the server was left behind."""
@@ -113,7 +116,7 @@ def _sweep(engine: docker.DockerClient) -> None:
 
 def _options(own: dict[str, Any], base: Path, model: str) -> dict[str, Any]:
     labels = {name: value for name, value in own["Config"]["Labels"].items() if name in _COMPOSE}
-    mount = _mount(own, base)
+    mount, kernels = _mount(own, base), _volumes(own).get(KERNELS)
     return {
         # An explicit name: engine 20.10 resolves none that it makes up itself.
         "name": f"{labels.get(_COMPOSE[0], 'seamline')}-candidate-{own['Id'][:12]}",
@@ -125,11 +128,14 @@ def _options(own: dict[str, Any], base: Path, model: str) -> dict[str, Any]:
             f"--grpc_max_threads={GRPC_THREADS}",
             "--max_num_load_retries=0",
         ],
-        "environment": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+        "environment": {**ENVIRONMENT, CACHE: str(KERNELS)},
         "detach": True,
         "labels": {**labels, OWNER: own["Id"]},
         "network": next(iter(own["NetworkSettings"]["Networks"])),
-        "volumes": {mount["Name"]: {"bind": mount["Destination"], "mode": "ro"}},
+        "volumes": {
+            mount["Name"]: {"bind": mount["Destination"], "mode": "ro"},
+            **({kernels["Name"]: {"bind": str(KERNELS), "mode": "rw"}} if kernels else {}),
+        },
         "device_requests": [DeviceRequest(**each) for each in own["HostConfig"]["DeviceRequests"] or ()],
         "healthcheck": {"test": ["NONE"]},
         "init": True,
@@ -143,7 +149,12 @@ def _options(own: dict[str, Any], base: Path, model: str) -> dict[str, Any]:
 
 
 def _mount(own: dict[str, Any], base: Path) -> dict[str, Any]:
-    for mount in own["Mounts"]:
-        if mount["Type"] == "volume" and Path(mount["Destination"]) in base.parents:
-            return dict(mount)
+    for place, mount in _volumes(own).items():
+        if place in base.parents:
+            return mount
     raise ServingError(f"{base}: is not on a volume, so no other container can mount it")
+
+
+def _volumes(own: dict[str, Any]) -> dict[Path, dict[str, Any]]:
+    """Our volumes, by where they are."""
+    return {Path(each["Destination"]): dict(each) for each in own["Mounts"] if each["Type"] == "volume"}

@@ -15,6 +15,7 @@ from model.model_fn import ModelConfig, model_fn
 from pipeline.atomic import sync, write_atomically
 from pipeline.errors import TrainingError
 from seamline_client.contract import DEFAULT
+from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1
 
@@ -115,7 +116,7 @@ def step_of(folder: Path) -> int:
         raise TrainingError(f"{_damaged(latest, error)}. Delete {folder} to train anew.") from error
 
 
-def problem(prefix: str, config: ModelConfig) -> str | None:
+def problem(prefix: str, config: ModelConfig, keypoints: KeypointSet) -> str | None:
     """Why the network of `config` cannot use a checkpoint: damage, or the first variable that differs.
 
     None when it can. Reads the whole checkpoint and builds the network once, in about a second.
@@ -128,7 +129,7 @@ def problem(prefix: str, config: ModelConfig) -> str | None:
     except UNREADABLE as error:
         return _damaged(prefix, error)
     found = {name[: -len(AVERAGE)]: shape for name, shape in shapes.items() if name.endswith(AVERAGE)}
-    expected = _variables(config)
+    expected = _variables(config, keypoints)
     for name in sorted({*expected, *found}):
         if expected.get(name) != found.get(name):
             there, wanted = (_words(variables.get(name)) for variables in (found, expected))
@@ -141,12 +142,12 @@ def _damaged(prefix: str, error: Exception) -> str:
     return f"{prefix}: the checkpoint is damaged or incomplete ({first})"
 
 
-def _variables(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def _variables(config: ModelConfig, keypoints: KeypointSet) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the network's weights, as Estimator makes them."""
     with tf.Graph().as_default():
         images = v1.placeholder(tf.float32, (None, *DEFAULT.input.shape[1:]))
         step = v1.train.get_or_create_global_step()
-        model_fn({"images": images}, None, v1.estimator.ModeKeys.PREDICT, {"config": config})
+        model_fn({"images": images}, None, v1.estimator.ModeKeys.PREDICT, {"config": config, "keypoints": keypoints})
         return {
             variable.op.name: tuple(variable.shape.as_list())
             for variable in v1.global_variables()

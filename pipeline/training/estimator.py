@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from model.model_fn import model_fn
+from model.model_fn import Weights, model_fn
+from model.predictions import Served
+from pipeline.data.input_fn import NUMBER, augment_features
 from pipeline.training.presets import Preset
-from pipeline.training.weights import Weights
+from seamline_client.keypoints import KeypointSet
 
 v1 = tf.compat.v1
 
@@ -18,20 +21,25 @@ v1 = tf.compat.v1
 tf.get_logger().setLevel(logging.ERROR)
 
 
-def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus: bool = False) -> Any:
+def build(
+    folder: Path,
+    preset: Preset,
+    keypoints: KeypointSet,
+    *,
+    initial: Weights | None = None,
+    gpus: bool = False,
+    served: Served | None = None,
+) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
-    A run without a checkpoint starts from the weights in `initial`. With `gpus`, XLA compiles what runs on them; where
-    there are several, each trains on batches of its own (MirroredStrategy).
+    A run without a checkpoint starts from the weights in `initial`. With `gpus`, each of several GPUs trains on batches
+    of its own (MirroredStrategy). `served` is what an exported model says besides where the points are.
     """
-    session = v1.ConfigProto()
-    if gpus:
-        session.graph_options.optimizer_options.global_jit_level = v1.OptimizerOptions.ON_1
     mirrors = devices(gpus)
     return v1.estimator.Estimator(
-        model_fn=model_fn,
+        model_fn=augmenting(preset),
         model_dir=str(folder),
-        params={"config": preset.model, "initial": initial},
+        params={"config": preset.model, "keypoints": keypoints, "initial": initial, "served": served},
         config=v1.estimator.RunConfig(
             tf_random_seed=preset.seed,
             save_checkpoints_steps=preset.evaluate_every,
@@ -40,12 +48,46 @@ def build(folder: Path, preset: Preset, *, initial: Weights | None = None, gpus:
             keep_checkpoint_max=2,
             # Nobody reads it, and writing it as text takes seconds. TensorBoard has the graph all the same.
             checkpoint_save_graph_def=False,
-            session_config=session,
+            session_config=_session(preset),
             train_distribute=tf.distribute.MirroredStrategy(mirrors) if len(mirrors) > 1 else None,
         ),
     )
 
 
+def augmenting(preset: Preset) -> Callable[..., Any]:
+    """The model_fn, behind augmentation where the input leaves that to the graph."""
+
+    def augmented(features: Any, labels: Any, mode: str, params: Any) -> Any:
+        if NUMBER in features:
+            features, labels = augment_features(
+                features, labels, preset.augmentation, params["keypoints"].flip, preset.seed
+            )
+        # Nothing in it branches on a tensor; AutoGraph, which a strategy asks for, would take seconds to find that out.
+        return tf.autograph.experimental.do_not_convert(model_fn)(features, labels, mode, params)
+
+    return augmented
+
+
+def _session(preset: Preset) -> Any:
+    """Estimator's own settings, which it drops where it is given any, and the preset's."""
+    # Summaries and iterators have no kernel for a GPU; MirroredStrategy puts them there all the same.
+    config = v1.ConfigProto(allow_soft_placement=True)
+    rewriting = config.graph_options.rewrite_options
+    rewriting.meta_optimizer_iterations = rewriting.ONE
+    if preset.xla:
+        config.graph_options.optimizer_options.global_jit_level = v1.OptimizerOptions.ON_1
+    return config
+
+
 def devices(gpus: bool) -> list[str]:
     """The devices that each take a batch of a step: all GPUs where they are asked for, otherwise none in particular."""
     return [f"gpu:{index}" for index in range(len(tf.config.list_physical_devices("GPU")))] if gpus else []
+
+
+def gpus() -> list[tuple[str, float]]:
+    """Name and compute capability of each GPU that TensorFlow sees."""
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return [
+        (each.get("device_name", "unknown"), float("{}.{}".format(*each.get("compute_capability", (0, 0)))))
+        for each in details
+    ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.atomic import write_atomically
@@ -12,7 +13,8 @@ from pipeline.data.records import Dataset, load
 from pipeline.errors import PipelineError, TrainingError
 from pipeline.training import weights
 from pipeline.training.checkpoints import problem
-from pipeline.training.presets import PRESETS, Preset, choose
+from pipeline.training.preset_file import recorded
+from pipeline.training.presets import Preset
 
 _RECORD = "run.json"
 _LATEST = "latest"
@@ -28,7 +30,7 @@ class Run:
 
     def check(self, prefix: str) -> None:
         """Raises TrainingError for a checkpoint that is damaged or not of the preset's network."""
-        found = problem(prefix, self.preset.model)
+        found = problem(prefix, self.preset.model, self.dataset.keypoints)
         if found:
             raise TrainingError(f"{found}. Delete {self.folder} to train preset {self.preset.name} anew.")
 
@@ -45,13 +47,10 @@ def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:
     folder = runs / f"{dataset.folder.name}-{preset.name}-{dataset.fingerprint[:6]}{settings[:6]}"
     folder.mkdir(parents=True, exist_ok=True)
     record = {
-        "dataset": str(dataset.folder.resolve()),
+        # From the home that both are in, which people move.
+        "dataset": os.path.relpath(dataset.folder, runs.parent),
         "data": dataset.fingerprint,
-        "preset": preset.name,
-        "steps": preset.steps,
-        "batch": preset.batch_size,
-        "init": preset.init or "none",
-        "settings": preset.fingerprint,
+        "preset": asdict(preset),
     }
     write_atomically(folder / _RECORD, json.dumps(record, indent=1))
     write_atomically(runs / _LATEST, folder.name)
@@ -61,8 +60,9 @@ def open_run(runs: Path, dataset: Dataset, preset: Preset) -> Run:
 def latest_run(runs: Path) -> Run:
     """The run that was opened last.
 
-    Raises PipelineError when there is none, when its record, its data set or its preset is not what it was, and
-    DataError when its data set is damaged.
+    Its preset is the one that was recorded, whatever became of the file or the function that it came from. Raises
+    PipelineError when there is none, when its record or its data set is not what it was, and DataError when its data
+    set is damaged.
     """
     latest = runs / _LATEST
     if not latest.is_file():
@@ -74,18 +74,12 @@ def latest_run(runs: Path) -> Run:
         )
     try:
         record = json.loads((folder / _RECORD).read_text())
-        data, fingerprint = Path(record["dataset"]), record["data"]
-        name, options = record["preset"], {key: record[key] for key in ("steps", "batch", "init")}
-        settings = record["settings"]
-        preset = choose(name, **options) if name in PRESETS else None
+        data, fingerprint = Path(os.path.normpath(runs.parent / record["dataset"])), record["data"]
+        preset = recorded(record["preset"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PipelineError(
             f"{folder / _RECORD}: damaged ({error}). `make train` with the same photos and options writes it again."
         ) from error
-    if preset is None:
-        raise PipelineError(f"{folder}: trained with the preset {name}, which is gone; there are {', '.join(PRESETS)}.")
-    if preset.fingerprint != settings:
-        raise PipelineError(f"{folder}: the preset {name} has changed since this run. `make train` starts a new one.")
     if not data.is_dir():
         raise PipelineError(f"{folder}: its data set {data} is gone. `make train` with the same photos makes it again.")
     dataset = load(data)

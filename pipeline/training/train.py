@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import math
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ import tensorflow as tf
 
 from model.metrics import NE
 from model.model_fn import WeightsMismatch
+from pipeline import gpu
 from pipeline.console import console, progress
-from pipeline.data.input_fn import eval_input_fn, train_input_fn
+from pipeline.data.input_fn import InputFn, eval_input_fn, train_input_fn
 from pipeline.data.records import reading
 from pipeline.errors import TrainingError
 from pipeline.evaluation.limits import limits
@@ -28,9 +30,13 @@ from pipeline.training import estimator as estimators
 from pipeline.training import weights
 from pipeline.training.checkpoints import BestSoFar, Checkpoint, step_of
 from pipeline.training.hooks import Overlays, ProgressLine, Stop
+from pipeline.training.presets import STARTER
 from pipeline.training.runs import Run
 
 v1 = tf.compat.v1
+
+PIXELS = "pixels"
+"""Below a run's folder: decoded pictures, where they do not fit into memory, until training ends."""
 
 
 class Interrupted(TrainingError):
@@ -66,13 +72,16 @@ def train(run: Run) -> Checkpoint:
 
 
 def _train(run: Run, stop: Stop) -> Checkpoint:
+    for name, capability in estimators.gpus():
+        console.print(gpu.sentence(name, capability))
     folder, preset = run.folder, run.preset
     start, best = step_of(folder), BestSoFar(folder)
     initial = weights.load(preset.init) if preset.init and not start else None
+    knows = initial is not None and initial.keypoints == run.dataset.keypoints.keypoints
     # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
     random.seed(preset.seed)
-    estimator = estimators.build(folder, preset, initial=initial, gpus=preset.gpus)
-    evaluation = Evaluation(run, estimator, best, stop, first=0 if initial else 1)
+    estimator = estimators.build(folder, preset, run.dataset.keypoints, initial=initial, gpus=preset.gpus)
+    evaluation = Evaluation(run, estimator, best, stop, first=0 if knows else 1)
 
     # A process that was killed may have left its last checkpoint unevaluated.
     unevaluated = start > max(best.evaluated, 0)
@@ -90,14 +99,16 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
         if start:
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
         elif initial:
-            console.print(f"Starting from the weights {preset.init}")
+            console.print(_starting(preset.init, None if knows else len(run.dataset.keypoints)))
         with progress("Training") as on_progress:
             estimator.train(
-                train_input_fn(run.dataset, preset.batch_size, preset.augmentation, preset.seed, start),
+                input_fn(run, start),
                 max_steps=preset.steps,
                 hooks=[stop, ProgressLine(preset, best, on_progress)],
                 saving_listeners=[evaluation],
             )
+        if evaluation.over():
+            shutil.rmtree(folder / PIXELS, ignore_errors=True)
         if evaluation.over() and best.evaluated < preset.steps:
             console.print(f"Ended early, {evaluation.early}")
 
@@ -109,6 +120,29 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
     if best.checkpoint is None:
         raise TrainingError(f"{folder}: no checkpoint has an NE: the network's answers are no longer numbers.")
     return best.checkpoint
+
+
+def input_fn(run: Run, start: int) -> InputFn:
+    """What the run is trained on, from step `start` on."""
+    preset = run.preset
+    in_graph = preset.augment_on_gpu and estimators.gpus()
+    return train_input_fn(
+        run.dataset,
+        preset.batch_size,
+        None if in_graph else preset.augmentation,
+        preset.seed,
+        start,
+        memory=preset.cache_bytes,
+        disk=run.folder / PIXELS,
+    )
+
+
+def _starting(init: str | None, new: int | None) -> str:
+    """From which weights, and of how many keypoints the heads are new; None where they are taken too."""
+    if new is None:
+        return f"Starting from the weights {init}"
+    taken = "the starter's backbone and pyramid" if init == STARTER else f"the backbone and pyramid of {init}"
+    return f"Starting from {taken}; the heads of {new} keypoints are new"
 
 
 class Evaluation(tf.compat.v1.train.CheckpointSaverListener):

@@ -1,4 +1,5 @@
-"""Weights on their own, to start other runs from: an array for each variable, in half precision, in a NumPy archive.
+"""Weights on their own, to start other runs from: an array for each variable, in half precision, in a NumPy archive,
+and the names of the keypoints that they find.
 
 The starter ships with Seamline; its model card is beside it.
 """
@@ -11,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
+from model.model_fn import Weights
 from pipeline.errors import TrainingError
 from pipeline.training.checkpoints import AVERAGE, Checkpoint
 from pipeline.training.presets import STARTER
+from seamline_client.keypoints import GARMENTS, KeypointSet
 
 STARTER_FILE = Path(__file__).resolve().parents[2] / "model" / "starter" / "weights.npz"
 
-Weights = dict[str, NDArray[np.float32]]
-"""By the variable's name in the training graph."""
+_KEYPOINTS = "keypoints"
+"""The array of names. Files from before there were other sets have none, and are of garments."""
 
 
 def load(init: str) -> Weights:
@@ -28,7 +30,9 @@ def load(init: str) -> Weights:
     path = _path(init)
     try:
         with path.open("rb") as file, np.load(file) as archive:
-            return {name: archive[name].astype(np.float32) for name in archive.files}
+            keypoints = archive[_KEYPOINTS].tolist() if _KEYPOINTS in archive.files else GARMENTS.keypoints
+            arrays = {name: archive[name].astype(np.float32) for name in archive.files if name != _KEYPOINTS}
+            return Weights(arrays, tuple(keypoints))
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from error
 
@@ -41,14 +45,14 @@ def fingerprint(init: str) -> str:
         raise _unreadable(_path(init), error) from error
 
 
-def save(checkpoint: Checkpoint, path: Path) -> None:
+def save(checkpoint: Checkpoint, keypoints: KeypointSet, path: Path) -> None:
     """Writes the averaged weights, which are those that are served. About two bytes a parameter."""
     reader = tf.train.load_checkpoint(checkpoint.prefix)
     averages = [name for name in reader.get_variable_to_shape_map() if name.endswith(AVERAGE)]
     arrays = {name[: -len(AVERAGE)]: reader.get_tensor(name).astype(np.float16) for name in sorted(averages)}
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays, **{_KEYPOINTS: np.array(keypoints.keypoints)})
     partial.rename(path)
 
 

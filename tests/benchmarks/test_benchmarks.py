@@ -18,7 +18,7 @@ from tests.homes import ROOT, Seamline
 from tests.untraced import untraced
 
 CASES = {
-    "training": ["python -m pipeline train", "bare step, from memory", "Keras fit"],
+    "training": ["python -m pipeline train", "input alone", "bare step, from memory", "Keras fit"],
     "data": ["draw garments", "write 50 photos as TFRecord"],
     "serving": ["in-process uint8", "gRPC float", "REST bytes", "gRPC uint8, 16", "gRPC uint8, batching, callers: 16"],
     "folder": ["serving_uint8, a folder of photos", "serving_bytes, ready-made requests", "20 photos"],
@@ -67,6 +67,28 @@ def test_a_running_server_is_measured_by_its_two_ports(seamline: Seamline, tmp_p
     targets = f"127.0.0.1:{seamline.grpc_port}", f"127.0.0.1:{seamline.rest_port}"
     options = ["--target", targets[0], "--rest-target", targets[1], "--quick", "--out", str(tmp_path)]
     assert f"server {targets[0]}." in run(seamline.home, "folder", *options)
+
+
+@pytest.mark.slow
+def test_the_one_for_a_gpu_ends_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so, does all of it on the processor, and leaves the text that is to be sent back."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # no docker command
+    said = run(tmp_path, "gpu", "--quick", "--out", str(tmp_path))
+    text = (tmp_path / "gpu.txt").read_text()
+    assert text in said
+    for each in (
+        "there is no docker command",
+        "NO GPU: all of this ran on the processor",
+        "train --preset tiny --steps 6: ",
+        "input alone: ",
+        "the limit is the ",
+        "export, with its proofs: ",
+        "verify: the running server against the Estimator: ",
+        "they differ by at most ",
+    ):
+        assert each in text
+    assert "FAILED" not in text
+    assert (tmp_path / "gpu.png").exists()
 
 
 def test_what_cannot_be_measured_is_said_in_one_message(seamline: Seamline, tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
-"""A tiny SavedModel with the contract's three signatures, a model_server for it, and photos to ask about."""
+"""Tiny SavedModels with the contract's signatures, a model_server for them, and photos to ask about."""
 
 from __future__ import annotations
 
 import io
+import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,12 +24,33 @@ from model_server import flags
 from model_server.server import serve
 from seamline_client import PredictClient
 from seamline_client.command import main
-from seamline_client.contract import BYTES, MODEL_NAME, OUTPUTS, SIGNATURES
+from seamline_client.contract import (
+    BYTES,
+    DEFAULT,
+    DESCRIBE,
+    DESCRIPTION,
+    MODEL_NAME,
+    OUTPUTS,
+    PRED_SCORE,
+    SIGNATURES,
+)
+from seamline_client.keypoints import Category, KeypointSet
 from tests.ports import free_port
 
+_ALL = ("toe", "heel", "ankle")
+SHOES = KeypointSet("shoe", _ALL, (Category("boot", _ALL, None),), lines=(_ALL,))
+DESCRIPTION_OF_SHOES: dict[str, Any] = {
+    "contract": 2,
+    "keypoints": SHOES.as_json(),
+    "preset": "tiny",
+    "step": 6,
+    "made": "2026-01-02T03:04:05Z",
+    "metrics": {"ne": 12.5},
+}
 
-def tiny_signature(key: str) -> Any:
-    """24 points that depend on where the light is: means of red, green and blue over a grid of 4 by 6 cells."""
+
+def tiny_signature(key: str, count: int = 24, scores: bool = False) -> Any:
+    """Points that depend on where the light is: means of red, green and blue over a grid of 4 by 6 cells."""
     spec = SIGNATURES[key].input
     shape = [None if size < 0 else size for size in spec.shape]
 
@@ -35,11 +58,22 @@ def tiny_signature(key: str) -> Any:
         images = tf.ensure_shape(images, shape)
         pixels = tf.map_fn(decode_image, images, fn_output_signature=tf.uint8) if key == BYTES.key else images
         cells = tf.nn.avg_pool2d(tf.cast(pixels, tf.float32) / 255.0, (96, 64), (96, 64), "VALID")
-        x, y, v = tf.unstack(tf.reshape(cells, [-1, 24, 3]), axis=-1)
+        x, y, v = tf.unstack(tf.reshape(cells, [-1, 24, 3])[:, -count:], axis=-1)
         points = (x, y, tf.cast(tf.clip_by_value(tf.floor(v * 3), 0, 2), tf.int64))
-        return dict(zip((each.name for each in OUTPUTS), points))
+        answer = dict(zip((each.name for each in OUTPUTS), points))
+        return {**answer, PRED_SCORE.name: (x + y) / 2} if scores and key != DEFAULT.key else answer
 
     return tf.function(answer, input_signature=[tf.TensorSpec(shape, spec.dtype, spec.name)])
+
+
+def describing(text: str) -> Any:
+    """The signature with which a model says what it is."""
+    spec = DESCRIBE.input
+
+    def answer(query: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {DESCRIPTION.name: tf.fill(tf.shape(query), text)}
+
+    return tf.function(answer, input_signature=[tf.TensorSpec([None], spec.dtype, spec.name)])
 
 
 @dataclass(frozen=True)
@@ -59,6 +93,17 @@ def model_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("models") / MODEL_NAME
     tf.saved_model.save(tf.Module(), str(base / "1"), signatures={key: tiny_signature(key) for key in SIGNATURES})
     return base
+
+
+@pytest.fixture(scope="session")
+def shoes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a model of three points of shoes, which describes itself and says how sure it is."""
+    base = tmp_path_factory.mktemp("shoes") / MODEL_NAME
+    signatures = {key: tiny_signature(key, len(SHOES), scores=True) for key in SIGNATURES}
+    signatures[DESCRIBE.key] = describing(json.dumps(DESCRIPTION_OF_SHOES))
+    tf.saved_model.save(tf.Module(), str(base / "3"), signatures=signatures)
+    with running(base) as server:
+        yield server
 
 
 @contextmanager
@@ -110,6 +155,21 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+def run(main: Callable[[], Any], *arguments: object) -> Ran:
+    """A command in this process, with streams that are as strict as those of a program."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+    err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
+    with mock.patch.object(sys, "argv", ["command", *map(str, arguments)]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main() or 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+        out.flush()
+        err.flush()
+    said = [stream.buffer.getvalue().decode() for stream in (out, err)]
+    return Ran(code, *said)
 
 
 @pytest.fixture

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 import grpc
 import numpy as np
 
+from seamline_client.contract import DESCRIBE, DESCRIPTION
 from seamline_client.messages import fill
 from seamline_client.wire import serving_pb2 as pb
 
@@ -23,13 +26,28 @@ TRANSPORTS: tuple[Literal["grpc"], Literal["rest"]] = ("grpc", "rest")
 Outputs = Mapping[str, "np.ndarray[Any, Any]"]
 
 
-class FakeGrpc:
-    """A gRPC server that answers every method with `reply(request, context)`; `seen` holds each call's metadata."""
+UNDESCRIBED = (grpc.StatusCode.FAILED_PRECONDITION, 400, 'Serving signature key "describe" not found.')
+"""How a model from before there was this signature answers the question what it is."""
 
-    def __init__(self, reply: Callable[[bytes, Any], bytes], credentials: grpc.ServerCredentials | None = None) -> None:
+
+class FakeGrpc:
+    """A gRPC server that answers every method with `reply(request, context)`; `seen` holds each call's metadata.
+
+    What it is it says only where it `describes` itself.
+    """
+
+    def __init__(
+        self,
+        reply: Callable[[bytes, Any], bytes],
+        credentials: grpc.ServerCredentials | None = None,
+        *,
+        describes: bool = False,
+    ) -> None:
         self.seen: list[dict[str, str]] = []
 
         def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+            if not describes and DESCRIBE.key.encode() in request[:100]:
+                context.abort(UNDESCRIBED[0], UNDESCRIBED[2])
             self.seen.append(dict(context.invocation_metadata()))
             return reply(request, context)
 
@@ -55,21 +73,28 @@ class FakeGrpc:
 class FakeHttp:
     """An HTTP server that answers with `reply(handler)`, a status and a body; `seen` holds the headers of each call.
 
-    A status of 0 says that the reply was sent already.
+    A status of 0 says that the reply was sent already. What it is it says only where it `describes` itself.
     """
 
     def __init__(
-        self, reply: Callable[[Any], tuple[int, bytes]], port: int = 0, tls: ssl.SSLContext | None = None
+        self,
+        reply: Callable[[Any], tuple[int, bytes]],
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        *,
+        describes: bool = False,
     ) -> None:
         self.seen: list[dict[str, str]] = []
         seen = self.seen
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                seen.append({name.lower(): value for name, value in self.headers.items()})
+                self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                undescribed = not describes and f'"{DESCRIBE.key}"'.encode() in self.body[:100]
+                if not undescribed:
+                    seen.append({name.lower(): value for name, value in self.headers.items()})
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    status, body = reply(self)
+                    status, body = refused(*UNDESCRIBED[1:]) if undescribed else reply(self)
                     if status:
                         self.send_response(status)
                         self.send_header("Content-Length", str(len(body)))
@@ -101,7 +126,12 @@ def failing(transport: str, code: str, status: int, said: str) -> Any:
     """Answers everything with this failure."""
     if transport == "grpc":
         return FakeGrpc(lambda _, context: context.abort(grpc.StatusCode[code], said[:4000]))
-    return FakeHttp(lambda _: (status, json.dumps({"error": said}).encode()))
+    return FakeHttp(lambda _: refused(status, said))
+
+
+def refused(status: int, said: str) -> tuple[int, bytes]:
+    """As TensorFlow Serving's REST API does."""
+    return status, json.dumps({"error": said}).encode()
 
 
 def predicting(transport: str, outputs: Outputs) -> Any:
@@ -111,18 +141,76 @@ def predicting(transport: str, outputs: Outputs) -> Any:
     return FakeHttp(lambda _: (200, as_json(outputs)))
 
 
-def good_outputs(count: int = 1) -> Outputs:
+@dataclass
+class FakeModel:
+    """A model that is served over either transport, to be changed between two calls.
+
+    `asked` are the questions that came: signatures, and over REST "metadata". Those in `refused` a proxy holds back;
+    when one in `after` comes, another version has just taken over.
+    """
+
+    points: int
+    version: int = 1
+    description: bytes | None = None
+    refused: Sequence[str] = ()
+    after: dict[str, int] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def served(self, transport: str) -> Any:
+        return (FakeGrpc if transport == "grpc" else FakeHttp)(getattr(self, f"_over_{transport}"), describes=True)
+
+    def _over_grpc(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        spec = pb.PredictRequest.FromString(request).model_spec
+        problem = self._problem(spec.signature_name, spec.version.value)
+        if problem:
+            context.abort(*problem[::2])
+        return as_grpc(self._outputs(spec.signature_name), self.version)
+
+    def _over_rest(self, handler: Any) -> tuple[int, bytes]:
+        key = json.loads(handler.body)["signature_name"] if handler.body else "metadata"
+        wanted = re.search(r"/versions/(\d+)", handler.path)
+        problem = self._problem(key, int(wanted[1]) if wanted else 0)
+        if problem:
+            return refused(*problem[1:])
+        if key == "metadata":
+            signatures = {"signature_def": {"signature_def": {"x": dict[str, Any]()}}}
+            return 200, json.dumps({"model_spec": {"version": str(self.version)}, "metadata": signatures}).encode()
+        return 200, as_json(self._outputs(key))
+
+    def _problem(self, key: str, version: int) -> tuple[grpc.StatusCode, int, str] | None:
+        self.asked.append(key)
+        self.version = self.after.get(key, self.version)
+        if key in self.refused:
+            return grpc.StatusCode.PERMISSION_DENIED, 403, "not here"
+        if version not in (0, self.version):
+            return grpc.StatusCode.NOT_FOUND, 404, f"Servable not found for request: Specific(keypoints, {version})"
+        return UNDESCRIBED if key == DESCRIBE.key and self.description is None else None
+
+    def _outputs(self, key: str) -> Outputs:
+        if key == DESCRIBE.key:
+            return {DESCRIPTION.name: np.array([self.description], dtype=object)}
+        return good_outputs(points=self.points)
+
+
+def good_outputs(count: int = 1, points: int = 24) -> Outputs:
     """An answer that keeps the contract."""
-    ratios = np.linspace(0, 1, 24, dtype=np.float32)[None].repeat(count, 0)
-    return {"pred_x_ratio": ratios, "pred_y_ratio": ratios, "pred_v": np.full((count, 24), 2)}
+    ratios = np.linspace(0, 1, points, dtype=np.float32)[None].repeat(count, 0)
+    return {"pred_x_ratio": ratios, "pred_y_ratio": ratios, "pred_v": np.full((count, points), 2)}
 
 
-def as_grpc(outputs: Outputs) -> bytes:
+def as_grpc(outputs: Outputs, version: int | None = None) -> bytes:
     response = pb.PredictResponse()
+    if version is not None:
+        response.model_spec.version.value = version
     for name, array in outputs.items():
         fill(response.outputs[name], array)
     return response.SerializeToString()
 
 
 def as_json(outputs: Outputs) -> bytes:
-    return json.dumps({"outputs": {name: array.tolist() for name, array in outputs.items()}}).encode()
+    """As TensorFlow Serving writes it: without the name of a sole output."""
+    lists: dict[str, Any] = {
+        name: [each.decode() for each in array] if array.dtype == object else array.tolist()
+        for name, array in outputs.items()
+    }
+    return json.dumps({"outputs": lists if len(lists) > 1 else next(iter(lists.values()))}).encode()

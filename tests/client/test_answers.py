@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from seamline_client import AsyncPredictClient, PredictClient, VersionStatus, images
 from seamline_client.answers import Predictions
 from seamline_client.contract import BYTES, DEFAULT, METHOD, OUTPUTS, SIGNATURES, UINT8
-from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, InvalidInput, NotFound
+from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, InvalidInput, NoSignature, NotFound
 from seamline_client.images import Photo
 from tests.client.conftest import Server
 from tests.client.fakes import TRANSPORTS
@@ -75,7 +76,7 @@ def test_the_model_is_described_in_the_contracts_terms(client: PredictClient, ph
     assert metadata.version == 1
     for key, signature in SIGNATURES.items():
         assert metadata.signatures[key].inputs == {signature.input.name: signature.input}
-        assert metadata.signatures[key].outputs == {spec.name: spec for spec in OUTPUTS}
+        assert metadata.signatures[key].outputs == {spec.name: replace(spec, shape=(-1, 24)) for spec in OUTPUTS}
         assert metadata.signatures[key].method == METHOD
     assert client.status() == client.status(version=1) == [VersionStatus(1, "AVAILABLE")]
     assert client.wait_until_available(time.monotonic() + 5, version=1).version == 1
@@ -93,11 +94,11 @@ SMALL = np.zeros((1, 24, 24, 3), np.uint8)
     [
         (lambda c, p: c.predict(p, version=9), NotFound, "Specific"),
         (lambda c, p: c.predict(p, label="canary"), NotFound, "canary"),
-        (lambda c, p: c.run({"x": np.zeros(2, np.float32)}, signature="other"), NotFound, "other"),
+        (lambda c, p: c.run({"x": np.zeros(2, np.float32)}, signature="other"), NoSignature, "other"),
         (lambda c, p: c.status(version=9), NotFound, "9"),
         (lambda c, p: c.run({"wrong": np.zeros((1, 2), np.float32)}), InvalidInput, DEFAULT.input.name),
         (lambda c, p: c.run({UINT8.input.name: SMALL}, signature=UINT8.key), InvalidInput, "24,24,3"),
-        (lambda c, p: c.predict(p.read_bytes()[:900], signature=BYTES.key), InvalidInput, "refused"),
+        (lambda c, p: c.predict(p.read_bytes()[:900], signature=BYTES.key), InvalidInput, "truncated"),
         (lambda c, p: c.predict(p, version=1, label="x"), InvalidInput, "name one"),
         (lambda c, p: c.predict(p, signature="other"), InvalidInput, "contract"),
         (lambda c, p: c.predict([]), InvalidInput, "no picture"),

@@ -20,13 +20,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.annotations import find_sources, read
-from pipeline.data.convert import convert
-from seamline_client.contract import VISIBILITY_NAMES
+from seamline_client.answers import Prediction
+from seamline_client.contract import VISIBILITY_NAMES, VISIBLE
 from seamline_client.finding import find_photos
-from seamline_client.keypoints import CATEGORY_KEYPOINTS, KEYPOINTS
+from seamline_client.keypoints import GARMENTS, numbered
+from seamline_client.overlay import draw
+from seamline_client.reports import Coco
 from seamline_client.run import Progress
-from tests.client.conftest import Server, running
+from tests.client.conftest import SHOES, Server, running
 from tests.client.fakes import failing
 from tests.homes import ROOT
 from tests.ports import free_port
@@ -57,8 +58,8 @@ def test_a_photo_becomes_a_table(server: Server, photo: Path) -> None:
     assert (started.returncode, err) == (0, "")
     first, *rows = out.splitlines()
     visible = [row for row in rows if "occluded" not in row]
-    assert first == f"{photo}  500x400  {len(visible)} visible, {len(rows) - len(visible)} occluded"
-    assert {row.split()[0] for row in rows} <= set(KEYPOINTS)
+    assert first == f"{photo}  500x400  {len(visible)} visible, {len(rows) - len(visible)} occluded  version 1"
+    assert {row.split()[0] for row in rows} <= set(GARMENTS.keypoints)
     assert 0 < len(visible) < len(rows) < 24
 
 
@@ -73,36 +74,76 @@ def test_machine_formats_say_the_same(predict: Any, photo: Path) -> None:
     assert [image["file_name"] for image in coco["images"]] == [str(photo)] * 2
     annotation = coco["annotations"][1]
     triples = np.reshape(annotation["keypoints"], (24, 3)).tolist()
-    assert {name: (x, y, VISIBILITY_NAMES[int(v)]) for name, (x, y, v) in zip(KEYPOINTS, triples) if v} == points
+    assert {
+        name: (x, y, VISIBILITY_NAMES[int(v)]) for name, (x, y, v) in zip(GARMENTS.keypoints, triples) if v
+    } == points
     assert annotation["num_keypoints"] == len(points)
     left, top = (min(point[axis] for point in points.values()) for axis in (0, 1))
     right, bottom = (max(point[axis] for point in points.values()) for axis in (0, 1))
     assert annotation["bbox"] == pytest.approx([left, top, right - left, bottom - top], abs=0.01)
-    assert coco["categories"][0]["keypoints"] == list(KEYPOINTS)
+    assert coco["categories"][0]["keypoints"] == list(GARMENTS.keypoints)
 
 
-def test_answers_as_coco_become_annotations_with_the_same_points(predict: Any, tmp_path: Path) -> None:
-    """`predict.py photos/ --coco`, then the pipeline's `convert`: each photo is there, points and v as answered."""
-    cells = np.zeros((24, 3), np.uint8)  # blue where the tiny model is to see a skirt's points, bright and half so
-    cells[:, :2] = np.linspace(20, 230, 48).reshape(24, 2)
-    cells[list(CATEGORY_KEYPOINTS["skirt"]), 2] = (250, 250, 120, 120)
-    (tmp_path / "photos").mkdir()
-    for name in ("a.jpg", "b.png"):
-        skirt = Image.fromarray(cells.reshape(4, 6, 3).repeat(96, 0).repeat(64, 1)).resize((300, 400))
-        skirt.save(tmp_path / "photos" / name)
-    ran = predict("photos", "--coco")
-    (tmp_path / "answers.json").write_text(ran.out)
-    converted = convert(Path("answers.json"), Path("photos"), Path("out"), {}, lambda *_: None)
-    assert (converted.categories, converted.guessed, converted.refusals) == ({"skirt": 2}, 2, ())
-    (source,) = find_sources(tmp_path / "out")
-    annotations, refusals = read(source)
-    assert refusals == []
-    for row, answer in zip(annotations, json.loads(ran.out)["annotations"]):
-        triples = np.asarray(answer["keypoints"]).reshape(24, 3)
-        there = triples[:, 2] > 0
-        assert there.sum() == 4
-        np.testing.assert_array_equal(np.asarray(row.v), triples[:, 2].astype(int) - 1)
-        np.testing.assert_allclose(np.asarray(row.points)[there], triples[there, :2])
+def test_every_format_says_how_sure_the_model_is(predict: Any, shoes: Server, photo: Path, tmp_path: Path) -> None:
+    """One score a point in the table, JSON lines and CSV; in COCO all of them and their mean; who answered in JSON."""
+
+    def ask(*arguments: Any) -> str:
+        ran = predict(photo, "--target", shoes.grpc, *arguments)
+        assert (ran.code, ran.err) == (0, "")
+        return str(ran.out)
+
+    def written(*arguments: Any) -> dict[str, float]:
+        """Names and scores in CSV."""
+        rows = csv.DictReader(io.StringIO(ask("--csv", *arguments)))
+        return {row["keypoint"]: float(row["score"]) for row in rows}
+
+    scores = written()
+    assert len(set(scores.values())) > 1
+    assert set(scores) <= set(SHOES.keypoints)
+    first, *rows = ask().splitlines()
+    assert first.endswith("  version 3")
+    assert {row.split()[0]: float(row.split()[3]) for row in rows} == pytest.approx(scores, abs=0.005)
+    line = json.loads(ask("--json"))
+    assert (line["model"], line["version"]) == ("keypoints", 3)
+    assert {point["name"]: point["score"] for point in line["keypoints"]} == scores
+    best = max(scores, key=lambda name: scores[name])
+    assert written("--min-score", scores[best] - 0.0001) == {best: scores[best]}
+    for options, there in (([], scores), (["--min-score", scores[best] - 0.0001], {best: scores[best]})):
+        coco = json.loads(ask("--coco", *options))
+        (category,), (annotation,) = coco["categories"], coco["annotations"]
+        assert (category["name"], category["keypoints"]) == ("shoe", list(SHOES.keypoints))
+        assert category["skeleton"] == [[1, 2], [2, 3]]
+        assert annotation["keypoint_scores"] == [there.get(name, 0) for name in SHOES.keypoints]
+        assert annotation["score"] == pytest.approx(np.mean(list(there.values())), abs=0.0001)
+        assert annotation["num_keypoints"] == len(there)
+
+
+def test_the_drawing_fades_what_is_unsure(photo: Path) -> None:
+    """The less sure, the more of the photo shows through the mark; without scores nothing does."""
+
+    def mark(score: float | None) -> int:
+        """How far the colour in the middle of a visible point is from the photo's."""
+        half, scores = np.full(1, 0.5, np.float32), None if score is None else np.full(1, score, np.float32)
+        found = Prediction(half, half, np.array([VISIBLE]), (500, 400), numbered(1), scores)
+        pair = (np.asarray(each)[360, 450].astype(int) for each in (draw(photo, found, names=False), plain))
+        return int(np.abs(np.subtract(*pair)).sum())
+
+    with Image.open(photo) as opened:
+        plain = opened.resize((900, 720), Image.Resampling.BICUBIC)
+    assert 0 < mark(0.0) < mark(0.5) < mark(1.0) == mark(None)
+
+
+def test_coco_keeps_the_sets_of_two_versions_apart(photo: Path) -> None:
+    """A version with other points may come while photos are asked about: each annotation has its own category."""
+    stream, half = io.StringIO(), np.full(3, 0.5, np.float32)
+    report = Coco(stream)
+    for about in (SHOES, numbered(3), SHOES):
+        report.write("a.jpg", Prediction(half, half, np.full(3, VISIBLE), (500, 400), about))
+    report.close()
+    coco = json.loads(stream.getvalue())
+    assert [each["keypoints"] for each in coco["categories"]] == [["toe", "heel", "ankle"], ["0", "1", "2"]]
+    assert [each["category_id"] for each in coco["annotations"]] == [1, 2, 1]
+    assert all("score" not in each for each in coco["annotations"])
 
 
 def test_folders_globs_and_stdin(predict: Any, photo: Path, tmp_path: Path) -> None:
@@ -183,6 +224,21 @@ def test_broken_photos_are_reported_and_the_rest_go_on(predict: Any, photo: Path
         assert [line.split(":")[1].strip() for line in ran.err.splitlines()] == [str(broken), str(missing), str(cut)]
 
 
+def test_both_transports_read_what_pillow_forgives(predict: Any, picture: Image.Image, tmp_path: Path) -> None:
+    """A PNG without its end, or with a wrong checksum, is answered over both; a JPEG that is cut is broken for both."""
+    for name in ("cut.jpg", "cut.png", "wrong.png"):
+        picture.save(tmp_path / name)
+        data = bytearray((tmp_path / name).read_bytes())
+        if name == "wrong.png":
+            start = data.index(b"IDAT")
+            data[start + 4 + int.from_bytes(data[start - 4 : start], "big")] ^= 255
+        (tmp_path / name).write_bytes(data[:-12] if name == "cut.png" else data[:-2] if name == "cut.jpg" else data)
+    for transport in ("--grpc", "--rest"):
+        ran = predict("cut.png", "wrong.png", "cut.jpg", transport, "--json")
+        assert (ran.code, photos_in(ran.out)) == (1, ["cut.png", "wrong.png"])
+        assert ran.err.startswith("predict: cut.jpg: broken image")
+
+
 NOBODY = f"127.0.0.1:{free_port()}"
 
 
@@ -206,9 +262,11 @@ NOBODY = f"127.0.0.1:{free_port()}"
         (["PHOTO", "--model", "foo"], 6, "foo"),
         (["PHOTO", "--version", "9", "--rest"], 6, "9"),
         (["PHOTO", "--label", "canary"], 6, "canary"),
+        (["PHOTO"] * 9 + ["--min-score", "0.5"], 6, "version 1 of keypoints did not say how sure it is"),
         ([], 2, "which photo"),
         (["PHOTO", "--version", "1", "--label", "x"], 2, "not allowed with"),
         (["PHOTO", "--tls-cert", "x"], 2, "go together"),
+        (["PHOTO", "--min-score", "50"], 2, "not from 0 to 1"),
     ],
 )
 def test_each_failure_has_its_line_and_exit_code(

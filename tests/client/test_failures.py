@@ -22,6 +22,7 @@ from seamline_client.errors import (
     ClientError,
     DeadlineExceeded,
     InvalidInput,
+    NoSignature,
     NotFound,
     ServerBusy,
     ServerFailed,
@@ -46,7 +47,7 @@ from tests.client.fakes import IMAGE, TRANSPORTS, FakeGrpc, FakeHttp, as_grpc, f
         # A message may say more than its code.
         ("UNAVAILABLE", 503, "The batch scheduling queue to which this task was submitted is full", ServerBusy),
         ("RESOURCE_EXHAUSTED", 413, "CLIENT: Received message larger than max (5 vs. 4)", InvalidInput),
-        ("FAILED_PRECONDITION", 400, 'Serving signature key "x" not found.', NotFound),
+        ("FAILED_PRECONDITION", 400, 'Serving signature key "x" not found.', NoSignature),
         ("INVALID_ARGUMENT", 400, "Unrecognized servable version label: canary", NotFound),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import ssl
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from seamline_client import PredictClient, Tls
+from seamline_client import PredictClient, Tls, run
 from seamline_client.errors import CannotConnect, InvalidInput
 from tests.client.fakes import TRANSPORTS, FakeGrpc, FakeHttp
 from tests.ports import free_port
@@ -41,6 +42,7 @@ def fake(transport: str) -> Any:
         ("http://[::1]:8501//", None, "http://[::1]:8501"),
         ("https://example.org:8443/v1/models/keypoints", "grpc", "example.org:8443"),
         ("https://[::1]/", "grpc", "[::1]:443"),
+        ("HTTP://somewhere:8501/v1/models/keypoints", None, "HTTP://somewhere:8501"),
     ],
 )
 def test_targets_are_understood_as_people_paste_them(text: Any, transport: Any, target: str) -> None:
@@ -55,7 +57,11 @@ def test_targets_are_understood_as_people_paste_them(text: Any, transport: Any, 
         ("two words", {}, "host:port, or http://host:port for REST$"),
         ("ftp://host", {}, "host:port"),
         ("host:99999", {}, "host:port"),
+        ("host:0", {}, "host:port"),
+        ("host:²", {}, "host:port"),
+        ("caf\udce9", {}, r"caf.*udce9.*host:port"),
         ("someone@host", {}, "host:port"),
+        ("http://host:8501/v1/models/keypoints?x=1", {}, "http://host:port"),
         ("http://host:8501", {"transport": "grpc"}, "host:port$"),
         ("https://host/prefix", {"transport": "grpc"}, "host:port$"),
         ("http://host/v1/models/keypoints/versions/3", {}, "http://host:port"),
@@ -99,6 +105,21 @@ def test_token_and_metadata_go_with_every_call(transport: Any, monkeypatch: pyte
             assert client.status() == []
             assert server.seen[0]["authorization"] == "Bearer s3cret"
             assert server.seen[0]["x-team"] == "fit"
+
+
+def test_a_token_may_come_through_a_pipe() -> None:
+    """As in `--token-file <(pass show token)`; a pipe that brings none is an error, and not waited for."""
+    for written in (b"s3cret\n", b""):
+        reading, writing = os.pipe()
+        os.write(writing, written)
+        os.close(writing)
+        pipe = Path(f"/dev/fd/{reading}")
+        if written:
+            assert run.token_in(pipe) == "s3cret"
+        else:
+            with pytest.raises(InvalidInput, match="there is no token in it"):
+                run.token_in(pipe)
+        os.close(reading)
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +181,14 @@ def test_tls_answers_where_both_sides_trust_the_other(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_missing_certificate_and_a_port_without_tls_are_named(transport: Any, tmp_path: Path) -> None:
-    """The file that is not there; and what is wrong with a plain port is the port, not the certificate."""
+    """The file that is not there, or no PEM; and what is wrong with a plain port is the port, not the certificate."""
     tls = Tls(tmp_path / "missing.pem")
     with pytest.raises(InvalidInput, match=r"missing\.pem"), PredictClient("localhost", transport, tls=tls) as client:
         client.status()
+    (tmp_path / "empty.pem").touch()
+    for none in (Tls(tmp_path / "empty.pem"), Tls(None, tmp_path / "empty.pem", tmp_path / "empty.pem")):
+        with pytest.raises(InvalidInput, match=r"empty\.pem: not a .* in PEM|empty\.pem: not a PEM file"):
+            PredictClient("localhost", transport, tls=none)
     with (
         fake(transport) as server,
         PredictClient(server.target, transport, tls=Tls()) as client,

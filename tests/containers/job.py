@@ -116,4 +116,8 @@ class Job:
         if left:
             self.run("docker", "rm", "--force", *left, code=None)
         self.compose("down", "--volumes", "--rmi", "all", "--timeout", "5", code=None)
-        self.run("docker", "image", "prune", "--force", f"--filter=label=seamline.project={self.name}", code=None)
+        ours = f"--filter=label=seamline.project={self.name}"
+        claims = self.run("docker", "volume", "ls", "--quiet", ours).split()
+        if claims:
+            self.run("docker", "volume", "rm", *claims, code=None)
+        self.run("docker", "image", "prune", "--force", ours, code=None)

@@ -144,8 +144,8 @@ def test_serve_without_a_version_says_what_to_do(fresh: Job) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(os.environ.get("SEAMLINE_TEST_GPU") is None, reason="set SEAMLINE_TEST_GPU on a machine with one")
 def test_a_gpu_is_seen_in_the_training_container(built: Job) -> None:
-    """nvidia-smi and TensorFlow both list it."""
-    assert "can use the GPUs above" in built.make("gpu-check")
+    """It computes, and training would use it."""
+    assert "training uses the GPUs above" in built.make("gpu-check")
 
 
 def test_a_machine_without_a_gpu_is_told_what_is_missing(built: Job) -> None:

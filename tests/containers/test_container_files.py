@@ -7,10 +7,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline import gpu
 from pipeline.serving.process import BATCHING
+from pipeline.serving.sibling import KERNELS
 from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
 from tests.containers.job import PROFILES, SERVICES
 from tests.homes import ROOT
@@ -63,23 +66,48 @@ def test_names_and_ports_are_the_contract() -> None:
     assert f"/dev/tcp/127.0.0.1/{REST_PORT} " in (ROOT / "config" / "healthy.bash").read_text()
 
 
-@pytest.mark.parametrize("files", COMPOSE, ids=["cpu", "gpu"])
-def test_every_service_has_limits(docker: None, files: tuple[str, ...]) -> None:
-    """As Compose reads each combination of files: memory, processes and logs are limited, ports are the loopback's."""
+def services(*files: str) -> dict[str, Any]:
+    """As Compose reads a combination of files."""
     chosen = [part for file in files for part in ("--file", file)]
     command = ["docker", "compose", *chosen, *PROFILES, "config", "--format", "json"]
-    services = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)["services"]
-    assert {*SERVICES, "export", "evaluate", "release"} == {*services}
-    for name, service in services.items():
+    found: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
+    return dict(found["services"])
+
+
+def test_what_a_gpu_compiles_outlives_the_container(docker: None) -> None:
+    """Whoever computes has a volume where CUDA keeps kernels, and an image that gives the place to its user.
+
+    The server is told what the pipeline tells the servers that it starts.
+    """
+    found = services(*COMPOSE[1])
+    for name in ("train", "export", "evaluate", "serve"):
+        where = found[name]["environment"][gpu.CACHE]
+        assert where in [volume["target"] for volume in found[name]["volumes"]]
+        dockerfile = (ROOT / found[name]["build"]["dockerfile"]).read_text()
+        assert f" {where}" in next(line for line in dockerfile.splitlines() if "install -d -o 10001" in line)
+    assert found["serve"]["environment"] == {**gpu.ENVIRONMENT, gpu.CACHE: str(KERNELS)}
+    assert str(KERNELS) in [volume["target"] for volume in found["export"]["volumes"]]
+
+
+@pytest.mark.parametrize("files", COMPOSE, ids=["cpu", "gpu"])
+def test_every_service_has_limits(docker: None, files: tuple[str, ...]) -> None:
+    """As Compose reads each combination of files: memory, processes and logs are limited, rights too, beside a
+    GPU as without, and ports are the loopback's.
+    """
+    found = services(*files)
+    assert {*SERVICES, "export", "evaluate", "release"} == {*found}
+    for name, service in found.items():
         assert int(service["mem_limit"]) > 0, name
         assert service["pids_limit"] > 0, name
         assert service["init"], name
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
         month = {"max-file": "18", "max-size": "100m", "compress": "true"}
         kept = month if name == "serve" else {"max-file": "3", "max-size": "10m"}
         assert service["logging"]["options"] == kept, name
         assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
-    assert {name for name, each in services.items() if each.get("restart") == "unless-stopped"} == {"serve", "gateway"}
-    assert len(services["serve"]["ports"]) == 2
+    assert {name for name, each in found.items() if each.get("restart") == "unless-stopped"} == {"serve", "gateway"}
+    assert len(found["serve"]["ports"]) == 2
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -79,8 +79,8 @@ def test_an_image_holds_our_code_and_none_of_our_files(built: Job, service: str)
     files = listed("find /seamline /data /runs /models /gateway /photos -type f")
     assert {file.split("/")[2] for file in files if file.startswith("/seamline")} == expected
     code = rf"/seamline/({'|'.join(expected)})/[\w/]+\.(py|pyi|proto|typed)"
-    shipped = r"/seamline/(model/starter/weights\.npz|pipeline/data/clothing/(train|val)\.csv)"
-    assert [file for file in files if not re.fullmatch(f"{code}|{shipped}", file)] == []
+    data = r"model/starter/weights\.npz|pipeline/data/clothing/(train|val)\.csv|seamline_client/garments\.json"
+    assert [file for file in files if not re.fullmatch(f"{code}|/seamline/({data})", file)] == []
     names = (".git", ".env", "id_rsa*", "*.ckpt*", "packages.lock", ".netrc", "pip.conf", "signing")
     assert listed(f"find / -xdev {' -o '.join(f'-name {name!r}' for name in names)}") == []
     assert service != "client" or not listed("ls -d /opt/venv/lib/python3*/site-packages/tensorflow*")

@@ -36,7 +36,8 @@ def test_from_build_to_clean(checkout: Job) -> None:
     """Packages are in layers of their own: a change of our code builds the last layers again. With -s: how long.
 
     `make clean` names what there is and deletes nothing in a script without YES=1. Then it deletes what is this
-    project's, former images too, and nothing that another application has under the same project name.
+    project's, former images too, and nothing that another application has under the same project name. Another
+    checkout of that name neither stops nor deletes anything; where this one is moved to, it still deletes its own.
     """
     name = checkout.name
     others = f"{name}-db-1"
@@ -60,7 +61,14 @@ def test_from_build_to_clean(checkout: Job) -> None:
         image, label = checkout.environment["PYTHON_IMAGE"], f"--label=com.docker.compose.project={name}"
         checkout.run("docker", "run", "--detach", f"--name={others}", label, image, "true")
 
-        named = [f"volume {name}_runs", f"image {name}-serve:latest", f"network {name}_default"]
+        # What Compose itself made has no owner; nobody is running that could tell whose it is.
+        checkout.compose("down")
+        assert "`docker compose` itself made what is in the project" in checkout.launch("clean", code=6)
+        checkout.launch("versions")
+        for stage in ("stop", "clean"):
+            assert f"is that of the checkout in {checkout.root}; COMPOSE_PROJECT" in Job(name).launch(stage, code=9)
+        checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
+        named = [f"volume {name}_models", f"image {name}-serve:latest", f"network {name}_inside"]
         said = checkout.launch("clean", code=2)
         assert "make clean YES=1" in said
         assert [each for each in named if each not in said] == []

@@ -129,14 +129,14 @@ def test_the_report_is_copied_out_of_the_volume(job: Job) -> None:
     copied.unlink(missing_ok=True)
     assert "Copied to var/report.html" in job.make("report")
     page = copied.read_text()
-    assert page.count("data:image/") == 4
+    assert page.count("data:image/") == 5
     assert page.rstrip().endswith("</html>")
 
 
 def test_photos_of_ones_own_are_mounted(job: Job, real_photos: Path) -> None:
     """All 523 real photos of a folder of the host are read; a version is scored on 51 of them by `make evaluate`."""
     said = job.launch("data", "--source", str(real_photos), "--preset", "tiny")
-    assert "train: 472 photos" in said
-    assert "eval: 51 photos" in said
+    assert "train: 472 garments" in said
+    assert "eval: 51 garments" in said
     said = job.make("evaluate", f"DATA={real_photos}", "VERSION=1", "SPLIT=val")
     assert "Version 1, trained on drawn-40: 51 photos" in said

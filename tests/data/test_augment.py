@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from pipeline.data.augment import Augmentation, augment
-from seamline_client.contract import ABSENT, IMAGE_SIDE, KEYPOINT_COUNT, OCCLUDED, VISIBLE
-from seamline_client.keypoints import FLIP
+from seamline_client.contract import ABSENT, IMAGE_SIDE, OCCLUDED, VISIBLE
+from seamline_client.keypoints import GARMENTS
 
 STILL = Augmentation(
     flip=0, rotate=0, scale=(1, 1), shift=0, brightness=0, contrast=0, saturation=0, hue=0, tint=0, blur=0, erase=0
@@ -27,8 +27,8 @@ def dots(count: int, seed: int) -> dict[str, Any]:
     images = np.repeat((255 * np.exp(-distance / (2 * 0.015**2)))[..., None], 3, 3)
     return {
         "images": tf.constant(images.round().astype(np.uint8)),
-        "xy": tf.constant(np.repeat(centres[:, None], KEYPOINT_COUNT, 1)),
-        "v": tf.fill([count, KEYPOINT_COUNT], tf.constant(VISIBLE, tf.int64)),
+        "xy": tf.constant(np.repeat(centres[:, None], len(GARMENTS), 1)),
+        "v": tf.fill([count, len(GARMENTS)], tf.constant(VISIBLE, tf.int64)),
         "size": tf.constant([[300.0, 600.0]] * count),
         "category": tf.zeros([count], tf.int64),
     }
@@ -44,7 +44,7 @@ def found(images: Any) -> np.ndarray[Any, Any]:
 
 
 def run(batch: dict[str, Any], config: Augmentation, number: int = 0) -> dict[str, Any]:
-    return augment(batch, tf.constant(number, tf.int64), config, seed=1)
+    return augment(batch, tf.constant(number, tf.int64), config, GARMENTS.flip, seed=1)
 
 
 def with_only(**changes: Any) -> Augmentation:
@@ -63,17 +63,17 @@ def test_points_follow_the_pixels(config: Augmentation) -> None:
 def test_mirroring_swaps_left_and_right_and_their_visibility() -> None:
     """What was the left cuff is the right one afterwards, at the mirrored place."""
     batch = dots(1, seed=1)
-    xy = np.random.default_rng(1).uniform(0.1, 0.9, (1, KEYPOINT_COUNT, 2)).astype(np.float32)
-    v = np.arange(KEYPOINT_COUNT)[None] % 3
+    xy = np.random.default_rng(1).uniform(0.1, 0.9, (1, len(GARMENTS), 2)).astype(np.float32)
+    v = np.arange(len(GARMENTS))[None] % 3
     after = run({**batch, "xy": tf.constant(xy), "v": tf.constant(v, tf.int64)}, with_only(flip=1.0))
-    assert after["xy"][0, :, 0].numpy() == pytest.approx(1 - xy[0, FLIP, 0], abs=1e-6)
-    assert after["v"].numpy()[0].tolist() == v[0, FLIP].tolist()
+    assert after["xy"][0, :, 0].numpy() == pytest.approx(1 - xy[0, GARMENTS.flip, 0], abs=1e-6)
+    assert after["v"].numpy()[0].tolist() == v[0, GARMENTS.flip].tolist()
 
 
 def test_a_rotation_keeps_the_garments_proportions() -> None:
     """Distances are kept in the original's pixels (300 x 600), not in the square."""
     batch = dots(8, seed=1)
-    xy = np.random.default_rng(1).uniform(0.3, 0.7, (8, KEYPOINT_COUNT, 2)).astype(np.float32)
+    xy = np.random.default_rng(1).uniform(0.3, 0.7, (8, len(GARMENTS), 2)).astype(np.float32)
     after = run({**batch, "xy": tf.constant(xy)}, with_only(rotate=30.0))
     size = np.array([300.0, 600.0])
     before = np.linalg.norm((xy[:, 0] - xy[:, 1]) * size, axis=1)
@@ -82,7 +82,7 @@ def test_a_rotation_keeps_the_garments_proportions() -> None:
 
 def test_a_point_that_leaves_the_picture_becomes_absent() -> None:
     """There is nothing to see of it any more."""
-    batch = {**dots(32, seed=1), "xy": tf.fill([32, KEYPOINT_COUNT, 2], 0.99)}
+    batch = {**dots(32, seed=1), "xy": tf.fill([32, len(GARMENTS), 2], 0.99)}
     after = run(batch, with_only(shift=0.2))
     outside = (after["xy"].numpy() > 1).any(2)
     assert outside.any()
@@ -92,7 +92,7 @@ def test_a_point_that_leaves_the_picture_becomes_absent() -> None:
 
 def test_an_erased_point_is_occluded_and_still_has_a_place() -> None:
     """A visible point behind the rectangle keeps its place and is no longer called visible."""
-    xy = np.random.default_rng(1).uniform(0, 1, (16, KEYPOINT_COUNT, 2)).astype(np.float32)
+    xy = np.random.default_rng(1).uniform(0, 1, (16, len(GARMENTS), 2)).astype(np.float32)
     after = run({**dots(16, seed=1), "xy": tf.constant(xy)}, with_only(erase=1.0))
     assert 0 < (after["v"].numpy() == OCCLUDED).mean() < 0.2
     assert after["xy"].numpy() == pytest.approx(xy, abs=1e-6)

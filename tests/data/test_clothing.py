@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.data import clothing, records
-from pipeline.data.annotations import find_sources, read
+from pipeline.data.fashionai import find_sources, read
 from pipeline.errors import DataError
 
 
@@ -29,11 +29,11 @@ def test_photos_by_name_become_a_data_set(photos: Path, tmp_path: Path) -> None:
     """All 472 and 51 rows are good, and the splits stay apart. A folder that is there already stays as it is."""
     assert clothing.arrange(photos, tmp_path / "garments") == {"train": 472, "val": 51}
     found = {source.split: read(source) for source in find_sources(tmp_path / "garments")}
-    assert {split: (len(good), len(refused)) for split, (good, refused) in found.items()} == {
+    assert {split: (len(part.annotations), len(part.refusals)) for split, part in found.items()} == {
         "train": (472, 0),
         "eval": (51, 0),
     }
-    train, val = ({each.image_id for each in good} for good, _ in found.values())
+    train, val = ({each.image_id for each in part.annotations} for part in found.values())
     assert not train & val
     with pytest.raises(DataError, match="is there already"):
         clothing.arrange(photos, tmp_path / "garments")

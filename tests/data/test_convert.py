@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.annotations import find_sources, read
 from pipeline.data.coco import read_names
 from pipeline.data.convert import Converted, convert
+from pipeline.data.fashionai import find_sources, read
 from pipeline.data.split import split_of
 from pipeline.errors import DataError
-from seamline_client.keypoints import INDEX
+from seamline_client.keypoints import GARMENTS
 
 SKIRT = ["waistband_left", "waistband_right", "hemline_left", "hemline_right"]
 POINTS = [30, 20, 2, 70, 20, 1, 20, 90, 2, 0, 0, 0]
@@ -57,9 +58,9 @@ class Coco:
 
     def rows(self) -> list[Any]:
         (source,) = find_sources(self.to)
-        annotations, refusals = read(source)
-        assert refusals == []
-        return annotations
+        found = read(source)
+        assert found.refusals == []
+        return found.annotations
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_a_photo_of_one_garment_stays_as_it_is(coco: Coco) -> None:
     assert row.image.read_bytes() == (coco.photos / "shop/a.png").read_bytes()
     marked = {index: (*row.points[index], v) for index, v in enumerate(row.v) if v >= 0}
     names = ("waistband_left", "waistband_right", "hemline_left")
-    assert marked == dict(zip(map(INDEX.__getitem__, names), [(30, 20, 1), (70, 20, 0), (20, 90, 1)]))
+    assert marked == dict(zip(map(GARMENTS.index.__getitem__, names), [(30, 20, 1), (70, 20, 0), (20, 90, 1)]))
 
 
 def test_several_garments_of_one_photo_are_cut_out(coco: Coco) -> None:
@@ -92,7 +93,7 @@ def test_several_garments_of_one_photo_are_cut_out(coco: Coco) -> None:
     for row, x, y in ((first, 30, 20), (second, 10, 10)):
         with Image.open(row.image) as cut:
             left, top = (value / 2 for value in cut.getpixel((0, 0))[:2])
-        dx, dy = row.points[INDEX["waistband_left"]]
+        dx, dy = row.points[GARMENTS.index["waistband_left"]]
         assert (dx + left, dy + top) == (x, y)
     with Image.open(second.image) as cut:
         assert cut.size == (29 - 1, 46 - 4)
@@ -118,7 +119,7 @@ def test_names_are_matched_and_mapped(coco: Coco, tmp_path: Path) -> None:
     (tmp_path / "names.json").write_text(json.dumps({"wb-r": "waistband_right", "tag": ""}))
     assert coco.convert(str(tmp_path / "names.json"), "rok=skirt").guessed == 0
     (row,) = coco.rows()
-    assert row.points[INDEX["waistband_right"]] == (70, 20)
+    assert row.points[GARMENTS.index["waistband_right"]] == (70, 20)
 
 
 @pytest.mark.parametrize(
@@ -133,14 +134,14 @@ def test_a_map_that_is_none(coco: Coco, tmp_path: Path, name: str, message: str)
 
 
 def test_a_category_of_no_name_of_ours_is_told_by_its_points(coco: Coco) -> None:
-    """The kind of garment that can have all of them and lacks the fewest others."""
+    """The kind of garment that can have the most of them and lacks the fewest others. Points of another are kept."""
     coco.raw["categories"] = [{"id": 7, "name": "garment", "keypoints": [*SKIRT[:2], "crotch", "hemline_left"]}]
     coco.garment(coco.photo("a.jpg"), [1, 1, 2, 9, 1, 2, 5, 5, 2, 0, 0, 0])
     coco.garment(coco.photo("b.jpg"), [1, 1, 2, 9, 1, 2, 0, 0, 0, 1, 9, 2])
     coco.garment(coco.photo("c.jpg"), [1, 1, 2, 9, 1, 2, 5, 5, 2, 1, 9, 2])
     converted = coco.convert()
-    assert (converted.categories, converted.guessed) == ({"skirt": 1, "trousers": 1}, 2)
-    assert "no garment has all of its points" in converted.refusals[0].reason
+    assert (converted.categories, converted.guessed, converted.mixed) == ({"skirt": 2, "trousers": 1}, 3, 1)
+    assert coco.rows()[2].points[GARMENTS.index["crotch"]] == (5, 5)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +158,7 @@ def test_a_category_of_no_name_of_ours_is_told_by_its_points(coco: Coco) -> None
         ({"keypoints": [101, 1, 2, *POINTS[3:]]}, r"waistband_left at \(101, 1\) lies outside of the 100x100"),
         ({"bbox": "wide"}, "could not convert"),
         ({"keypoints": 7}, "not as COCO has it"),
-        ({"category_id": 8}, "none of the keypoints of category 'person' is ours"),
-        ({"category_id": 9}, "crotch is marked, but a skirt has no such point"),
+        ({"category_id": 8}, "none of the keypoints of category 'person' is in the set of garments"),
         ({"image_id": 1}, "missing.jpg: no such file"),
         ({"image_id": 2}, "no such file"),
         ({"image_id": 3}, "broken.jpg: cannot be used"),
@@ -174,10 +174,7 @@ def test_a_refused_annotation_is_named_with_its_reason(coco: Coco, more: dict[st
     coco.raw["images"].pop()
     for name, size in (("missing.jpg", 100), ("../secret.jpg", 100), ("broken.jpg", 100), ("small.jpg", 50)):
         coco.image(name, (size, size))
-    coco.raw["categories"] += [
-        {"id": 8, "name": "person", "keypoints": ["nose", "eye", "knee", "toe"]},
-        {"id": 9, "name": "skirt", "keypoints": ["crotch", *SKIRT[:3]]},
-    ]
+    coco.raw["categories"].append({"id": 8, "name": "person", "keypoints": ["nose", "eye", "knee", "toe"]})
     coco.garment(0)
     coco.raw["annotations"][1].update(more)
     with pytest.raises(DataError, match="--strict"):
@@ -219,14 +216,48 @@ def test_a_lying_photo_is_measured_upright_and_other_formats_become_jpeg(coco: C
         assert picture.format == "JPEG"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": 1, "annotations": [], "categories": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"images": 1, "annotations": [], "categories": []}', "[" * 100_000, "9" * 5000),
+        '{"images": [], "annotations": [], "categories": [], "annotations": []}',
+        '{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 1, "id": 2}]}',
+        "é" * 1000,
+    ],
+)
 def test_a_file_that_is_not_coco(coco: Coco, text: str) -> None:
-    """The file is named, and what was expected in it."""
+    """The file is named, and what was expected in it; a key that is given twice is no way to say two things."""
     coco.photos.mkdir()
     file = coco.folder / "a.json"
-    file.write_text(text)
-    with pytest.raises(DataError, match=r"a\.json: cannot be read as COCO keypoints"):
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match=r"a\.json: cannot be read as COCO keypoints") as caught:
         convert(file, coco.photos, coco.to, {}, lambda *_: None)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_in_any_encoding_of_json(coco: Coco, encoding: str) -> None:
+    """As Windows writes them, with its line ends."""
+    coco.garment(coco.photo("é.jpg"))
+    file = coco.folder / "a.json"
+    file.write_bytes(json.dumps(coco.raw, ensure_ascii=False, indent=1).replace("\n", "\r\n").encode(encoding))
+    assert convert(file, coco.photos, coco.to, {}, lambda *_: None).categories == {"skirt": 1}
+
+
+def test_links_are_followed(coco: Coco, tmp_path: Path) -> None:
+    """Out of the folder of photos, or to it: somebody has put them there. One that leads to itself is no photo."""
+    for name in ("a.jpg", "b.jpg"):
+        coco.garment(coco.photo(name))
+    (coco.photos / "a.jpg").rename(tmp_path / "elsewhere.jpg")
+    (coco.photos / "a.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    coco.garment(coco.image("round.jpg"))
+    (coco.photos / "round.jpg").symlink_to("round.jpg")
+    coco.photos = coco.photos.rename(tmp_path / "really")
+    (tmp_path / "photos").symlink_to("really")
+    coco.photos = tmp_path / "photos"
+    converted = coco.convert()
+    assert [row.image_id for row in coco.rows()] == ["Images/skirt/a.jpg", "Images/skirt/b.jpg"]
+    assert [refusal.reason for refusal in converted.refusals] == [f"round.jpg: no such file in {coco.photos}"]
 
 
 def test_other_files_of_the_same_name_do_not_meet(coco: Coco) -> None:
@@ -242,8 +273,11 @@ def test_other_files_of_the_same_name_do_not_meet(coco: Coco) -> None:
     ("table", "entry", "reason"),
     [
         ("images", {"id": "0", "file_name": "b.jpg"}, "image id 0 is given 2 times, to a.jpg and to b.jpg"),
-        ("images", {"id": 5, "file_name": "a.jpg"}, "photo 'a.jpg' is given 2 times, to image id 0 and to image id 5"),
-        ("images", {"id": 5, "file_name": ".\\a.jpg"}, "photo 'a.jpg' is given 2 times"),
+        ("images", {"id": 0.0, "file_name": "b.jpg"}, "image id 0 is given 2 times, to a.jpg and to b.jpg"),
+        ("images", {"id": 5, "file_name": "a.jpg"}, "/a.jpg is given 2 times, to image id 0 and to image id 5"),
+        ("images", {"id": 5, "file_name": ".\\a.jpg"}, "/a.jpg is given 2 times"),
+        ("images", {"id": 5, "file_name": "link.jpg"}, "/a.jpg is given 2 times"),
+        ("images", {"id": 5, "file_name": "hard link.jpg"}, "/a.jpg is given 2 times"),
         (
             "categories",
             {"id": 7, "name": "bag", "keypoints": SKIRT[::-1]},
@@ -264,6 +298,8 @@ def test_what_is_given_twice_is_refused(coco: Coco, table: str, entry: dict[str,
     coco.photo("c.jpg")
     coco.photo("b.jpg")
     coco.raw["images"].pop()
+    (coco.photos / "link.jpg").symlink_to("a.jpg")
+    os.link(coco.photos / "a.jpg", coco.photos / "hard link.jpg")
     coco.raw[table].append(entry)
     converted = coco.convert()
     assert [row.image_id for row in coco.rows()] == ["Images/skirt/other.jpg"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,11 +16,12 @@ from PIL import ExifTags, Image
 
 from model.receivers import decode_image
 from pipeline.data import checks, records
-from pipeline.data.annotations import HEADER, Annotation, find_sources, read
+from pipeline.data.annotations import Annotation
+from pipeline.data.fashionai import find_sources, header, read
 from pipeline.data.prepare import prepare as prepare_stage
 from pipeline.data.split import crop_name, split_of
 from pipeline.errors import DataError
-from seamline_client.keypoints import CATEGORIES
+from seamline_client.keypoints import GARMENTS
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -49,7 +51,7 @@ def keep_rows(photos: Path, wanted: Callable[[list[str]], Any]) -> None:
 
 def examples(dataset: records.Dataset) -> dict[str, Any]:
     """All that is in the records, by the file's name."""
-    found = [records.parse(r) for split in dataset.categories for r in tf.data.TFRecordDataset(dataset.shards(split))]
+    found = [dataset.parse(r) for split in dataset.categories for r in tf.data.TFRecordDataset(dataset.shards(split))]
     return {Path(each["image_id"].numpy().decode()).name: each for each in found}
 
 
@@ -60,10 +62,10 @@ def test_records_keep_the_photos_bytes_and_ratios(photos: Path, tmp_path: Path) 
     assert dataset.folder.stat().st_mode & 0o777 == 0o755, "a container's user is another one"
     (source,) = find_sources(photos)
     found = examples(dataset)
-    for annotation in read(source)[0]:
+    for annotation in read(source).annotations:
         example = found[annotation.image.name]
         assert example["image"].numpy() == annotation.image.read_bytes()
-        assert CATEGORIES[int(example["category"])] == annotation.category
+        assert GARMENTS.category_names[int(example["category"])] == annotation.category
         assert example["v"].numpy().tolist() == [v + 1 for v in annotation.v]
         marked = np.array(annotation.v) >= 0
         with Image.open(annotation.image) as image:
@@ -81,6 +83,17 @@ def test_a_data_set_is_made_again_only_when_its_source_changes(photos: Path, tmp
     assert [Path(shard).stat().st_mtime_ns for shard in again.shards("train")] == written
     keep_rows(photos, lambda row: "000039" not in row[0])
     assert prepare(photos, tmp_path).fingerprint != first.fingerprint
+
+
+def test_a_data_set_of_another_version_is_made_again(photos: Path, tmp_path: Path) -> None:
+    """Whatever is in it: only one of this very source is read. One that nobody can read is named."""
+    first = prepare(photos, tmp_path)
+    index = first.folder / "dataset.json"
+    index.write_text(json.dumps({"stamp": "of another version"}))
+    assert prepare(photos, tmp_path) == first
+    index.write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        prepare(photos, tmp_path)
 
 
 def test_a_photo_that_is_replaced_or_deleted_is_noticed(photos: Path, tmp_path: Path) -> None:
@@ -166,8 +179,8 @@ def test_what_passes_the_check_is_read_by_the_graph(
     for number, content in enumerate(contents):
         file = tmp_path / f"{number}.img"
         file.write_bytes(content)
-        rows.append(Annotation(file.name, file, "skirt", ((1.0, 1.0),) * 24, (1,) * 24, f"a.csv:{number}"))
-    checked = list(checks.check_all(rows))
+        rows.append(Annotation(file.name, file, "skirt", ((1.0, 1.0),) * 24, (1,) * 24, (0.0, 0.0), f"a.csv:{number}"))
+    checked = list(checks.check_all(rows, GARMENTS))
     usable = [each for each in checked if isinstance(each, checks.Photo)]
     assert isinstance(checked[0], checks.Photo)
     assert 0 < len(usable) < len(checked)
@@ -191,7 +204,7 @@ def test_a_shard_that_is_cut_between_two_records_is_named(photos: Path, tmp_path
 def set_cells(row: list[str], value: str, *columns: str) -> bool:
     """For `keep_rows`, which then keeps the row."""
     for column in columns:
-        row[HEADER.index(column)] = value
+        row[header(GARMENTS).index(column)] = value
     return True
 
 
@@ -208,11 +221,17 @@ ENDS = [f"{name}_{side}" for name in ("armpit", "waistband") for side in ("left"
             "NE cannot be measured.*skirt: waistband_left and",
         ),
         (
+            lambda row: set_cells(
+                row, "20_20_0", *(name for name, cell in zip(header(GARMENTS), row) if cell.endswith("_1"))
+            ),
+            "NE cannot be measured.*No photo of the evaluation split has a visible point",
+        ),
+        (
             lambda row: row[1] != "skirt" or set_cells(row, f"Images/no{row[0][-8:]}", "image_id"),
             r"8 row\(s\) name the category skirt.*8 refused \(the first: .*no such file\), 0 in the evaluation split",
         ),
     ],
-    ids=["no photo", "one photo", "hems alone", "no photo of a category"],
+    ids=["no photo", "one photo", "hems alone", "nothing visible", "no photo of a category"],
 )
 def test_photos_that_are_too_few_are_told_as_such(photos: Path, tmp_path: Path, wanted: Any, message: str) -> None:
     """Before training: what there is, what is missing, and what to do. No half-written data set remains."""
@@ -220,6 +239,19 @@ def test_photos_that_are_too_few_are_told_as_such(photos: Path, tmp_path: Path, 
     with pytest.raises(DataError, match=message):
         prepare(photos, tmp_path)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_points_of_two_kinds_are_kept_and_counted(photos: Path, tmp_path: Path) -> None:
+    """A skirt with a crotch is trained on as it is annotated, and training says how many there are."""
+    keep_rows(photos, lambda row: row[1] != "skirt" or set_cells(row, "20_30_1", "crotch"))
+    dataset = prepare(photos, tmp_path)
+    assert dataset.refusals == ()
+    assert records.load(dataset.folder) == dataset
+    (note,) = dataset.notes
+    assert note.endswith("nothing of their category has, and trained on as they are: 8 garments.")
+    skirt = GARMENTS.category_names.index("skirt")
+    examples_of_skirts = [each for each in examples(dataset).values() if int(each["category"]) == skirt]
+    assert {int(each["v"][GARMENTS.index["crotch"]]) for each in examples_of_skirts} == {2}
 
 
 def test_a_category_that_is_absent_is_told_and_strictly_refused(photos: Path, tmp_path: Path) -> None:
@@ -251,14 +283,16 @@ def test_the_split_depends_on_the_name_alone() -> None:
     names = [f"Images/skirt/{i}.jpg" for i in range(5000)]
     assert 0.08 < sum(split_of(name) == "eval" for name in names) / 5000 < 0.12
     for photo in ("a-b", "p7-2", "été"):
-        crops = [f"Images/{each}/{crop_name(photo, number)}.jpg" for each in CATEGORIES for number in (0, 1, 12)]
+        crops = [
+            f"Images/{each}/{crop_name(photo, number)}.jpg" for each in GARMENTS.category_names for number in (0, 1, 12)
+        ]
         assert len({split_of(crop) for crop in crops}) == 1
 
 
 def test_photos_do_not_pile_up_in_memory(garments_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where writing is slower than reading, only so many photos are read ahead; they come in the order of the rows."""
     (source,) = find_sources(garments_folder)
-    annotations, _ = read(source)
+    annotations = read(source).annotations
     monkeypatch.setattr(checks, "READ_AHEAD", 4)
     asked = 0
 
@@ -268,7 +302,7 @@ def test_photos_do_not_pile_up_in_memory(garments_folder: Path, monkeypatch: pyt
             asked += 1
             yield annotation
 
-    for written, checked in enumerate(checks.check_all(rows())):
+    for written, checked in enumerate(checks.check_all(rows(), GARMENTS)):
         assert asked <= written + 4
         assert isinstance(checked, checks.Photo)
         assert checked.annotation == annotations[written]

@@ -13,19 +13,15 @@ from pipeline.cli import app
 from pipeline.data.photos import Photos
 from pipeline.errors import DataError, PipelineError
 from pipeline.evaluation.saved_model import evaluate
-from pipeline.release.export import export
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
 from tests.homes import TinyRun
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def store(tiny_run: TinyRun) -> ModelStore:
     """With version 1 of the tiny run."""
-    store = ModelStore(tiny_run.home / "models", MODEL_NAME)
-    with store.stage() as staging:
-        store.publish(export(tiny_run.best, tiny_run.preset, tiny_run.dataset, staging).folder)
-    return store
+    return ModelStore(tiny_run.home / "models", MODEL_NAME)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from pipeline import report
 from pipeline.evaluation import samples, scoreboard
 from pipeline.evaluation.scores import Score
 from pipeline.report import bars, curves, sheet
-from seamline_client.keypoints import CATEGORIES
+from seamline_client.keypoints import GARMENTS
 from tests.homes import TinyRun
 
 
@@ -24,20 +24,20 @@ def page(tiny_run: TinyRun) -> Path:
     return report.write(tiny_run.run, tiny_run.best)
 
 
-def test_the_report_is_four_pictures_and_a_page_that_holds_them(tiny_run: TinyRun, page: Path) -> None:
+def test_the_report_is_five_pictures_and_a_page_that_holds_them(tiny_run: TinyRun, page: Path) -> None:
     """It is in the run's folder; the page names no other file, so that it can be sent to somebody.
 
     Its numbers, of photos that were predicted anew, are those that the evaluation during training found.
     """
     assert page == tiny_run.best.run / "report" / "report.html"
     pictures = sorted(path.name for path in page.parent.glob("*.png"))
-    assert pictures == ["categories.png", "curves.png", "keypoints.png", "sheet.png"]
+    assert pictures == ["categories.png", "curves.png", "keypoints.png", "reliability.png", "sheet.png"]
     for name in pictures:
         with Image.open(page.parent / name) as picture:
             picture.load()
             assert picture.width > 500
     text = page.read_text()
-    assert text.count('src="data:image/') == text.count("src=") == 4
+    assert text.count('src="data:image/') == text.count("src=") == 5
     assert "href" not in text
     metrics = tiny_run.best.metrics
     for fact in (
@@ -75,7 +75,9 @@ def test_each_evaluation_leaves_pictures_for_tensorboard(tiny_run: TinyRun) -> N
 def test_a_sample_has_the_truth_of_its_photo(tiny_run: TinyRun) -> None:
     """Its index is its place in the evaluation: nothing else tells the answers apart."""
     chosen = samples.one_of_each(tiny_run.dataset)
-    assert [sample.category for sample in chosen] == sorted(tiny_run.dataset.categories["eval"], key=CATEGORIES.index)
+    assert [sample.category for sample in chosen] == sorted(
+        tiny_run.dataset.categories["eval"], key=GARMENTS.category_names.index
+    )
     every = list(samples.read(tiny_run.dataset))
     assert [sample.index for sample in every] == list(range(tiny_run.dataset.count("eval")))
     for sample in chosen:

@@ -18,7 +18,7 @@ from pipeline.evaluation.baseline import mean_position_ne
 from pipeline.evaluation.limits import limits
 from pipeline.evaluation.scores import score
 from seamline_client.contract import ABSENT, VISIBLE
-from seamline_client.keypoints import CATEGORIES, INDEX, KEYPOINTS, NORMALISER
+from seamline_client.keypoints import GARMENTS
 from tests.homes import TinyRun
 
 
@@ -32,6 +32,8 @@ def batches(count: int) -> list[tuple[Any, Any, dict[str, Any]]]:
             "xy": xy,
             "v": rng.integers(0, 3, (count, 24)),
             "size": np.full((count, 2), (400, 533), np.float32),
+            "box": np.zeros((count, 2), np.float32),
+            "area": np.zeros(count, np.float32),
             "category": rng.integers(0, 4, count),
         }
         guess = xy + rng.normal(0, 0.03, xy.shape).astype(np.float32)
@@ -39,26 +41,29 @@ def batches(count: int) -> list[tuple[Any, Any, dict[str, Any]]]:
     return made
 
 
+NORMALISERS = {each.name: each.normaliser or () for each in GARMENTS.categories}
+
+
 def by_hand(xy: Any, truth: dict[str, Any]) -> list[tuple[str, str, int, float]]:
     """Category, keypoint, photo and error in percent of every point that counts, one after the other."""
     found = []
     for photo in range(len(xy)):
-        category = CATEGORIES[truth["category"][photo]]
-        first, second = (INDEX[name] for name in NORMALISER[category])
+        category = GARMENTS.category_names[truth["category"][photo]]
+        first, second = (GARMENTS.index[name] for name in NORMALISERS[category])
         size, places, v = truth["size"][photo], truth["xy"][photo], truth["v"][photo]
         if ABSENT in (v[first], v[second]):
             continue
         width = np.hypot(*((places[first] - places[second]) * size))
         for k in np.flatnonzero(v == VISIBLE):
             error = 100 * np.hypot(*((xy[photo, k] - places[k]) * size)) / width
-            found.append((category, KEYPOINTS[k], photo, float(error)))
+            found.append((category, GARMENTS.keypoints[k], photo, float(error)))
     return found
 
 
 def test_every_score_is_the_mean_of_its_own_points() -> None:
     """Overall, by category, by keypoint and by photo; what no photo is of has no points, and no score rather than 0."""
     made = batches(60)
-    found = score(made)
+    found = score(made, GARMENTS)
     points = [
         (category, keypoint, photo + 60 * batch, error)
         for batch, (xy, _, truth) in enumerate(made)
@@ -75,12 +80,12 @@ def test_every_score_is_the_mean_of_its_own_points() -> None:
         else:
             assert (got.ne, got.pck_005, got.pck_01) == (None, None, None)
             assert f"ne/{name}" not in found.metrics
-    assert found.categories[CATEGORIES[4]].points == 0
+    assert found.categories[GARMENTS.category_names[4]].points == 0
     scored = {photo for _, _, photo, _ in points}
     assert (found.photos, found.scored) == (120, len(scored))
     for photo, ne in enumerate(found.photo_ne):
         assert math.isnan(ne) == (photo not in scored)
-    assert json.loads(json.dumps(found.as_json()))["categories"][CATEGORIES[4]]["ne"] is None
+    assert json.loads(json.dumps(found.as_json()))["categories"][GARMENTS.category_names[4]]["ne"] is None
 
 
 def test_the_baseline_is_the_error_of_the_mean_positions(tiny_run: TinyRun) -> None:
@@ -89,7 +94,7 @@ def test_the_baseline_is_the_error_of_the_mean_positions(tiny_run: TinyRun) -> N
     mean = np.array(
         [
             np.mean([xy[k] for xy, v in zip(train["xy"], train["v"]) if v[k] != ABSENT], axis=0)
-            for k in range(len(KEYPOINTS))
+            for k in range(len(GARMENTS.keypoints))
         ]
     )
     errors = [error for *_, error in by_hand(np.stack([mean] * len(held_out["v"])), held_out)]

@@ -20,8 +20,9 @@ from PIL import Image
 from pipeline.release.golden import Golden, replay
 from pipeline.serving import process
 from seamline_client import PredictClient
-from seamline_client.contract import BYTES, MODEL_NAME, OUTPUTS
+from seamline_client.contract import ANSWERS, BYTES, MODEL_NAME
 from seamline_client.errors import InvalidInput
+from seamline_client.keypoints import GARMENTS
 from tests.client.fakes import TRANSPORTS
 from tests.homes import Seamline
 
@@ -142,7 +143,7 @@ def test_it_is_answered_or_refused_by_the_graph(client: PredictClient, case: str
     else:
         answer = send(client, file())
         assert {name: values.shape for name, values in answer.items()} == {
-            spec.name: (1, *spec.shape[1:]) for spec in OUTPUTS
+            spec.name: (1, len(GARMENTS)) for spec in ANSWERS[BYTES.key]
         }
         assert np.isfinite(answer["pred_x_ratio"]).all()
 

@@ -21,7 +21,7 @@ from garments.camera import place
 from garments.canvas import Canvas
 from garments.cloth import wardrobe
 from garments.drawing import TAILORS
-from seamline_client.keypoints import CATEGORIES, CATEGORY_KEYPOINTS, FLIP, INDEX, KEYPOINTS
+from seamline_client.keypoints import GARMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +46,7 @@ def test_pictures_and_their_points() -> None:
     """Categories come in turn. Points of theirs are float32 inside the RGB picture, or absent and -1. Light and colour
     vary, and no picture is nearly flat: a network that learnt one tone would not do."""
     sample = [draw(11, index) for index in range(50)]
-    assert [drawn.category for drawn in sample] == [*CATEGORIES] * 10
+    assert [drawn.category for drawn in sample] == [*GARMENTS.category_names] * 10
     assert {v for drawn in sample for v in drawn.v} == {-1, 0, 1}
     for drawn in sample:
         assert (drawn.image.mode, drawn.points.shape, drawn.v.shape) == ("RGB", (24, 2), (24,))
@@ -54,7 +54,7 @@ def test_pictures_and_their_points() -> None:
         assert drawn.v.dtype == np.int8
         marked = drawn.v >= 0
         assert marked.sum() >= 2
-        assert set(np.flatnonzero(marked)) <= set(CATEGORY_KEYPOINTS[drawn.category])
+        assert set(np.flatnonzero(marked)) <= set(GARMENTS.can_have(drawn.category))
         assert (drawn.points[~marked] == -1).all()
         assert ((drawn.points[marked] >= 0) & (drawn.points[marked] < drawn.image.size)).all()
         assert np.asarray(drawn.image).std() > 8
@@ -68,10 +68,11 @@ def test_garments_have_the_points_that_people_see() -> None:
     have no cuffs; armpits are occluded about as often as in real photos (13 to 40 %)."""
     # Cut but not drawn, which is much quicker.
     cut = [
-        (name, TAILORS[name](np.random.default_rng([9, index])).points) for index, name in enumerate(CATEGORIES * 120)
+        (name, TAILORS[name](np.random.default_rng([9, index])).points)
+        for index, name in enumerate(GARMENTS.category_names * 120)
     ]
     seen = Counter((name, v) for _, points in cut for name, (_, _, v) in points.items())
-    assert {name for name in KEYPOINTS if seen[name, 1]} == {*KEYPOINTS}
+    assert {name for name in GARMENTS.keypoints if seen[name, 1]} == {*GARMENTS.keypoints}
     hidden, shown = (seen["armpit_left", v] + seen["armpit_right", v] for v in (0, 1))
     assert 0.13 < hidden / (hidden + shown) < 0.45
     cuffs = {sum(name.startswith("cuff") for name in points) for category, points in cut if category == "blouse"}
@@ -79,10 +80,10 @@ def test_garments_have_the_points_that_people_see() -> None:
     for _, points in cut:
         for name, (x, _, _) in points.items():
             if "left" in name and "cuff" not in name:
-                assert x < points[KEYPOINTS[FLIP[INDEX[name]]]][0], name
+                assert x < points[GARMENTS.keypoints[GARMENTS.flip[GARMENTS.index[name]]]][0], name
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("category", GARMENTS.category_names)
 def test_points_lie_on_what_is_painted(category: str) -> None:
     """Every point has a painted pixel within 2 pixels of it; visible corners have bare ground within 6 pixels too."""
     nothing = -1e6
@@ -108,7 +109,7 @@ def test_points_lie_on_what_is_painted(category: str) -> None:
 def test_folder_has_the_layout_of_fashionai(garments_folder: Path) -> None:
     """Plain csv reads back what draw gave, but for rounding to whole pixels; there is one image for each row."""
     header, *rows = rows_of(garments_folder)
-    assert header == ["image_id", "image_category", *KEYPOINTS]
+    assert header == ["image_id", "image_category", *GARMENTS.keypoints]
     assert len(rows) == 40
     for index, row in enumerate(rows):
         drawn = draw(1, index)

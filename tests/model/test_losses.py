@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from model.losses import LossConfig, position_loss
 from model.network import Heads
-from seamline_client.contract import ABSENT, KEYPOINT_COUNT, VISIBLE
+from seamline_client.contract import ABSENT, VISIBLE
+from seamline_client.keypoints import GARMENTS
 
 GRID = 48
 
@@ -15,14 +16,15 @@ GRID = 48
 def heads_at(x: float) -> Heads:
     """What a network says that is sure of every point at column and row `x`."""
     cells = (np.arange(GRID) + 0.5) / GRID
-    logits = np.broadcast_to(-((cells - x) ** 2) * GRID**2 / 2, (1, KEYPOINT_COUNT, GRID)).astype(np.float32)
-    xy = np.full((1, KEYPOINT_COUNT, 2), x, np.float32)
-    return Heads(*map(tf.constant, (xy, xy, logits, logits, np.zeros((1, KEYPOINT_COUNT, 3), np.float32))))
+    logits = np.broadcast_to(-((cells - x) ** 2) * GRID**2 / 2, (1, len(GARMENTS), GRID)).astype(np.float32)
+    xy = np.full((1, len(GARMENTS), 2), x, np.float32)
+    unknown = np.zeros((1, len(GARMENTS), 3), np.float32)
+    return Heads(*map(tf.constant, (xy, xy, logits, logits, unknown, unknown[..., 0])))
 
 
 def loss(x: float, truth: float, v: int) -> float:
-    xy = tf.fill([1, KEYPOINT_COUNT, 2], truth)
-    return float(position_loss(heads_at(x), xy, tf.fill([1, KEYPOINT_COUNT], v), LossConfig()))
+    xy = tf.fill([1, len(GARMENTS), 2], truth)
+    return float(position_loss(heads_at(x), xy, tf.fill([1, len(GARMENTS)], v), LossConfig()))
 
 
 def test_position_loss_is_lowest_at_the_truth() -> None:
@@ -34,8 +36,8 @@ def test_position_loss_is_lowest_at_the_truth() -> None:
 
 def test_the_map_of_an_absent_point_should_say_nothing() -> None:
     """Beside a point that is there, an absent one costs least when its map is even, wherever its label would be."""
-    v = tf.constant([[VISIBLE] + [ABSENT] * (KEYPOINT_COUNT - 1)])
-    xy = tf.fill([1, KEYPOINT_COUNT, 2], 0.5)
+    v = tf.constant([[VISIBLE] + [ABSENT] * (len(GARMENTS) - 1)])
+    xy = tf.fill([1, len(GARMENTS), 2], 0.5)
     sure = heads_at(0.5)
     even = np.array(sure.x_logits)
     even[:, 1:] = 0

@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from model.metrics import NE
+from model.metrics import ECE, NE
 from pipeline.errors import ChecksumError, ContractError, ParityError, ScoreError, ServingError
 from pipeline.release import card, gate, golden
 from pipeline.release.export import Candidate
@@ -23,7 +25,17 @@ from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore, Version, write_checksums
 from pipeline.serving import process
 from pipeline.serving.server import Server
-from seamline_client.contract import DEFAULT, MODEL_NAME, UINT8
+from seamline_client import keypoints as sets
+from seamline_client.contract import (
+    BYTES,
+    CONTRACT_VERSION,
+    DEFAULT,
+    DESCRIBE,
+    DESCRIPTION,
+    MODEL_NAME,
+    PRED_SCORE,
+    UINT8,
+)
 from tests.release.conftest import Trained
 
 
@@ -113,18 +125,33 @@ def drop_signature(signatures: Any) -> None:
     del signatures[UINT8.key]
 
 
+def drop_description(signatures: Any) -> None:
+    del signatures[DESCRIBE.key]
+
+
+def drop_score(signatures: Any) -> None:
+    del signatures[BYTES.key].outputs[PRED_SCORE.name]
+
+
+def add_score(signatures: Any) -> None:
+    signatures[DEFAULT.key].outputs[PRED_SCORE.name].CopyFrom(signatures[UINT8.key].outputs[PRED_SCORE.name])
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (rename_output, "serving_default: outputs: found"),
         (change_dtype, r"input images_uint8: found \('float32'.* expected \('uint8'"),
         (drop_signature, "signatures: found"),
+        (drop_description, "signatures: found"),
+        (drop_score, "serving_bytes: outputs: found"),
+        (add_score, "serving_default: outputs: found"),
     ],
 )
 def test_a_wrong_signature_is_refused_by_name(
     trained: Trained, candidate: Candidate, spoil: Callable[[Any], None], message: str
 ) -> None:
-    """Read back from the SavedModel: another name, another dtype, a signature too few."""
+    """Read back from the SavedModel: another name or dtype, a signature too few, an output too few or too many."""
     path = candidate.folder / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     spoil(saved.meta_graphs[0].signature_def)
@@ -146,6 +173,35 @@ def test_an_answer_that_is_not_the_estimators_is_refused(trained: Trained, candi
     with pytest.raises(ParityError, match="pred_x_ratio differs from what the Estimator predicted") as refused:
         prove(trained, candidate)
     assert refused.value.exit_code == 11
+
+
+def test_a_score_or_a_description_that_is_another_is_refused(trained: Trained) -> None:
+    """A score may be off by ten times as much as a ratio, a description not by a letter."""
+    outputs = golden.Golden.load(trained.best.folder).outputs
+    score, description = outputs[PRED_SCORE.name], outputs[DESCRIPTION.name]
+    near, far = (score + np.float32(off) for off in (5 * golden.TOLERANCE, 2 * golden.SCORE_TOLERANCE))
+    assert golden.difference({PRED_SCORE.name: score}, {PRED_SCORE.name: near}, "here") > golden.TOLERANCE
+    with pytest.raises(ParityError, match="here: pred_score differs from what the Estimator predicted"):
+        golden.difference({PRED_SCORE.name: score}, {PRED_SCORE.name: far}, "here")
+    with pytest.raises(ParityError, match="here: 5 of 5 values of description are not what they were at export"):
+        golden.difference({DESCRIPTION.name: description}, {DESCRIPTION.name: description + b" "}, "here")
+
+
+def test_a_version_says_what_it_is(trained: Trained, candidate: Candidate) -> None:
+    """To each of any strings the same JSON, with the set of keypoints and what is on the card; not to very many."""
+    describe = tf.saved_model.load(str(candidate.folder)).signatures[DESCRIBE.key]
+    answered = describe(query=tf.constant(["", "what?", "\0"]))[DESCRIPTION.name].numpy()
+    assert answered.shape == (3,)
+    (said,) = set(answered.tolist())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="At most"):
+        describe(query=tf.fill([257], ""))
+    described, made = json.loads(said), json.loads((candidate.folder / card.CARD).read_text())
+    same = {name: made[name] for name in ("contract", "keypoints", "step", "made", "metrics")}
+    assert described == {**same, "preset": made["preset"]["name"]}
+    assert described["contract"] == CONTRACT_VERSION
+    assert sets.read(described["keypoints"]) == trained.dataset.keypoints
+    assert 0 <= described["metrics"][ECE] <= 1
+    assert described["metrics"][NE] == candidate.ne
 
 
 def test_a_worse_score_than_that_of_what_serves_is_refused_unless_forced(

@@ -40,7 +40,7 @@ def test_a_variable_that_would_be_ignored_is_an_error(words: tuple[str, ...], sa
 
 def test_one_of_several_targets_takes_a_variable() -> None:
     """`make train export serve PRESET=tiny`; what may be in the environment may be typed for any target."""
-    assert "launch --runtime local serve" in make(
+    assert "launch --runtime 'local' serve" in make(
         "-n", "train", "export", "serve", "PRESET=tiny", "RUNTIME=local", "SEAMLINE_GRPC_PORT=1"
     )
 
@@ -82,6 +82,34 @@ def test_args_may_have_quotes() -> None:
     assert 'ARGS="x: No closing quotation' in make("train", 'ARGS="x', "RUNTIME=local", code=2)
 
 
+@pytest.mark.parametrize(
+    ("typed", "arrives"),
+    [
+        ("--data ~/photos", ["--data", "{home}/photos"]),
+        ("--data=~/photos", ["--data={home}/photos"]),
+        ("--data ~nobody-of-this-name/x", ["--data", "~nobody-of-this-name/x"]),
+    ],
+)
+def test_a_tilde_is_the_home_folder(typed: str, arrives: list[str]) -> None:
+    """In ARGS, too, and before a runtime is chosen: both see the same folder."""
+    home = os.path.expanduser("~")  # noqa: PTH111
+    assert targets.arguments("train", {"ARGS": typed}) == [each.format(home=home) for each in arrives]
+
+
+def test_what_is_typed_is_one_word_for_the_shell(tmp_path: Path) -> None:
+    """A runtime with a command in it, a Python with a blank in its path; a checkout that is called what it likes."""
+    assert "invalid choice" in make("status", f"RUNTIME=local; touch {tmp_path}/made", code=2)
+    assert not (tmp_path / "made").exists()
+    checkout = tmp_path / "it's $HOME `id` [a]*"
+    checkout.mkdir()
+    for name in ("Makefile", "pipeline", "client"):
+        (checkout / name).symlink_to(ROOT / name)
+    python = tmp_path / "a python"
+    python.symlink_to(sys.executable)
+    said = make("-f", str(checkout / "Makefile"), "logs", "RUNTIME=local", f"PYTHON={python}", code=2, SEAMLINE_HOME="")
+    assert "no server was started here" in said
+
+
 def test_the_help_fits_a_small_terminal() -> None:
     """Every target is named, in 24 lines of 80 characters."""
     lines = make(COLUMNS="80").splitlines()
@@ -91,9 +119,13 @@ def test_the_help_fits_a_small_terminal() -> None:
 
 
 def test_a_python_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
-    """pyenv puts a python3.11 on the path that only says that it is not installed."""
+    """pyenv puts a python3.11 on the path that only says that it is not installed. One that was named is an error."""
     for name, script in (("python3.11", "exit 127"), ("python3.10", f'exec {sys.executable} "$@"')):
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     said = make("-n", "status", PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert "python3.10 -m pipeline.runtime.launch" in said
+    for named in (tmp_path / "python3.11", tmp_path / "none", "/bin/false"):
+        said = make("status", f"PYTHON={named}", code=2)
+        assert f"PYTHON={named}: not a Python 3 that runs here" in said
+        assert said.count("\n") == 1

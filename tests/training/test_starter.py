@@ -5,37 +5,50 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.model_fn import predict
 from model.network import KeypointNetwork, NetworkConfig
+from model.predictions import EVIDENCE, predict
+from pipeline.data.input_fn import LABELS
 from pipeline.data.photos import Photos
+from pipeline.evaluation import calibration
+from pipeline.evaluation.answers import Answers
 from pipeline.evaluation.baseline import mean_position_ne
 from pipeline.evaluation.scores import score
 from pipeline.training.presets import STARTER, demo, photos
 from pipeline.training.weights import STARTER_FILE, load
 from seamline_client.contract import PRED_V
+from seamline_client.keypoints import GARMENTS
 from tests.homes import TinyRun
 
 v1 = tf.compat.v1
 CARD = STARTER_FILE.with_name("README.md")
 
 
-def starters_ne(folder: Path, split: str) -> float:
-    """NE of the starter on the photos of a folder. Every variable of the network must have its array, and no other."""
-    weights = load(STARTER)
+def starters_answers(folder: Path, split: str) -> Answers:
+    """The starter's on the photos of a folder. Every variable of the network must have its array, and no other."""
+    weights = load(STARTER).arrays
     batches = list(Photos(folder, split).batches(lambda done, total, note="": None))
     with tf.Graph().as_default(), v1.Session() as session:
         pictures = v1.placeholder(tf.float32, (None, 384, 384, 3))
-        network = KeypointNetwork(NetworkConfig())
+        network = KeypointNetwork(NetworkConfig(), len(GARMENTS))
         heads = network(pictures, training=False)
-        answers = [heads.xy, predict(heads)[PRED_V.name]]
+        predicted = predict(heads, GARMENTS)
+        answers = [heads.xy, predicted[PRED_V.name], predicted[EVIDENCE]]
         assert {variable.op.name for variable in network.variables} == weights.keys()
         for variable in network.variables:
             variable.load(weights[variable.op.name], session)
         answered = [session.run(answers, {pictures: images}) for images, _ in batches]
-    ne = score((xy, v, labels) for (xy, v), (_, labels) in zip(answered, batches)).overall.ne
+    truth = {name: np.concatenate([labels[name] for _, labels in batches]) for name in LABELS}
+    xy, v, evidence = map(np.concatenate, zip(*answered))
+    return Answers(xy, v, evidence, truth)
+
+
+def starters_ne(folder: Path, split: str) -> float:
+    answers = starters_answers(folder, split)
+    ne = score([(answers.xy, answers.v, answers.truth)], GARMENTS).overall.ne
     assert ne is not None
     return ne
 
@@ -54,3 +67,13 @@ def test_the_starter_scores_what_its_card_says(real_photos: Path) -> None:
     """NE on real photos that were not trained on, to a tenth of a percent."""
     (told,) = re.findall(r"^\| NE there \| ([\d.]+) %", CARD.read_text(), re.M)
     assert starters_ne(real_photos, "val") == pytest.approx(float(told), abs=0.1)
+
+
+@pytest.mark.slow
+def test_the_starters_scores_can_be_believed(real_photos: Path) -> None:
+    """Calibrated on the photos that chose it, their ECE is at most 0.05 on photos that chose nothing."""
+    constants, _ = calibration.calibrate(starters_answers(real_photos / "train", "val"), GARMENTS)
+    evidence, right, said = calibration.measured(starters_answers(real_photos, "val"), GARMENTS)
+    ece = calibration.reliability(calibration.score(evidence, constants)[said], right[said], len(right)).ece
+    assert ece is not None
+    assert ece <= 0.05
