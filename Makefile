@@ -50,7 +50,7 @@ train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.
 evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.
 export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
-serve: ## Start the server in the background.
+serve: ## Start the server in the background; GATEWAY=1: and the gateway.
 demo: train export serve ## All of this, then a picture of drawn garments with their points.
 predict: ## Ask the server about IMAGE.
 status: ## What runs, which version answers, since when?
@@ -79,7 +79,7 @@ test-all: ### Run all tests.
 
 soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
 	$(INSTALL)
-	$(PYTEST) -m "" tests/faults tests/test_command_lines.py --soak -o timeout=3600 $(ARGS)
+	$(PYTEST) -m "" tests/faults tests/gateway/test_hostile.py tests/test_command_lines.py --soak -o timeout=3600 $(ARGS)
 
 lint: ### Check style, types and who imports whom.
 	$(INSTALL)
@@ -109,3 +109,4 @@ lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) -c requirements.lock --extra server -o requirements/server.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline -o requirements/train.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline requirements/gpu.in -o requirements/train-gpu.lock
+	$(subst pyproject.toml,requirements/gateway.in,$(RESOLVE)) -c requirements.lock --upgrade -o requirements/gateway.lock

@@ -15,7 +15,7 @@ from benchmarks import page
 from benchmarks.report import Report
 from pipeline.errors import PipelineError
 
-NAMES = ("training", "data", "serving", "folder", "client", "swap")
+NAMES = ("training", "data", "serving", "folder", "client", "gateway", "swap")
 ASKED = "gpu"
 """The one that `all` leaves out: it is for machines with a GPU."""
 
@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", choices=(*questions, *others), metavar="name", help="what to measure: see below")
     parser.add_argument("--quick", action="store_true", help="very few rounds: a check that it runs, not a measurement")
     parser.add_argument("--out", type=Path, default="var/benchmarks", help="where results go; default: %(default)s")
-    parser.add_argument("--target", help="gRPC host:port of a server that runs, for serving, folder and client")
+    parser.add_argument(
+        "--target", help="gRPC host:port of a server that runs, for serving, folder, client and gateway"
+    )
     parser.add_argument("--rest-target", help="REST host:port of the same server")
     return parser
 

@@ -28,15 +28,18 @@ class Server:
 
 
 @contextmanager
-def running(arguments: argparse.Namespace, base: Path, report: Report) -> Iterator[Server]:
-    """The server that the command line names, or else one that is started. Raises SystemExit for one port of two."""
+def running(arguments: argparse.Namespace, base: Path, report: Report, *flags: str) -> Iterator[Server]:
+    """The server that the command line names, or else one that is started, with these flags.
+
+    Raises SystemExit for one port of two.
+    """
     if bool(arguments.target) != bool(arguments.rest_target):
         raise SystemExit("--target and --rest-target name the two ports of one server: give both or neither")
     if arguments.target:
         report.state(server=arguments.target)
         yield Server(arguments.target, arguments.rest_target)
         return
-    with started(base, report) as server:
+    with started(base, report, *flags) as server:
         yield server
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from seamline_client.contract import GRPC_PORT, REST_PORT
 
 PATTERN = "*?[]\\"
 """TensorFlow takes the path of a checkpoint or a model for a pattern, and finds nothing where these are in it."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A server behind the gateway, or all those that `host` is the name of."""
+
+    host: str
+    grpc_port: int
+    rest_port: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,14 @@ class Settings:
     """Where the local server's log and state are."""
     grpc_port: int
     rest_port: int
+    gateway: Path
+    """Where the gateway's keys, certificate and log are."""
+    gateway_address: tuple[str, int]
+    replicas: tuple[Replica, ...]
+    gateway_body_mb: int = 32
+    """The largest request that the gateway passes on, in units of 2^20 bytes."""
+    gateway_rate: int = 100
+    """Requests a second that each caller may make."""
     keep: int = 5
     """How many versions stay in the store, beside those that serve, are the canary or would be rolled back to."""
     model_server: Path | None = None
@@ -36,12 +54,13 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,
-        TENSORFLOW_MODEL_SERVER.
+        TENSORFLOW_MODEL_SERVER, and of the gateway SEAMLINE_GATEWAY, SEAMLINE_GATEWAY_BODY_MB, SEAMLINE_GATEWAY_RATE
+        and SEAMLINE_REPLICAS.
 
         Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
 
-        Raises PipelineError for a port or a number of versions that is not one, and for a home that TensorFlow would
-        find nothing in.
+        Raises PipelineError for an address, a port or another number that is not one, and for a home that TensorFlow
+        would find nothing in.
         """
         home = Path(os.path.expanduser(os.environ.get("SEAMLINE_HOME") or "var"))  # noqa: PTH111  # any `~` will do
         place = os.path.abspath(home)  # noqa: PTH100  # a link stays as it is, and is a way out
@@ -51,13 +70,22 @@ class Settings:
                 f"Set SEAMLINE_HOME to another folder, or to a link to this one."
             )
         model_server = os.environ.get("TENSORFLOW_MODEL_SERVER")
+        ports = (
+            _number("SEAMLINE_GRPC_PORT", GRPC_PORT, "a port", 65535),
+            _number("SEAMLINE_REST_PORT", REST_PORT, "a port", 65535),
+        )
         return cls(
             data=home / "data",
             runs=home / "runs",
             models=home / "models",
             server=home / "server",
-            grpc_port=_number("SEAMLINE_GRPC_PORT", GRPC_PORT, "a port", 65535),
-            rest_port=_number("SEAMLINE_REST_PORT", REST_PORT, "a port", 65535),
+            grpc_port=ports[0],
+            rest_port=ports[1],
+            gateway=home / "gateway",
+            gateway_address=_gateway(os.environ.get("SEAMLINE_GATEWAY", "127.0.0.1:8443")),
+            replicas=tuple(_replicas(os.environ.get("SEAMLINE_REPLICAS", "127.0.0.1"), *ports)),
+            gateway_body_mb=_number("SEAMLINE_GATEWAY_BODY_MB", cls.gateway_body_mb, "megabytes", 1024),
+            gateway_rate=_number("SEAMLINE_GATEWAY_RATE", cls.gateway_rate, "requests a second", 10**6),
             keep=_number("SEAMLINE_KEEP", cls.keep, "a number of versions", 10**6),
             model_server=Path(model_server) if model_server else None,
             serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,
@@ -70,3 +98,26 @@ def _number(variable: str, default: int, what: str, most: int) -> int:
     if not (text.isdecimal() and len(text) < 10 and 0 < int(text) <= most):
         raise PipelineError(f"{variable} is {text[:80]!r}; expected {what} from 1 to {most}")
     return int(text)
+
+
+def _gateway(text: str) -> tuple[str, int]:
+    """`[::]:8443` and `8443` are understood, too, as in Compose's own ports."""
+    host, _, port = text.rpartition(":")
+    if not _is_port(port):
+        raise PipelineError(f"SEAMLINE_GATEWAY is {text!r}; expected an address and a port, as in 0.0.0.0:8443")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _replicas(text: str, grpc_port: int, rest_port: int) -> Iterator[Replica]:
+    for each in filter(None, map(str.strip, text.split(","))):
+        host, *ports = each.split(":")
+        if not host or len(ports) not in (0, 2) or not all(map(_is_port, ports)):
+            raise PipelineError(
+                f"SEAMLINE_REPLICAS has {each!r}; expected names or addresses with a comma between them, "
+                "each alone or with its two ports, as in models-1:8500:8501"
+            )
+        yield Replica(host, int(ports[0]) if ports else grpc_port, int(ports[1]) if ports else rest_port)
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 0 < int(text) < 65536

@@ -33,7 +33,7 @@ SERVICES = set(
         re.M,
     )
 )
-OTHERS = {"curl", "export", "openssl", "pip", "sudo", "uvicorn", "node", "crontab", "git", "printf", "(printf"}
+OTHERS = {"curl", "export", "openssl", "pip", "sudo", "uvicorn", "node", "crontab", "git", "printf", "(printf", "cat"}
 """Programs that are not ours, whose options we do not check."""
 ANYTHING = "1"
 """Stands for a placeholder: good for a number, a name or a path."""
@@ -62,6 +62,8 @@ def read(command: str) -> None:
     words = shlex.split(PLACEHOLDERS.sub(ANYTHING, command), comments=True)
     while words and re.match(r"[A-Z_]+=", words[0]):
         words.pop(0)
+    if ">" in words[:-1]:
+        words = words[: words.index(">")]
     if not words or words[0].startswith("#") or words[0] in OTHERS:
         return
     program, *rest = words

@@ -50,10 +50,11 @@ class PredictClient:
     """A connection to one model on one server; a context manager, safe to use from several threads.
 
     `target` is "host:port" or "host" (None: this machine), or the URL of a REST API or of a model there. `transport` is
-    "grpc" or "rest" (None: REST for a URL, otherwise gRPC). `model` is the contract's where neither it nor the URL
-    names one. `timeout` is in seconds per call, `retries` how often a call is tried again within it when there is no
-    connection; a busy server is asked again until then (retries=0: never). `token` goes along as a bearer token,
-    `metadata` as gRPC metadata or HTTP headers. All methods raise `seamline_client.errors`.
+    "grpc" or "rest" (None: REST for a URL, otherwise gRPC); a gateway speaks both at its https URL. `model` is the
+    contract's where neither it nor the URL names one. `timeout` is in seconds per call, `retries` how often a call is
+    tried again within it when there is no connection; a busy server is asked again until then (retries=0: never).
+    `token` goes along as a bearer token, `metadata` as gRPC metadata or HTTP headers. All methods raise
+    `seamline_client.errors`.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class PredictClient:
             raise InvalidInput(f"the target names the model {where.model}, which is not {model}")
         self._model = model or where.model or MODEL_NAME
         self._patience = Patience(timeout, retries)
-        self._target = replace(where, tls=targets.certificates(tls), headers=targets.headers(token, metadata))
+        tls = targets.certificates(tls) or where.tls
+        self._target = replace(where, tls=tls, headers=targets.headers(token, metadata))
         self._transport = _transport(self._target)
         self._descriptions = Descriptions(self._transport, self._patience, self.target)
 

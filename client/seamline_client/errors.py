@@ -91,12 +91,19 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "RESOURCE_EXHAUSTED": (ServerBusy, "the server is busy (fewer requests in parallel, or try again later)"),
     "UNAUTHENTICATED": (AccessDenied, "access denied (is the token right?)"),
     "PERMISSION_DENIED": (AccessDenied, "access denied (is the token allowed to do this?)"),
+    "TOKEN_MISSING": (AccessDenied, "access denied: a token is needed (--token-file)"),
+    "TOKEN_EXPIRED": (AccessDenied, "access denied: the token has expired (ask for a new one)"),
+    "TOO_OFTEN": (ServerBusy, "too many requests with this token (fewer in parallel, or try again later)"),
     "UNIMPLEMENTED": (BadResponse, "this is not TensorFlow Serving (is the port right?)"),
+    "TOO_LARGE": (InvalidInput, "larger than the gateway passes on (a smaller photo, or fewer in one request)"),
     "NO_SERVER_HERE": (CannotConnect, "no server is running there; `make serve` starts one"),
     "NO_TLS_THERE": (CannotConnect, "this port does not speak TLS (leave TLS out, or name the server's TLS port)"),
 }
 
-_WITHOUT_DETAIL = ("NO_SERVER_HERE", "NO_TLS_THERE", "DEADLINE_EXCEEDED")
+_WITHOUT_DETAIL = (
+    *("NO_SERVER_HERE", "NO_TLS_THERE", "DEADLINE_EXCEEDED"),
+    *("TOKEN_MISSING", "TOKEN_EXPIRED", "TOO_OFTEN", "TOO_LARGE"),
+)
 """Codes whose meaning says it all."""
 
 _TELLING = (
@@ -105,6 +112,10 @@ _TELLING = (
     (r"batch scheduling queue .* is full", "RESOURCE_EXHAUSTED"),
     (r"message larger than max", "INVALID_ARGUMENT"),
     (r"(?i)wrong.version.number", "NO_TLS_THERE"),
+    (r"^Jwt is missing$", "TOKEN_MISSING"),
+    (r"^Jwt is expired$", "TOKEN_EXPIRED"),
+    (r"^local_rate_limited$", "TOO_OFTEN"),
+    (r"^Payload Too Large$", "TOO_LARGE"),
 )
 """Messages that say more than the code that they come with, and the code that fits them."""
 

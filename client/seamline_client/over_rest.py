@@ -45,6 +45,9 @@ _STATUS = {
 }
 """gRPC's name for what an HTTP status means here; the server's own table read backwards, and what proxies add to it."""
 
+_AT_ONCE = 1 << 16
+"""Bytes that are sent whether the other side reads them or not."""
+
 _OF_PROXIES = (401, 403, 413, 429, 502, 503, 504)
 """Statuses that are believed without TensorFlow Serving's JSON: a proxy speaks for the server."""
 
@@ -136,9 +139,19 @@ class RestTransport:
         except requests.exceptions.RequestException as error:
             late = isinstance(error, requests.exceptions.Timeout) or time.monotonic() >= deadline
             code, detail = ("DEADLINE_EXCEEDED", "") if late else ("UNAVAILABLE", _cause(error))
+            if not late and body is not None and len(body) > _AT_ONCE and self._root.startswith("https:"):
+                detail += self._ask_why(path, body, deadline)
             raise from_status(code, detail, self._target) from error
         except OSError as error:  # a certificate file that is not there
             raise InvalidInput(f"{self._target.address}: {error}") from error
+
+    def _ask_why(self, path: str, body: bytes, deadline: float) -> str:
+        """What a gateway that hung up would have said: it answers before it has all of a request, and then closes.
+
+        Raises the error that a small question meets as well, which is the reason.
+        """
+        self._object(*self._send(path.rpartition(":")[0], None, deadline))
+        return f"; other requests are answered there: {len(body) / 1e6:.1f} MB may be larger than it passes on"
 
     def _object(self, status: int, content: bytes) -> dict[str, Any]:
         """The JSON object of an answer; raises the error that the status and the body tell of."""

@@ -69,8 +69,9 @@ class Target:
 def parse(text: str | None, transport: str | None) -> Target:
     """What `text` means (None: this machine), over `transport` (None: REST for a URL, otherwise gRPC).
 
-    Understood are a host, host:port, IPv6 addresses, for gRPC unix: and dns: names, and for REST the URL of a server
-    or of its model. A host without a port has the default one. Raises InvalidInput for anything else.
+    Understood are a host, host:port, IPv6 addresses, for gRPC unix: and dns: names and the https URL of a server, and
+    for REST the URL of a server or of its model. A host without a port has the default one. Raises InvalidInput for
+    anything else.
     """
     if transport not in (None, *PORTS):
         raise InvalidInput(f"transport {transport!r}: it is one of {', '.join(PORTS)}")
@@ -84,14 +85,22 @@ def parse(text: str | None, transport: str | None) -> Target:
     if not _is_port(port or "1"):
         url = plain = None
     if url and transport != "grpc" and "/v1/models/" not in f"{url['root']}/":
-        return Target("rest", url["root"], url["root"], _is_loopback(url["host"]), url["model"])
+        tls = Tls() if url["root"].lower().startswith("https") else None
+        return Target("rest", url["root"], url["root"], _is_loopback(url["host"]), url["model"], tls)
+    if url and transport == "grpc" and _is_gateway(url):
+        address = f"{url['host']}:{url['port'] or 443}"
+        return Target("grpc", address, "", _is_loopback(url["host"]), url["model"], Tls())
     if plain:
         transport = transport or "grpc"
         address = f"{plain['host']}:{plain['port'] or _default_port(transport)}"
         return Target(transport, address, f"http://{address}", _is_loopback(plain["host"]))
     if _NAME_OF_GRPC.fullmatch(text) and transport != "rest":
         return Target("grpc", text, loopback=text.startswith("unix:"))
-    forms = {"grpc": "host:port", "rest": "http://host:port", None: "host:port, or http://host:port for REST"}
+    forms = {
+        "grpc": "host:port, or https://host:port",
+        "rest": "http://host:port",
+        None: "host:port, or http://host:port for REST",
+    }
     raise InvalidInput(f"target {text!r}: not an address of a server, which is {forms[transport]}")
 
 
@@ -137,6 +146,11 @@ def _default_port(transport: str) -> int:
 
 def _is_port(text: str) -> bool:
     return re.fullmatch(r"0*[1-9][0-9]{0,4}", text) is not None and int(text) < 65536
+
+
+def _is_gateway(url: re.Match[str]) -> bool:
+    """Of gRPC, whose paths are its methods: https, and nothing before /v1."""
+    return url["root"] in (f"https://{url['host']}", f"https://{url['host']}:{url['port']}")
 
 
 def _is_ipv6(text: str) -> bool:

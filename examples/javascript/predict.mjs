@@ -2,6 +2,9 @@
 //
 //   node examples/javascript/predict.mjs photo.jpg other.png
 //   SERVER=http://127.0.0.1:8501 LABEL=stable node examples/javascript/predict.mjs photo.jpg
+//   SERVER=https://models.example.com:8443 TOKEN=$(cat token) node examples/javascript/predict.mjs photo.jpg
+//
+// A gateway with a certificate of its own: NODE_EXTRA_CA_CERTS=var/gateway/certificate.pem.
 //
 // Prints one JSON object per photo. x and y are fractions of the picture's width and height: multiply them by the size
 // at which you show it. score says how sure the model is, 0 to 1. Browsers do the same with fetch; the server then needs
@@ -11,6 +14,7 @@ import { readFile } from "node:fs/promises";
 
 const SERVER = process.env.SERVER ?? "http://127.0.0.1:8501";
 const LABEL = process.env.LABEL;
+const TOKEN = process.env.TOKEN;
 const MILLISECONDS = 10_000;
 
 const VISIBILITY = ["absent", "occluded", "visible"];
@@ -20,13 +24,14 @@ async function ask(signature_name, input) {
   const model = `${SERVER}/v1/models/keypoints${LABEL ? `/labels/${LABEL}` : ""}`;
   const response = await fetch(`${model}:predict`, {
     method: "POST",
+    headers: TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {},
     body: JSON.stringify({ signature_name, instances: [input] }),
     signal: AbortSignal.timeout(MILLISECONDS),
   });
-  const answer = await response.json();
-  // An error echoes what was sent: a line of it is enough.
-  if (!response.ok) throw new Error(String(answer.error).replace(/\s+/g, " ").slice(0, 200));
-  return answer.predictions[0];
+  // The server's errors are JSON and echo what was sent: a line is enough. A gateway's are a few words.
+  const answer = await response.text();
+  if (!response.ok) throw new Error(answer.replace(/\s+/g, " ").slice(0, 200));
+  return JSON.parse(answer).predictions[0];
 }
 
 /** What the model says of itself: `keypoints.keypoints` are names in the order of its outputs, `keypoints.lines` join

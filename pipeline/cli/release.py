@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli.shared import app, latest_checkpoint, releases, running_target
 from pipeline.console import console
+from pipeline.errors import ServingError
 from pipeline.settings import Settings
 
 TARGET = typer.Option(None, help="host:port of any server of this model. Default: the one that runs here.")
@@ -48,8 +49,12 @@ def canary(
     end: bool = typer.Option(False, "--end", help="The trial is over: the canary's name answers no longer."),
 ) -> None:
     """Let a version answer to the name keypoints-canary, beside the one that serves."""
+    from pipeline.gateway.files import Files
+
     if (version is None) != end:
         raise typer.BadParameter("name a version, or --end")
+    if end and Files(Settings.from_environment().gateway).shares():
+        raise ServingError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
     console.print(str(releases().canary(version)))
 
 

@@ -11,20 +11,25 @@ import typer
 
 from pipeline.cli.shared import app, releases, running_target
 from pipeline.console import console
+from pipeline.errors import ServingError
 from pipeline.settings import Settings
 from seamline_client.contract import BYTES, MODEL_NAME
 
 BATCHING = typer.Option(False, "--batching", help="Put requests together; config/batching.config says for whom.")
+GATEWAY = typer.Option(False, "--gateway", help="And the gateway before it: TLS, tokens and limits.")
+SHARE = typer.Option(0, "--share", min=0, max=100, help="With --gateway: of 100 REST requests, so many ask the canary.")
 SHEET = typer.Option(None, "--to", help="Where the picture goes, - for standard output. Default: var/demo.png.")
 
 
 @app.command()
-def serve(batching: bool = BATCHING) -> None:
+def serve(batching: bool = BATCHING, gateway: bool = GATEWAY, share: int = SHARE) -> None:
     """Start a server in the background, unless one runs, and wait until the model is available."""
     from pipeline import job
     from pipeline.release.golden import sample
 
     found, settings = releases(), Settings.from_environment()
+    if share and not (gateway and found.names().canary):
+        raise ServingError("A share of the requests needs the gateway, and a canary: `make canary VERSION=...` first.")
     served = job.serve(found, settings, batching=batching)
     server = served.server
     console.print(
@@ -42,6 +47,24 @@ def serve(batching: bool = BATCHING) -> None:
         f"  .venv/bin/python client/predict.py {photo}\n"
         f"""  echo '{{"signature_name": "{BYTES.key}", "instances": [{{"b64": "'"""
         f"""$(base64 < {photo} | tr -d '\\n')'"}}]}}' | curl -d @- {url}:predict""",
+    )
+    if gateway:
+        _serve_gateway(settings, photo, share)
+
+
+def _serve_gateway(settings: Settings, photo: Path, share: int) -> None:
+    from pipeline.gateway import running
+    from pipeline.gateway.files import Files
+
+    found = running.serve(settings, share)
+    was = "Started" if found.started else "Already running:"
+    console.print(
+        f"\n{was} the gateway, process {found.pid}, log in {found.log}\n"
+        f"  {found.url}\n"
+        "\nAsk through it:\n"
+        "  .venv/bin/python -m pipeline token --name me > token\n"
+        f"  .venv/bin/python client/predict.py {photo} --target {found.url} --token-file token "
+        f"--tls-ca {Files(settings.gateway).authority}"
     )
 
 
@@ -62,16 +85,22 @@ def demo(to: Optional[Path] = SHEET) -> None:
 
 @app.command()
 def stop() -> None:
-    """End the background server."""
+    """End the background server, and the gateway."""
+    from pipeline.gateway import running
     from pipeline.serving import local
 
-    server = local.stop(Settings.from_environment())
+    settings = Settings.from_environment()
+    pid = running.stop(settings)
+    if pid:
+        console.print(f"Stopped the gateway, process {pid}")
+    server = local.stop(settings)
     console.print(f"Stopped process {server.pid}" if server else "No server is running.")
 
 
 @app.command()
 def status() -> None:
     """Say what runs, since when and where, and a line on each version. Exit code 6 when no server runs."""
+    from pipeline.gateway import running
     from pipeline.release import versions
     from pipeline.serving import process
 
@@ -84,6 +113,9 @@ def status() -> None:
         console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
     else:
         console.print(f"Server at {target}")
+    gateway = running.find(Settings.from_environment())
+    if gateway:
+        console.print(f"  gateway  {gateway.url}, process {gateway.pid}, log {gateway.log}")
     for line in versions.lines(releases()):
         console.print(f"  {line}")
 

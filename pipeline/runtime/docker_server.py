@@ -70,6 +70,14 @@ def describe(compose: Compose) -> None:
     print(f"  gRPC  {grpc}\n  REST  {url}")
 
 
+def answers(compose: Compose, name: str) -> bool:
+    """Whether a model of that name does."""
+    try:
+        return bool(_version(_endpoints(compose)[1].replace(MODEL_NAME, name)))
+    except OSError:
+        return False
+
+
 def _running(compose: Compose) -> str:
     """The server's container; empty when none runs."""
     return compose.ask("ps", "--quiet", "--status", "running", "serve")

@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.runtime import deleting, docker_server, ownership
+from pipeline.runtime import deleting, docker_gateway, docker_server, ownership
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
@@ -42,19 +42,30 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
         compose.become("logs", "--tail", "200", *(["--follow"] if sys.stdout.isatty() else []), "serve")
     if stage == "status":
         docker_server.describe(compose)
+        docker_gateway.describe(compose)
         return compose.run("release", "status")
     if stage == "serve":
         # Said anew each time, as in the local runtime: the container is made again where it was said otherwise before.
         compose.environment["BATCHING"] = "1" if "--batching" in arguments else ""
         docker_server.serve(compose)
+        if "--gateway" in arguments:
+            docker_gateway.serve(compose, _value(arguments, "--share") or "0")
         return 0
     if stage == "stop":
+        docker_gateway.stop(compose)
         docker_server.stop(compose)
         return 0
+    if stage == "canary" and "--end" in arguments:
+        docker_gateway.check_no_share(compose)
     if stage not in SERVICES:
         raise ValueError(f"There is no stage {stage}.")
     mounts, arguments = mount_inputs(arguments)
     return compose.run(*mounts, SERVICES[stage], stage, *arguments)
+
+
+def _value(arguments: list[str], option: str) -> str:
+    """Of an option; empty where it is not given."""
+    return dict(zip(arguments, arguments[1:])).get(option, "")
 
 
 def _report(compose: Compose, arguments: list[str]) -> int:

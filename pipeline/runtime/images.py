@@ -32,12 +32,12 @@ def plan(stage: str, compose: Compose) -> str:
     return words
 
 
-def prepare(stage: str, compose: Compose) -> None:
-    """Builds what a stage needs, which takes a second when nothing changed.
+def prepare(stage: str, compose: Compose, *, gateway: bool = False) -> None:
+    """Builds what a stage needs, and the gateway with it or not, which takes a second when nothing changed.
 
     Raises EngineError when an image can be neither pulled nor built, or the project is another checkout's.
     """
-    services = _needed(stage)
+    services = (*_needed(stage), *(("gateway",) if gateway else ()))
     if services:
         ownership.claim(compose)
     for service in services:

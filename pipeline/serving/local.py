@@ -80,6 +80,7 @@ def _start(settings: Settings, config: Path, batching: bool) -> ServerProcess:
         f"--model_config_file={config.absolute()}",
         "--model_config_file_poll_wait_seconds=1",
         f"--monitoring_config_file={ROOT / 'config' / 'monitoring.config'}",
+        "--enable_grpc_healthcheck_service=true",
         *(BATCHING if batching else ()),
     )
     log, program = settings.server / "server.log", process.program(settings.model_server)

@@ -140,7 +140,7 @@ def throw_away(
     """
     flags = (f"--model_name={model}", f"--model_base_path={base.absolute()}", "--max_num_load_retries=0", *flags)
     leashed = (sys.executable, "-m", "pipeline.serving.leash", str(os.getpid()), *program)
-    server = start(leashed, flags, log, _free_port(), _free_port())
+    server = start(leashed, flags, log, free_port(), free_port())
     try:
         yield server
     finally:
@@ -162,7 +162,8 @@ def running(folder: Path) -> ServerProcess | None:
     return None if server.ended() else server
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

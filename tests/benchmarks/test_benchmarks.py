@@ -23,6 +23,7 @@ CASES = {
     "serving": ["in-process uint8", "gRPC float", "REST bytes", "gRPC uint8, 16", "gRPC uint8, batching, callers: 16"],
     "folder": ["serving_uint8, a folder of photos", "serving_bytes, ready-made requests", "20 photos"],
     "client": ["predict.py --help", "ours, gRPC uint8", "usual way, gRPC float", "usual way, REST float JSON"],
+    "gateway": ["gRPC uint8", "gRPC uint8, gateway", "REST bytes, gateway"],
     "swap": ["warm-up", "no warm-up"],
 }
 FAST = "data"

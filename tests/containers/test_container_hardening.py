@@ -17,12 +17,14 @@ WRITABLE = {
     "release": {"/tmp", "/models"},
     "serve": {"/tmp"},
     "client": set(),
+    "gateway": {"/tmp", "/gateway"},
 }
-INTERFACES = {"train": 0, "evaluate": 0, "export": 1, "release": 1, "serve": 2, "client": 1}
+INTERFACES = {"train": 0, "evaluate": 0, "export": 1, "release": 1, "serve": 2, "client": 1, "gateway": 2}
 """Beside the loopback: whatever train and evaluate are given, there is nobody to send it to."""
-SCRIPT = """
+SCRIPT = r"""
 id -u; grep -h CapEff /proc/1/status; grep -h NoNewPrivs /proc/1/status
-for folder in / /tmp /data /runs /models /photos /seamline /opt/venv /etc /usr/bin /var/tmp /dev/shm "$HOME"; do
+for folder in / /tmp /data /runs /models /gateway /photos /seamline /opt/venv \
+    /etc /usr/bin /var/tmp /dev/shm "$HOME"; do
   [ -d "$folder" ] && touch "$folder/written" 2>/dev/null && echo "writable $folder"
 done
 for each in /sys/class/net/*; do echo "interface $each"; done
@@ -33,6 +35,7 @@ CODE = {
     "train": {"garments", "model", "pipeline", "seamline_client"},
     "serve": {"model_server"},
     "client": {"seamline_client"},
+    "gateway": {"pipeline", "seamline_client"},
 }
 
 
@@ -73,11 +76,11 @@ def test_an_image_holds_our_code_and_none_of_our_files(built: Job, service: str)
         return built.run(*command).split()
 
     expected = CODE[service] if service != "serve" or built.environment["SERVING_IMAGE"] == STAND_IN else set()
-    files = listed("find /seamline /data /runs /models /photos -type f")
+    files = listed("find /seamline /data /runs /models /gateway /photos -type f")
     assert {file.split("/")[2] for file in files if file.startswith("/seamline")} == expected
     code = rf"/seamline/({'|'.join(expected)})/[\w/]+\.(py|pyi|proto|typed)"
     data = r"model/starter/weights\.npz|pipeline/data/clothing/(train|val)\.csv|seamline_client/garments\.json"
     assert [file for file in files if not re.fullmatch(f"{code}|/seamline/({data})", file)] == []
-    names = (".git", ".env", "id_rsa*", "*.ckpt*", "packages.lock", ".netrc", "pip.conf")
+    names = (".git", ".env", "id_rsa*", "*.ckpt*", "packages.lock", ".netrc", "pip.conf", "signing")
     assert listed(f"find / -xdev {' -o '.join(f'-name {name!r}' for name in names)}") == []
     assert service != "client" or not listed("ls -d /opt/venv/lib/python3*/site-packages/tensorflow*")

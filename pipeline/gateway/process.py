@@ -1,0 +1,93 @@
+"""The gateway as a process of this machine, in the background: started, found again, ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ServingError
+
+LOG_LINES = 15
+POLL_SECONDS = 0.05
+STOP_SECONDS = 10.0
+
+
+class Process:
+    """Envoy holds a lock as long as it lives, and so nobody takes another process for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = folder / "process"
+        self.log = folder / "gateway.log"
+
+    def pid(self) -> int | None:
+        """None when it does not run."""
+        try:
+            with self._lock.open("r") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return int(file.read() or 0) or None
+        except OSError:
+            pass
+        return None
+
+    def start(self, command: list[str], address: tuple[str, int]) -> int:
+        """The number of the process, which lives on when this one ends.
+
+        Raises ServingError when its port is taken.
+        """
+        with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                where = "{}:{}".format(*address)
+                raise ServingError(
+                    f"{where} cannot be used ({error.strerror}). SEAMLINE_GATEWAY names another address and port."
+                ) from error
+        with self._lock.open("a") as lock, self.log.open("w") as log:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ServingError(f"{self._lock}: another process starts the gateway just now.") from error
+            lock.truncate(0)
+            os.set_inheritable(lock.fileno(), True)
+            files: list[tuple[Any, ...]] = [
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log.fileno(), 1),
+                (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
+            ]
+            # Not subprocess, which is for children that somebody waits for.
+            pid = os.posix_spawn(command[0], command, os.environ, file_actions=files, setsid=True)
+            lock.write(str(pid))
+        return pid
+
+    def wait_until(self, answers: Callable[[], bool], seconds: float) -> None:
+        """Raises ServingError with the end of the log when the process ends, or does not answer in time."""
+        deadline = time.monotonic() + seconds
+        while not answers():
+            ended = self.pid() is None
+            if ended or time.monotonic() > deadline:
+                what = "ended" if ended else f"did not answer within {seconds:.0f} s"
+                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+                raise ServingError(f"The gateway {what}. Last lines of {self.log}:\n{tail}")
+            time.sleep(POLL_SECONDS)
+
+    def stop(self) -> int | None:
+        """Ends it, and returns its number; None when it did not run."""
+        pid = self.pid()
+        if pid is None:
+            return None
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.pid() == pid:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
+        return pid

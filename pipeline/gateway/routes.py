@@ -1,0 +1,88 @@
+"""What passes the gateway, and what does not. Whatever is not named here is not there (404)."""
+
+from __future__ import annotations
+
+from pipeline.gateway.extensions import Json, extension
+from seamline_client.contract import MODEL_NAME
+
+CANARY = f"{MODEL_NAME}-canary"
+GRPC, REST = "grpc", "rest"
+"""The clusters: one server has a port for each."""
+
+NAME = "models"
+METHODS = (
+    "/tensorflow.serving.PredictionService/Predict",
+    "/tensorflow.serving.PredictionService/GetModelMetadata",
+    "/tensorflow.serving.ModelService/GetModelStatus",
+    "/grpc.health.v1.Health/Check",
+)
+RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+"""Would let any caller change what is served."""
+
+_ANSWER_SECONDS = 60
+_VERSION = r"(/versions/[0-9]+|/labels/[A-Za-z0-9_.-]+)?"
+# Not `reset`: a request that the server had all of may be what ended it, and would end the next one, too.
+_RETRY = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 2,
+    "retry_host_predicate": [extension("retry.host.previous_hosts.v3.PreviousHostsPredicate")],
+    "host_selection_retry_max_attempts": 5,
+}
+
+
+def routes(canary_share: int) -> Json:
+    """Of REST's requests for the plain model, `canary_share` in 100 go to the canary.
+
+    Over gRPC the name of the model is in the message, which no proxy reads.
+    """
+    host = {
+        "name": NAME,
+        "domains": ["*"],
+        "retry_policy": _RETRY,
+        "routes": [
+            *({"match": {"path": method, "grpc": {}}, "route": _to(GRPC)} for method in METHODS),
+            *_rest(canary_share),
+            {
+                "match": {"path": RELOAD},
+                "direct_response": _refusal(403, "What is served is not changed through the gateway"),
+            },
+            {"match": {"prefix": "/"}, "direct_response": _refusal(404, "Not served here")},
+        ],
+    }
+    return {"name": NAME, "virtual_hosts": [host]}
+
+
+def _rest(canary_share: int) -> list[Json]:
+    """In TensorFlow Serving's order: predict, metadata, status, each also of one version."""
+    return [
+        *([_to_canary(canary_share)] if canary_share else []),
+        *(
+            {
+                "match": {
+                    "safe_regex": {"regex": f"/v1/models/({MODEL_NAME}|{CANARY}){_VERSION}{ending}"},
+                    "headers": [{"name": ":method", "string_match": {"exact": method}}],
+                },
+                "route": _to(REST),
+            }
+            for ending, method in ((":predict", "POST"), ("(/metadata)?", "GET"))
+        ),
+    ]
+
+
+def _to_canary(share: int) -> Json:
+    return {
+        "match": {
+            "path": f"/v1/models/{MODEL_NAME}:predict",
+            "headers": [{"name": ":method", "string_match": {"exact": "POST"}}],
+            "runtime_fraction": {"default_value": {"numerator": share, "denominator": "HUNDRED"}},
+        },
+        "route": {**_to(REST), "prefix_rewrite": f"/v1/models/{CANARY}:predict"},
+    }
+
+
+def _to(cluster: str) -> Json:
+    return {"cluster": cluster, "timeout": f"{_ANSWER_SECONDS}s"}
+
+
+def _refusal(status: int, said: str) -> Json:
+    return {"status": status, "body": {"inline_string": said}}

@@ -1,0 +1,105 @@
+"""The gateway of this machine: is it there, and make it be."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from pipeline.gateway.files import Files
+from pipeline.gateway.packages import envoy
+from pipeline.gateway.process import Process
+from pipeline.settings import Settings
+from seamline_client.contract import MODEL_NAME
+
+START_SECONDS = 30.0
+DRAIN_SECONDS = 100
+"""How long connections of before a change of limits may go on: longer than a request may take."""
+ANSWER_SECONDS = 2.0
+_SELF = "seamline-serve"
+_MINUTE = 1 / 1440
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway that runs, and whether it was started just now."""
+
+    pid: int
+    url: str
+    log: Path
+    started: bool
+
+
+def command(files: Files) -> list[str]:
+    """What starts Envoy. Without its hot restart, whose shared memory two gateways of a machine would share."""
+    log = ("--log-level", "warning", "--file-flush-interval-msec", "1000")
+    drain = ("--drain-time-s", str(DRAIN_SECONDS))
+    return [str(envoy()), "--config-path", str(files.bootstrap), "--disable-hot-restart", *log, *drain]
+
+
+def serve(settings: Settings, canary_share: int = 0) -> Gateway:
+    """Starts it, or lets the one that runs go by these settings, and waits until the model answers through it.
+
+    Raises ServingError when it does not, or when what it needs is not installed.
+    """
+    files, process = Files(settings.gateway), Process(settings.gateway)
+    files.write(settings, canary_share)
+    before = process.pid()
+    pid = before or process.start(command(files), settings.gateway_address)
+    try:
+        process.wait_until(lambda: _answers(files), START_SECONDS)
+    except BaseException:
+        if not before:
+            process.stop()
+        raise
+    return Gateway(pid, _url(files), process.log, started=not before)
+
+
+def become(settings: Settings, canary_share: int) -> NoReturn:
+    """Takes the place of this process. Raises ServingError when what it needs is not installed."""
+    files = Files(settings.gateway)
+    files.write(settings, canary_share)
+    start = command(files)
+    os.execv(start[0], start)
+
+
+def find(settings: Settings) -> Gateway | None:
+    """The one that runs."""
+    process = Process(settings.gateway)
+    pid = process.pid()
+    return Gateway(pid, _url(Files(settings.gateway)), process.log, started=False) if pid else None
+
+
+def stop(settings: Settings) -> int | None:
+    """Ends it; the number of its process, None when none ran."""
+    return Process(settings.gateway).stop()
+
+
+def _reachable(files: Files) -> tuple[str, int]:
+    """The address by which this machine reaches it, and the port."""
+    host, port = files.address()
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+
+
+def _url(files: Files) -> str:
+    host, port = _reachable(files)
+    return f"https://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _answers(files: Files) -> bool:
+    """Whether a caller with a good token learns how the model is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # it is this machine, whatever the name in its certificate
+    context.verify_mode = ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(*_reachable(files), timeout=ANSWER_SECONDS, context=context)
+    headers = {"Authorization": f"Bearer {files.token(_SELF, _MINUTE)}"}
+    try:
+        connection.request("GET", f"/v1/models/{MODEL_NAME}", headers=headers)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
