@@ -102,6 +102,7 @@ bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
 	$(VENV)/python -m benchmarks all
 	$(VENV)/python -m benchmarks page
 
+EXTRAS = gateway
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
 lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) --all-extras --upgrade -o requirements.lock
@@ -109,4 +110,4 @@ lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) -c requirements.lock --extra server -o requirements/server.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline -o requirements/train.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline requirements/gpu.in -o requirements/train-gpu.lock
-	$(subst pyproject.toml,requirements/gateway.in,$(RESOLVE)) -c requirements.lock --upgrade -o requirements/gateway.lock
+	for name in $(EXTRAS); do $(subst pyproject.toml,requirements/$$name.in,$(RESOLVE)) -c requirements.lock --upgrade -o requirements/$$name.lock || exit 1; done

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from pipeline.errors import ServingError
-from pipeline.gateway.packages import needed
+from pipeline.extras import needed
 
 DAYS = 365
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.S)
@@ -21,7 +21,7 @@ def own(hosts: Sequence[str]) -> tuple[str, str]:
 
     Callers have to be given the certificate, to trust it.
     """
-    with needed():
+    with needed("gateway"):
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -57,7 +57,7 @@ def named(certificate: str, key: str) -> tuple[str, str]:
 
     Raises ServingError where there are none, or where they do not belong together.
     """
-    with needed():
+    with needed("gateway"):
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
     chain, keys = "".join(_CERTIFICATE.findall(certificate)), "".join(_KEY.findall(key))

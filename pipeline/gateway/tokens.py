@@ -11,8 +11,8 @@ from typing import Any
 
 from pipeline.atomic import write_atomically
 from pipeline.errors import ServingError
+from pipeline.extras import needed
 from pipeline.gateway.callers import ISSUER
-from pipeline.gateway.packages import needed
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 _DAY = 86_400
@@ -29,7 +29,7 @@ def token(folder: Path, name: str, days: float) -> str:
         raise ServingError(f"--name {name}: at most 100 letters, digits and . _ @ -, as it is written into logs")
     if not 0 < days <= 3650:
         raise ServingError(f"--days {days:g}: more than 0, at most 3650")
-    with needed():
+    with needed("gateway"):
         import jwt
     path = next(_newest_first(folder), None) or rotate(folder)
     now = int(time.time())
@@ -39,7 +39,7 @@ def token(folder: Path, name: str, days: float) -> str:
 
 def rotate(folder: Path) -> Path:
     """Makes a key that signs from now on, and returns its file. Of those before it the newest counts a while longer."""
-    with needed():
+    with needed("gateway"):
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def rotate(folder: Path) -> Path:
 
 def public_keys(folder: Path) -> str:
     """The keys that count, as a JWKS."""
-    with needed():
+    with needed("gateway"):
         import jwt
         from cryptography.hazmat.primitives import serialization
     keys: list[dict[str, Any]] = []

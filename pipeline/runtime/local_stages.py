@@ -31,7 +31,7 @@ def run(stage: str, options: list[str]) -> int:
     if stage == "logs":
         return _logs()
     if "--gateway" in options:
-        venv.ensure_gateway()
+        venv.ensure_extra("gateway")
     else:
         venv.ensure()
     predict = str(venv.ROOT / "client" / "predict.py")

@@ -1,7 +1,7 @@
 """Makes `.venv` with the locked packages. Standard library only: this is what runs before anything is installed.
 
 Any Python 3 can read this file, to say which one is needed. `python3 -m pipeline.runtime.venv` makes it with all that
-tests use, or does nothing where it is there.
+tests use, or does nothing where it is there; `python3 -m pipeline.runtime.venv NAME` adds what one of EXTRAS needs.
 """
 
 import hashlib
@@ -21,8 +21,11 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
-GATEWAY_LOCK, GATEWAY_STAMP = ROOT / "requirements" / "gateway.lock", VENV / "installed-gateway"
-GATEWAY_OLDEST = (3, 10)
+EXTRAS = {
+    "gateway": ("Envoy and what signs tokens, 110 MB", (3, 10)),
+}
+"""What most people never install, by its lock file in requirements/: what it brings, and the oldest Python for it."""
+LOCKS = ROOT / "requirements"
 OLDEST, NEWEST = (3, 9), (3, 11)
 NEWS_SECONDS = 10
 PROOF = "import sys, tensorflow, seamline_client; sys.exit(not tensorflow.__file__.startswith(sys.prefix))"
@@ -78,22 +81,32 @@ def ensure() -> None:
     STAMP.write_text(wanted)
 
 
-def ensure_gateway() -> None:
-    """The same with what only the gateway needs, which has no other version of anything. Exits where that fails."""
+def ensure_extra(name: str) -> None:
+    """The same with one of EXTRAS, which has no other version of anything. Exits where that fails."""
     ensure()
-    wanted = hashlib.sha256(GATEWAY_LOCK.read_bytes()).hexdigest()
-    if GATEWAY_STAMP.is_file() and GATEWAY_STAMP.read_text() == wanted:
+    what, oldest = EXTRAS[name]
+    lock, stamp = LOCKS / f"{name}.lock", VENV / f"installed-{name}"
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
         return
-    print("Installing the gateway into .venv: 110 MB, under a minute", flush=True)
+    print(f"Installing {what}, into .venv", flush=True)
     try:
-        _install(_environment(), GATEWAY_LOCK)
+        _install(_environment(), lock)
     except subprocess.CalledProcessError as error:
         _fail(
             EXIT_CANNOT_INSTALL,
-            "Error: {} failed with exit code {}, see above. Envoy is a package for Linux with glibc and for macOS on "
-            "arm64, with Python 3.10 or 3.11.".format(" ".join(error.cmd[:3]), error.returncode),
+            "Error: {} failed with exit code {}, see above. These packages ({}) need Python {}.{} or newer, and a "
+            "system that they are built for.".format(" ".join(error.cmd[:3]), error.returncode, name, *oldest),
         )
-    GATEWAY_STAMP.write_text(wanted)
+    stamp.write_text(wanted)
+
+
+def ensure_all() -> None:
+    """With everything that this Python can have of EXTRAS, as the tests use it."""
+    ensure()
+    for name, (_, oldest) in EXTRAS.items():
+        if sys.version_info[:2] >= oldest:
+            ensure_extra(name)
 
 
 def _environment() -> "dict[str, str]":
@@ -137,7 +150,10 @@ def _fail(code: int, message: str) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.version_info[:2] < GATEWAY_OLDEST:
-        ensure()
-    else:
-        ensure_gateway()
+    named = sys.argv[1:]
+    if any(each not in EXTRAS for each in named):
+        _fail(2, "Error: {}: expected none, or of {}".format(" ".join(named), ", ".join(EXTRAS)))
+    for each in named:
+        ensure_extra(each)
+    if not named:
+        ensure_all()

