@@ -153,21 +153,23 @@ def here(clone: Path, seamline: Seamline) -> Path:
 
 def runnable(page: Path) -> Iterator[str]:
     for block in fenced(page, "sh"):
-        if re.match(r"\.venv/bin/(python client/predict\.py|saved_model_cli)|\(printf", block):
+        if re.match(r"\.venv/bin/(python client/predict\.py|saved_model_cli)|\(printf|curl", block):
             yield block
 
 
-def test_the_readme_answers(here: Path, seamline: Seamline) -> None:
+@pytest.mark.parametrize(("page", "least"), [("README.md", 3), ("docs/asking.md", 6)])
+def test_what_a_page_asks_is_answered(here: Path, seamline: Seamline, page: str, least: int) -> None:
     """Its commands about photos, its curl lines and its Python, as they stand, on another port."""
     environment = {**seamline.environment, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-    page = ROOT / "README.md"
-    blocks = [["bash", "-ec", block.replace("8501", str(seamline.rest_port))] for block in runnable(page)]
-    blocks += [[sys.executable, "-c", block] for block in fenced(page, "python")]
-    assert len(blocks) >= 5
+    blocks = [["bash", "-ec", block.replace("8501", str(seamline.rest_port))] for block in runnable(ROOT / page)]
+    blocks += [[sys.executable, "-c", block] for block in fenced(ROOT / page, "python")]
+    assert len(blocks) >= least
     for block in blocks:
         done = subprocess.run(
             block, cwd=here, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, f"{block[-1]}\n{done.stdout}{done.stderr}"
-        assert re.search(r"visible|pred_v|Keypoint|\[\]", done.stdout), f"{block[-1]}\n{done.stdout}{done.stderr}"
+        assert re.search(r"visible|pred_v|Keypoint|description|\[\]", done.stdout), (
+            f"{block[-1]}\n{done.stdout}{done.stderr}"
+        )
     assert list(here.glob("drawn/*.jpg"))
