@@ -26,6 +26,11 @@ LONGEST_DETAIL = 300
 """Characters of a server's message that are shown: REST errors echo the offending value, megabytes for an image."""
 
 
+def one_line(text: str) -> str:
+    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class ClientError(Exception):
     """Base of everything that the client raises on purpose. Its message says what, where and what to do."""
 
