@@ -39,8 +39,9 @@ def train_input_fn(
 ) -> InputFn:
     """Endless augmented batches. `start_step` is where the run goes on from: it does not see the same draws again.
 
-    With `parts` they are of every so manieth photo only, counted from `part`: one for each task of a cluster. Decoded pictures are kept in `memory` bytes if all of them fit, otherwise below the folder `disk`, if they fit
-    there. Without `augmentation` batches are as they are, with their number for `augment_features`.
+    Decoded pictures are kept in `memory` bytes if all of them fit, otherwise below the folder `disk`, if they fit
+    there. Without `augmentation` batches are as they are, with their number for `augment_features`. `part` of so many
+    `parts` has a share of the photos that no other has: one for each task of a cluster.
     """
 
     def prepared(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -80,9 +81,7 @@ def _as_written(input_fn: InputFn) -> InputFn:
     return unconverted
 
 
-def _endless(
-    dataset: Dataset, seed: int, memory: int, disk: Path | None, part: int, parts: int
-) -> tf.data.Dataset:
+def _endless(dataset: Dataset, seed: int, memory: int, disk: Path | None, part: int, parts: int) -> tf.data.Dataset:
     """The training photos, decoded, shuffled, over and over."""
     records = tf.data.TFRecordDataset(dataset.shards("train")).shard(parts, part)
     count = len(range(part, dataset.count("train"), parts))

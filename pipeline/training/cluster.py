@@ -75,20 +75,21 @@ class Task:
 
 
 def from_environment() -> Task | None:
-    """This process by TF_CONFIG; None where that is not set, or is empty. Raises TrainingError where it makes no sense."""
+    """This process by TF_CONFIG; None where that is empty or not set. Raises TrainingError where it makes no sense."""
     text = os.environ.get(VARIABLE, "").strip()
     if text in ("", "{}"):
         return None
     try:
         return _task(json.loads(text))
     except ValueError as error:
-        raise TrainingError(f"{VARIABLE}: {error}. Every task of a cluster needs one, such as {EXAMPLE}") from error
+        what = f"not JSON ({error})" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise TrainingError(f"{VARIABLE}: {what}. Every task of a cluster needs one, such as {EXAMPLE}") from error
 
 
 def _task(config: Any) -> Task:
     """Raises ValueError for what is wrong, the first of it."""
     if not isinstance(config, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("a JSON object was expected")
     cluster, task = config.get("cluster"), config.get("task")
     if not isinstance(cluster, dict) or not isinstance(task, dict):
         raise ValueError('it has to have a "cluster" and a "task", both objects')
@@ -104,7 +105,7 @@ def _task(config: Any) -> Task:
     if twice := {each for each in every if every.count(each) > 1}:
         raise ValueError(f"two tasks have the address {min(twice)}")
     kind, index = task.get("type"), task.get("index", 0)
-    if kind not in cluster:
+    if not isinstance(kind, str) or kind not in cluster:
         raise ValueError(f"this task is of type {kind!r}, which its cluster has none of")
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(cluster[kind]):
         raise ValueError(f"this task is {kind} {json.dumps(index)}, of {len(cluster[kind])} counted from 0")

@@ -10,6 +10,7 @@ Each ends when the evaluator has seen the last checkpoint, or when any of them i
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import tensorflow as tf
 
 from pipeline import gpu
 from pipeline.console import console, progress
+from pipeline.data.input_fn import InputFn
 from pipeline.errors import ClusterError, TrainingError
 from pipeline.evaluation.limits import limits
 from pipeline.training import estimator as estimators
@@ -92,7 +94,7 @@ def _chiefs_run(task: Task, preset: Preset, runs: Path, others: Others) -> tuple
     folder, start = runs / others.heard("run"), others.heard("step")
 
     def is_here() -> bool:
-        return (folder / "run.json").is_file() and step_of(folder) == start
+        return (folder / "run.json").is_file() and bool(step_of(folder) == start)
 
     for _ in range(int(SHARED_SECONDS / LOOK_SECONDS)):
         if is_here():
@@ -113,7 +115,10 @@ def _train(task: Task, run: Run, start: int, stop: Stop, others: Others) -> None
         v1.disable_eager_execution()  # its strategy cannot be copied, which Estimator does
         here = max(1, len(estimators.devices(gpus=True)))
         mine = replace(run, preset=task.share(preset, here * task.trainers))
-        console.print(f"{task.trainers} tasks train; of the {preset.batch_size} pictures of a step {mine.preset.batch_size * here} are this one's")
+        console.print(
+            f"{task.trainers} tasks train; {mine.preset.batch_size * here} of the {preset.batch_size} pictures of each "
+            f"step are for this one"
+        )
         estimator = estimators.build(run.folder, mine.preset, run.dataset.keypoints, task=task)
         with progress("Training") as on_progress:
             hooks = [InStep(others), ProgressLine(preset, preset.batch_size, best, on_progress)]
@@ -128,14 +133,16 @@ def _train(task: Task, run: Run, start: int, stop: Stop, others: Others) -> None
     shutil.rmtree(run.folder / PIXELS / f"{task.place}-of-{task.trainers}", ignore_errors=True)
 
 
-def _in_step(estimator: Any, input_fn: Any, steps: int, hooks: list[Any]) -> None:
+def _in_step(estimator: Any, input_fn: InputFn, steps: int, hooks: list[Any]) -> None:
     """Estimator's `train` knows no cluster, `train_and_evaluate` does; a task that trains evaluates nothing in it."""
     try:
-        tf.estimator.train_and_evaluate(
-            estimator,
-            tf.estimator.TrainSpec(input_fn, max_steps=steps, hooks=hooks),
-            tf.estimator.EvalSpec(input_fn, steps=1),
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "To make it possible to preserve tf.data options")  # Estimator loses none
+            tf.estimator.train_and_evaluate(
+                estimator,
+                tf.estimator.TrainSpec(input_fn, max_steps=steps, hooks=hooks),
+                tf.estimator.EvalSpec(input_fn, steps=1),
+            )
     except (tf.errors.ResourceExhaustedError, tf.errors.DataLossError):
         raise  # this task's own
     except tf.errors.OpError as error:
@@ -182,7 +189,7 @@ def _interrupted(run: Run) -> Interrupted:
     )
 
 
-class InStep(v1.train.SessionRunHook):
+class InStep(tf.compat.v1.train.SessionRunHook):
     """Ends training after the same step in all tasks, when one of them has heard that it is enough.
 
     Each step adds up, over all of them, who has: whatever is known to one before a step counts for all after it.

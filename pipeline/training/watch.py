@@ -85,7 +85,7 @@ class MeetingPlace(threading.Thread):
 
     def run(self) -> None:
         began = beaten = time.monotonic()
-        while True:
+        while self._missing or self._present:
             for key, _ in self._selector.select(BEAT_SECONDS / 2):
                 if key.fileobj is self._server:
                     line = Line(self._server.accept()[0])
@@ -101,6 +101,8 @@ class MeetingPlace(threading.Thread):
             if now - beaten > BEAT_SECONDS:
                 beaten = now
                 self._tell({})
+        for each in [key.fileobj for key in self._selector.get_map().values()]:
+            each.close()  # type: ignore[union-attr]
 
     def _listen(self, line: Line) -> None:
         try:
@@ -167,6 +169,7 @@ class Others:
         self._heard: Message = {}
         self._changed = threading.Condition()
         self._stepped: float | None = None
+        self._over = False
         threading.Thread(target=self._listen, daemon=True).start()
 
     def tell(self, **message: Any) -> None:
@@ -180,7 +183,7 @@ class Others:
     def wait(self, until: Callable[[], object], seconds: float | None = None) -> bool:
         """Until what the others say makes it true, or for so long. A lost task ends the wait, as it ends everything."""
         with self._changed:
-            return self._changed.wait_for(until, seconds)
+            return bool(self._changed.wait_for(until, seconds))
 
     def stepped(self) -> None:
         """A step of training has ended, or the first one begins."""
@@ -190,7 +193,7 @@ class Others:
         beaten = time.monotonic()
         told = False
         self._line.socket.settimeout(BEAT_SECONDS / 2)
-        while True:
+        while not self._over:
             try:
                 for message in self._line.receive():
                     self._take(message)
@@ -226,8 +229,9 @@ class Others:
 
     def _end(self, name: str, why: str) -> None:
         """Ends this process, wherever in TensorFlow its main thread waits; not after the cluster has ended in order."""
+        self._over = True
         if "end" in self._heard:
-            sys.exit()  # of this thread
+            return
         console.show_cursor()
         said = f"Error: {name} ({self._task.names.get(name)}) is lost: {why.rstrip('.')}. {AGAIN}"
         print(one_line(said), file=sys.stderr, flush=True)
