@@ -3,6 +3,7 @@
     PipelineError            1
     ├── DataError            3   a photo, an annotation or a data set
     ├── TrainingError        4   training could not start or go on
+    │   └── ClusterError    15   a task of a cluster was lost, and so all of them ended
     ├── ExportError          5   a candidate could not be made
     │   ├── ContractError   10   refused: its signatures are not the contract
     │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
@@ -31,6 +32,10 @@ class DataError(PipelineError):
 
 class TrainingError(PipelineError):
     exit_code = 4
+
+
+class ClusterError(TrainingError):
+    exit_code = 15
 
 
 class ExportError(PipelineError):

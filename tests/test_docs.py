@@ -26,13 +26,13 @@ PAGES = sorted(
     if page.name != "CHANGELOG.md"
 )
 BENCHMARKS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
-SERVICES = set(
-    re.findall(
-        r"^  ([a-z]+):$",
-        (ROOT / "docker-compose.yml").read_text().split("\nservices:")[1].split("\nnetworks:")[0],
-        re.M,
+SERVICES = {
+    name
+    for file in ("docker-compose.yml", "docker-compose.cluster.yml")
+    for name in re.findall(
+        r"^  ([a-z]+):$", (ROOT / file).read_text().split("\nservices:")[1].split("\nnetworks:")[0], re.M
     )
-)
+}
 OTHERS = {"curl", "export", "openssl", "pip", "sudo", "uvicorn", "node", "crontab", "git", "printf", "(printf", "cat"}
 """Programs that are not ours, whose options we do not check."""
 ANYTHING = "1"

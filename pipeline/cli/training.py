@@ -41,6 +41,9 @@ def train(
 
     chosen = with_options(chosen_preset(preset, source), steps=steps, batch=batch, init=init)
     run, checkpoint = job.train(source, chosen, Settings.from_environment())
+    if checkpoint is None:
+        console.print(f"Trained in {run.folder}. The evaluator has the best checkpoint and writes the report.")
+        return
     console.print(f"Best checkpoint: step {checkpoint.step}, NE {checkpoint.ne:.1f} %, in {run.folder}")
     if report.is_current(checkpoint):
         console.print(f"Report: {report.path_of(run.folder)}")

@@ -33,6 +33,7 @@ ALSO = {
     "bench": ("BENCH", "ARGS"),
     **dict.fromkeys(("test", "test-all", "soak", "report", "versions", "verify", "status"), ("ARGS",)),
     **dict.fromkeys(OPTIONS, ("ARGS",)),
+    "train": ("CLUSTER", "ARGS"),
 }
 """By target, variables that are no single option. ARGS holds options as one would type them."""
 EVERYWHERE = (
