@@ -32,8 +32,12 @@ def predict(
     known = releases()
     found = (None if version else known.serving()) or known.store.find(version)
     model = batch.Model(found.folder.absolute(), found.number, card.keypoints(found.folder))
-    with engine(spark) as workers, progress("Predicting") as on_progress:
-        done = batch.predict(model, photos, to, form, on_progress, workers)
-    if done.found:
-        console.print(f"{done.found} file(s) of answers were there already")
-    console.print(f"Version {model.number}: {done.photos} photos, {done.refused} refused, in {to}")
+    job = batch.begin(model, photos, to, form)
+    if job.found:
+        console.print(f"{job.found} of {job.found + len(job.parts)} files of answers are there already")
+    refused = 0
+    if job.parts:
+        with engine(spark) as workers, progress("Predicting") as on_progress:
+            refused = job.run(workers, on_progress)
+    asked = sum(map(len, job.parts))
+    console.print(f"Version {model.number}: {asked} photos, {refused} refused, in {to.partition('?')[0]}")

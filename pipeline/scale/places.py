@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,9 +29,10 @@ def photos(where: str) -> tuple[str, list[str]]:
     A folder, the URL of a prefix in a store, a photo, or a text file that names one in each line, by its path as seen
     from the current folder or by its URL. Raises DataError where there is none.
     """
-    path = Path(where)
+    path, place = Path(where), where
     if is_url(where):
-        place, names = where, sorted(_in_store(where))
+        where = where.partition("?")[0]  # keys may be behind it, which are not for messages
+        names = sorted(_in_store(place))
     elif path.is_dir():
         try:
             place, names = str(path.absolute()), [each.below for each in find_photos([where])]
@@ -119,6 +121,8 @@ def _store(url: str) -> tuple[Any, str]:
 def _connected(bucket: str, options: str) -> tuple[Any, str]:
     with needed("spark"):
         from pyarrow import fs
+    # Amazon's library adds checksums since 2025 in a way that other stores refuse to read.
+    os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     try:
         return fs.FileSystem.from_uri(f"{bucket}?{options}" if options else bucket)  # type: ignore[no-any-return]
     except (ValueError, OSError) as error:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ PART = 16 * EVAL_BATCH
 """Photos in each file: what is lost at most where a process is killed."""
 JSON_LINES, PARQUET = "jsonl", "parquet"
 FORMATS = (JSON_LINES, PARQUET)
-JOB = "job.json"
+JOB, NAMES = "job.json", "names"
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,25 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Of this call: how many photos were asked about and refused, and how many files were there before."""
+class Job:
+    """What is left to do of it, and how many of its files are there already."""
 
-    photos: int
-    refused: int
+    parts: Sequence[Part]
+    work: Callable[[Part, Tick], int]
     found: int
 
+    def run(self, engine: Engine, on_progress: OnProgress) -> int:
+        """Writes the files that are not there. How many of their photos were refused.
 
-def predict(model: Model, photos: str, to: str, form: str, on_progress: OnProgress, engine: Engine) -> Outcome:
-    """Writes `to`, a folder or a URL: JOB, and a file for each PART of `photos`, which is as for `places.photos`.
+        Raises ExportError where the SavedModel cannot be loaded.
+        """
+        return sum(engine(self.work, self.parts, on_progress))
 
-    Raises DataError where there are no photos, or `to` holds something else than a part of these very answers, and
-    ExportError where the SavedModel cannot be loaded.
+
+def begin(model: Model, photos: str, to: str, form: str) -> Job:
+    """Makes `to`, a folder or a URL, for JOB and a file for each PART of `photos`, which is as for `places.photos`.
+
+    Raises DataError where there are no photos, or `to` holds something else than answers of this very job.
     """
     if form == PARQUET:
         _parquet()
@@ -83,31 +89,29 @@ def predict(model: Model, photos: str, to: str, form: str, on_progress: OnProgre
     parts = [
         Part(place, piece, f"part-{number:05d}-of-{len(pieces):05d}.{form}") for number, piece in enumerate(pieces)
     ]
-    there = _begin(to, {"version": model.number, "photos": len(names), "names": _digest(names), "format": form})
-    work = functools.partial(_answer, model=model, to=to, form=form)
+    there = _there(to, {"version": model.number, "photos": len(names), NAMES: _digest(names), "format": form})
     left = [part for part in parts if part.file not in there]
-    done = engine(work, left, on_progress) if left else []
-    return Outcome(sum(map(len, left)), sum(done), len(parts) - len(left))
+    return Job(left, functools.partial(_answer, model=model, to=to, form=form), len(parts) - len(left))
 
 
-def _begin(to: str, job: dict[str, Any]) -> set[str]:
-    """The files that are there already. Raises DataError unless they are of this job."""
-    path = Path(to)
-    if not places.is_url(to) and path.exists() and not path.is_dir():
+def _there(to: str, job: dict[str, Any]) -> set[str]:
+    """The files that are there already; JOB is from now on. Raises DataError unless they are of this job."""
+    if not places.is_url(to) and Path(to).is_file():
         raise DataError(f"{to}: a file, where a folder was expected: answers are several files.")
-    there = places.names_in(to)
+    there, shown = places.names_in(to), to.partition("?")[0]
     if not there:
         places.write(to, JOB, json.dumps(job, indent=1).encode())
         return there
     try:
         found = json.loads(places.read(to, JOB))
-        other = [f"{name} {found[name]}" for name in job if found[name] != job[name]]
+        other = {name: found[name] for name in job if found[name] != job[name]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{to}: holds something else than answers. Nothing is written over.") from error
+        raise DataError(f"{shown}: holds something else than answers, and nothing is written over.") from error
     if other:
+        what = ", ".join("of other photos" if name == NAMES else f"{name} {other[name]}" for name in other)
         raise DataError(
-            f"{to}: holds answers of another job ({', '.join(other)}). With the same photos and options as then it "
-            f"goes on (--version {found['version']}); for others name another folder."
+            f"{shown}: holds answers of another job: {what}. With the photos and options of then it goes on "
+            f"(--version {found['version']} --format {found['format']}); for others name another folder."
         )
     return there
 

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -34,20 +34,19 @@ SETTINGS = {
     "spark.app.name": "seamline",
     "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.memory": "4g",  # where the rows of a million photos go through
     # A task is one core's: TensorFlow would take all of them for each. For its decoders Spark says so by itself.
     "spark.executorEnv.TF_NUM_INTRAOP_THREADS": "1",
     "spark.executorEnv.TF_NUM_INTEROP_THREADS": "1",
     "spark.executorEnv.TF_CPP_MIN_LOG_LEVEL": "3",
     "spark.executorEnv.CUDA_VISIBLE_DEVICES": "-1",
+    "spark.executorEnv.PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'client'}",
     "spark.executorEnv.PYTHONUTF8": "1",
 }
-"""Ours, where nobody has set another."""
 
 
 @contextmanager
-def engine(url: str) -> Iterator[Engine]:
-    """Spark at `url`: spark://host:port, local[*], yarn or k8s://...
+def engine(url: str, settings: Mapping[str, str] = SETTINGS) -> Iterator[Engine]:
+    """Spark at `url`: spark://host:port, local[*], yarn or k8s://...; `settings` are for where nobody has set others.
 
     Raises PipelineError where that is no such URL, pyspark or Java is not there, or nobody answers.
     """
@@ -60,10 +59,12 @@ def engine(url: str) -> Iterator[Engine]:
     if known["cluster"]:
         _refuse_deaf(url)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    conf = SparkConf().setMaster(url).set("spark.executorEnv.PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'client'}")
-    for name, value in SETTINGS.items():
-        conf.setIfMissing(name, value)
+    os.environ.setdefault("SPARK_DRIVER_MEMORY", "4g")  # the rows of a million photos go through there
     try:
+        SparkContext._ensure_initialized()  # only then a SparkConf knows what Spark's own files and variables set
+        conf = SparkConf().setMaster(url)
+        for name, value in settings.items():
+            conf.setIfMissing(name, value)
         context = SparkContext(conf=conf)
     except Exception as error:  # py4j's, which are of many kinds
         raise PipelineError(f"Spark does not start at {url}: {_reason(error)}") from error
