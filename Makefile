@@ -102,7 +102,7 @@ bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
 	$(VENV)/python -m benchmarks all
 	$(VENV)/python -m benchmarks page
 
-EXTRAS = gateway
+EXTRAS = gateway spark
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
 lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) --all-extras --upgrade -o requirements.lock

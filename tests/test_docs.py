@@ -17,6 +17,7 @@ import typer
 
 from model_server import flags
 from pipeline.cli import app
+from pipeline.runtime import venv
 from seamline_client.command import parser
 from tests.homes import ROOT, Seamline
 
@@ -33,7 +34,10 @@ SERVICES = {
         r"^  ([a-z]+):$", (ROOT / file).read_text().split("\nservices:")[1].split("\nnetworks:")[0], re.M
     )
 }
-OTHERS = {"curl", "export", "openssl", "pip", "sudo", "uvicorn", "node", "crontab", "git", "printf", "(printf", "cat"}
+OTHERS = {
+    *("curl", "export", "openssl", "pip", "sudo", "uvicorn", "node", "crontab", "git", "printf", "(printf", "cat"),
+    "spark-class",
+}
 """Programs that are not ours, whose options we do not check."""
 ANYTHING = "1"
 """Stands for a placeholder: good for a number, a name or a path."""
@@ -67,7 +71,7 @@ def read(command: str) -> None:
     if not words or words[0].startswith("#") or words[0] in OTHERS:
         return
     program, *rest = words
-    if program.endswith("python"):
+    if program.endswith(("python", "python3")):
         program, *rest = rest[1:] if rest[0] == "-m" else rest
     if program == "docker":
         read_docker(rest)
@@ -79,6 +83,8 @@ def read(command: str) -> None:
         assert done.returncode == 0, done.stderr
     elif program == "pipeline":
         read_stage(rest)
+    elif program == "pipeline.runtime.venv":
+        assert {*rest} <= {*venv.EXTRAS}
     elif program == "client/predict.py" and rest != ["--help"]:
         parser().parse_args([word for word in rest if word != ">"])
     elif program == "benchmarks":

@@ -15,7 +15,7 @@ import requests
 from pipeline.data import records
 from pipeline.data.augment import Augmentation
 from pipeline.data.input_fn import train_input_fn
-from pipeline.data.photos import Photos
+from pipeline.data.photos import Photos, batches
 from pipeline.evaluation.scores import score
 from tests import figures
 from tests.homes import PREDICT, ROOT, Seamline
@@ -29,7 +29,7 @@ def test_what_is_trained_on_and_measured(tmp_path: Path) -> None:
     _, labels = next(iter(train_input_fn(dataset, 4, Augmentation(), 1, 0)()))
     assert labels["xy"].shape == (4, 17, 2)
     photos = Photos(folder, "val")
-    truth = [labels for _, labels in photos.batches(lambda *_: None)]
+    truth = [labels for _, labels in batches(photos.annotations, photos.keypoints, photos.refusals.append)]
     right = score([(each["xy"], each["v"], each) for each in truth], photos.keypoints)
     wrong = score([(np.full_like(each["xy"], 0.5), each["v"], each) for each in truth], photos.keypoints)
     assert (right.overall.ne, right.oks, right.photos) == (0, 1, 7)

@@ -14,12 +14,12 @@ from pipeline.gpu import ENVIRONMENT
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 
 # Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import data, training, release, serving, labelling, gateway  # isort: skip
+from pipeline.cli import data, training, release, serving, predicting, labelling, gateway  # isort: skip
 from pipeline.cli.shared import app
 from pipeline.errors import PipelineError, ServingError
 from seamline_client.errors import CannotConnect, ClientError, one_line
 
-__all__ = ["app", "data", "gateway", "labelling", "main", "release", "serving", "training"]
+__all__ = ["app", "data", "gateway", "labelling", "main", "predicting", "release", "serving", "training"]
 
 
 def main() -> None:

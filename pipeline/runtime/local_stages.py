@@ -30,10 +30,10 @@ def run(stage: str, options: list[str]) -> int:
         return _clean()
     if stage == "logs":
         return _logs()
-    if "--gateway" in options:
-        venv.ensure_extra("gateway")
-    else:
-        venv.ensure()
+    venv.ensure()
+    for extra in venv.EXTRAS:
+        if any(each.partition("=")[0] == f"--{extra}" for each in options):
+            venv.ensure_extra(extra)
     predict = str(venv.ROOT / "client" / "predict.py")
     program = [predict] if stage == "predict" else ["-m", "pipeline", stage]
     # File names may have any characters, whatever the locale says.
