@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seamline_client.answers import Prediction, Predictions
+from seamline_client.answers import Prediction, Predictions, Size
 from seamline_client.contract import IMAGE_SIDE
 from seamline_client.errors import InvalidInput, shortened
 from seamline_client.images import Request, pixels
@@ -145,7 +145,7 @@ class Keeper:
         self._sweep(folder)
         now = datetime.now(timezone.utc)
         name = f"{now:%Y%m%dT%H%M%S}-{os.urandom(8).hex()}.jpg"
-        data, partial = encode(sent, prediction, now), folder / f".{name}.partial"
+        data, partial = encode(sent, prediction.size, _said(prediction, now)), folder / f".{name}.partial"
         try:
             with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(data)
@@ -176,27 +176,30 @@ class Keeper:
                     (folder / name).unlink()
 
 
-def encode(sent: bytes | NDArray[Any], prediction: Prediction, at: datetime) -> bytes:
-    """A kept photo as a file: `sent` is an element of what went to the model, a file or pixels."""
+def encode(sent: bytes | NDArray[Any], size: Size, comment: str = "") -> bytes:
+    """A photo of this size as the file that is kept of it: `sent` is what went to the model, a file or pixels."""
     square = pixels(sent)[0] if isinstance(sent, bytes) else np.clip(np.rint(sent), 0, 255).astype(np.uint8)
-    width, height = prediction.size
-    ratio = min(max(width / height, 1 / LONGEST), LONGEST)
+    ratio = min(max(size[0] / size[1], 1 / LONGEST), LONGEST)
     # No side has fewer pixels than the model saw of it.
-    size = (round(IMAGE_SIDE * max(ratio, 1)), round(IMAGE_SIDE * max(1 / ratio, 1)))
+    sides = (round(IMAGE_SIDE * max(ratio, 1)), round(IMAGE_SIDE * max(1 / ratio, 1)))
+    file = io.BytesIO()
+    picture = Image.fromarray(square).resize(sides, Image.Resampling.LANCZOS)
+    picture.save(file, "JPEG", quality=95, subsampling=0, comment=comment.encode())
+    return file.getvalue()
+
+
+def _said(prediction: Prediction, at: datetime) -> str:
     said = {
         "model": prediction.model,
         "version": prediction.version,
         "at": at.isoformat(timespec="seconds"),
-        "size": [width, height],
+        "size": prediction.size,
         "x": [round(x, 5) for x in prediction.x_ratio.tolist()],
         "y": [round(y, 5) for y in prediction.y_ratio.tolist()],
         "v": prediction.visibility.tolist(),
         "score": None if prediction.score is None else [round(score, 5) for score in prediction.score.tolist()],
     }
-    file = io.BytesIO()
-    picture = Image.fromarray(square).resize(size, Image.Resampling.BILINEAR)
-    picture.save(file, "JPEG", quality=95, subsampling=0, comment=json.dumps(said).encode())
-    return file.getvalue()
+    return json.dumps(said)
 
 
 def read(path: Path, about: KeypointSet) -> Kept:

@@ -21,8 +21,8 @@ from pipeline.errors import DataError, PipelineError
 from seamline_client import sampling
 from seamline_client.answers import Prediction
 from seamline_client.contract import ABSENT
+from seamline_client.images import pixels
 from seamline_client.keypoints import GARMENTS
-from tests.homes import ROOT
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
 Edit = Callable[[Image.Image], Image.Image]
@@ -46,24 +46,17 @@ def labelled(folder: Path) -> list[Photo]:
             points = [tuple(map(int, row[name].split("_"))) for name in GARMENTS.keypoints]
             x, y, v = np.array(points).T
             score = np.random.default_rng(number).beta(8, 2, len(v))
-            places = ((at / side).astype(np.float32) for at, side in zip((x, y), picture.size))
+            places = [(at / side).astype(np.float32) for at, side in zip((x, y), picture.size)]
             found.append(Photo(picture, Prediction(*places, v + 1, picture.size, GARMENTS, score.astype(np.float32))))
     return [found[place] for place in np.random.default_rng(1).permutation(len(found))]
-
-
-@pytest.fixture(scope="module")
-def val(garments_folder: Path) -> list[Photo]:
-    """Real photos where this machine has them, drawn garments elsewhere."""
-    real = ROOT.parent / "shared" / "garments" / "val"
-    return labelled(real if real.is_dir() else garments_folder)
 
 
 def sample(photos: list[Photo], edit: Edit = lambda picture: picture) -> Taken:
     """Of these photos, through the very file that a client writes of each."""
     pictures = []
     for photo in photos:
-        sent = np.asarray(edit(photo.picture).resize((384, 384), Image.Resampling.BILINEAR))
-        pictures.append(traits.of_pictures(sent[None]))
+        sent = pixels(edit(photo.picture))[0]
+        pictures.append(traits.of_pictures(pixels(sampling.encode(sent, photo.picture.size))[0][None]))
     answers = [photo.answer for photo in photos]
     xy = np.stack([np.stack([each.x_ratio, each.y_ratio], axis=1) for each in answers])
     v = np.stack([each.visibility for each in answers])
