@@ -35,12 +35,11 @@ endif
 .DEFAULT_GOAL := help
 # Each stage takes what the one before it made: `make -j` must not run them at once.
 .NOTPARALLEL:
-STAGES = train report evaluate export serve demo predict status versions promote canary rollback retire verify logs stop clean gpu-check
+STAGES = train report evaluate export serve demo predict status versions promote canary rollback retire history verify logs stop clean gpu-check
 .PHONY: help $(STAGES) test test-all soak lint format bench bench-docs lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers"
-	@echo
 	@grep -hE '^[a-z-]+:.* ## ' $(PROJECT)/Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10 | grep -v '^help'
 	@echo
 	@echo "Development:  $$(grep -hoE '^[a-z-]+:.* ### ' $(PROJECT)/Makefile | cut -d: -f1 | paste -sd ' ')"
@@ -59,6 +58,7 @@ promote: ## Let VERSION answer.
 canary: ## Serve VERSION beside it, under a name of its own; END=1 ends that.
 rollback: ## Let the version answer that answered before.
 retire: ## Take VERSION out for good.
+history: ## Who changed what, when and why; AT=2026-11-01T12:00: what served then?
 verify: ## Replay the golden requests: is what answers what was trained?
 logs: ## Show the server's log.
 stop: ## Stop the server.
@@ -102,7 +102,7 @@ bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
 	$(VENV)/python -m benchmarks all
 	$(VENV)/python -m benchmarks page
 
-EXTRAS = gateway spark
+EXTRAS = drift gateway spark
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
 lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) --all-extras --upgrade -o requirements.lock

@@ -11,6 +11,7 @@
     │   ├── ChecksumError   13   refused: its files are not those that were written
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
+    ├── DriftFound          16   no failure: a sample differs from what the version was evaluated on
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
 
 Exit code 2 is a wrong command line; 7 to 9 are those of `venv` and `launch` in `pipeline.runtime`, 130 a stop on
@@ -64,6 +65,10 @@ class BusyError(ExportError):
 
 class StoreError(ExportError):
     exit_code = 5
+
+
+class DriftFound(PipelineError):
+    exit_code = 16
 
 
 class ServingError(PipelineError):

@@ -73,7 +73,7 @@ def export(
         if hold:
             console.print(f"Nobody is answered by it yet; `make promote VERSION={version.number}` changes that")
         else:
-            console.print(str(releases.promote(version.number, by="export", wait=True)))
+            console.print(str(releases.promote(version.number, what="export", wait=True)))
         for old in releases.prune(settings.keep):
             console.print(f"Retired version {old}: {settings.keep} versions are kept (SEAMLINE_KEEP)")
     if candidate.warning:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.runtime.who import who
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
 PATTERN = "*?[]\\"
@@ -42,6 +43,8 @@ class Settings:
     """The largest request that the gateway passes on, in units of 2^20 bytes."""
     gateway_rate: int = 100
     """Requests a second that each caller may make."""
+    who: str = "unknown"
+    """Who changes what serves, as the history is to say."""
     keep: int = 5
     """How many versions stay in the store, beside those that serve, are the canary or would be rolled back to."""
     model_server: Path | None = None
@@ -53,7 +56,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,
+        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP, SEAMLINE_WHO,
         TENSORFLOW_MODEL_SERVER, and of the gateway SEAMLINE_GATEWAY, SEAMLINE_GATEWAY_BODY_MB, SEAMLINE_GATEWAY_RATE
         and SEAMLINE_REPLICAS.
 
@@ -86,6 +89,7 @@ class Settings:
             replicas=tuple(_replicas(os.environ.get("SEAMLINE_REPLICAS", "127.0.0.1"), *ports)),
             gateway_body_mb=_number("SEAMLINE_GATEWAY_BODY_MB", cls.gateway_body_mb, "megabytes", 1024),
             gateway_rate=_number("SEAMLINE_GATEWAY_RATE", cls.gateway_rate, "requests a second", 10**6),
+            who=os.environ.get("SEAMLINE_WHO") or who(),
             keep=_number("SEAMLINE_KEEP", cls.keep, "a number of versions", 10**6),
             model_server=Path(model_server) if model_server else None,
             serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,

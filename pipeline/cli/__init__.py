@@ -14,18 +14,20 @@ from pipeline.gpu import ENVIRONMENT
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 
 # Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import data, training, release, serving, predicting, labelling, gateway  # isort: skip
+from pipeline.cli import data, training, release, serving, predicting, labelling, drift, gateway  # isort: skip
 from pipeline.cli.shared import app
 from pipeline.errors import PipelineError, ServingError
 from seamline_client.errors import CannotConnect, ClientError, one_line
+from seamline_client.sampling import SHARE
 
-__all__ = ["app", "data", "gateway", "labelling", "main", "predicting", "release", "serving", "training"]
+__all__ = ["app", "data", "drift", "gateway", "labelling", "main", "predicting", "release", "serving", "training"]
 
 
 def main() -> None:
     """Runs a command; what goes wrong is one message and an exit code, never a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
+    os.environ.pop(SHARE, None)  # it is for the photos of callers, not for those that are asked about here
     try:
         _refuse_devices(sys.argv[1:])
         app()

@@ -65,13 +65,15 @@ def latest_checkpoint() -> tuple[Run, Checkpoint]:
     return run, checkpoint
 
 
-def releases() -> Releases:
-    """Of this project's store and the server of it that runs."""
+def releases(why: str | None = None) -> Releases:
+    """Of this project's store and the server of it that runs. `why` is what the history says of changes."""
+    from pipeline.release.history import By
     from pipeline.release.releases import Releases
     from pipeline.serving import local
 
     settings = Settings.from_environment()
-    return Releases(ModelStore(settings.models, MODEL_NAME), local.target(settings))
+    by = By(settings.who, why or None)
+    return Releases(ModelStore(settings.models, MODEL_NAME), local.target(settings), by=by)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
 EXTRAS = {
+    "drift": ("what compares samples (SciPy), 145 MB", (3, 9)),
     "gateway": ("Envoy and what signs tokens, 110 MB", (3, 10)),
     "spark": ("Apache Spark and Apache Arrow, 640 MB", (3, 10)),
 }
