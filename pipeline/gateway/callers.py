@@ -28,6 +28,7 @@ def token_check(public_keys: str) -> Json:
         "local_jwks": {"inline_string": public_keys},
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "claim_to_headers": [{"header_name": CALLER, "claim_name": "sub"}],
+        "payload_in_metadata": "token",
         "clock_skew_seconds": 5,
     }
     rules = [{"match": {"prefix": "/"}, "requires": {"provider_name": "caller"}}]

@@ -18,14 +18,14 @@ OPTIONS: dict[str, dict[str, str]] = {
     "train": _TRAIN,
     "evaluate": {"DATA": "--data", "VERSION": "--version", "SPLIT": "--split"},
     "export": _EXPORT,
-    "serve": {"BATCHING": "--batching", "GATEWAY": "--gateway", "SHARE": "--share"},
+    "serve": {"BATCHING": "--batching", "GATEWAY": "--gateway", "SHARE": "--share", "MONITORING": "--monitoring"},
     "predict": {"IMAGE": "", "LABEL": "--label"},
     "promote": {"VERSION": ""},
     "canary": {"VERSION": "", "END": "--end"},
     "retire": {"VERSION": ""},
 }
 """By target, the variable and the option that carries its value; without one the value is an argument."""
-SWITCHES = ("HOLD", "FORCE", "END", "YES", "BATCHING", "GATEWAY")
+SWITCHES = ("HOLD", "FORCE", "END", "YES", "BATCHING", "GATEWAY", "MONITORING")
 """Variables that are on or off: their option carries no value."""
 ALSO = {
     "demo": (*_TRAIN, *_EXPORT, "BATCHING"),
@@ -39,6 +39,7 @@ EVERYWHERE = (
     *("RUNTIME", "PYTHON", "SEAMLINE_HOME", "SEAMLINE_GRPC_PORT", "SEAMLINE_REST_PORT", "SEAMLINE_GRPC_THREADS"),
     *("SEAMLINE_TRAIN_MEMORY", "SEAMLINE_SERVE_MEMORY", "SEAMLINE_KEEP", "SEAMLINE_TEST_PHOTOS", "SEAMLINE_TEST_GPU"),
     *("SEAMLINE_GATEWAY", "SEAMLINE_GATEWAY_BODY_MB", "SEAMLINE_GATEWAY_RATE", "SEAMLINE_REPLICAS"),
+    *("SEAMLINE_GATEWAY_METRICS", "SEAMLINE_MONITORING_PORTS", "SEAMLINE_ALERTS", "SEAMLINE_LOGS"),
     *("PYTHON_IMAGE", "SERVING_IMAGE", "COMPOSE_PROJECT_NAME", "DOCKER_SOCKET", "DOCKER_GID"),
     *("TENSORFLOW_MODEL_SERVER", "TENSORFLOW_SERVING_IMAGE"),
 )
