@@ -50,6 +50,8 @@ class Settings:
     """Where commands leave files for Prometheus, in its text format: <name>.prom."""
     monitoring_ports: tuple[int, ...] = (9090, 9093, 9105)
     """Of Prometheus, Alertmanager and our own page of metrics, all on 127.0.0.1."""
+    golden_seconds: int = 300
+    """How often the page of metrics replays the golden requests."""
     alerts: Path | None = None
     """Alertmanager's file, which says who is told. None: that of deploy/monitoring, which tells nobody."""
     keep: int = 5
@@ -65,7 +67,8 @@ class Settings:
     def from_environment(cls) -> Settings:
         """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,
         TENSORFLOW_MODEL_SERVER, of the gateway SEAMLINE_GATEWAY, SEAMLINE_GATEWAY_BODY_MB, SEAMLINE_GATEWAY_RATE
-        and SEAMLINE_REPLICAS, and of monitoring SEAMLINE_GATEWAY_METRICS, SEAMLINE_MONITORING_PORTS, SEAMLINE_ALERTS.
+        and SEAMLINE_REPLICAS, and of monitoring SEAMLINE_GATEWAY_METRICS, SEAMLINE_MONITORING_PORTS, SEAMLINE_ALERTS
+        and SEAMLINE_GOLDEN_SECONDS.
 
         Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
 
@@ -99,6 +102,7 @@ class Settings:
             monitoring=home / "monitoring",
             metrics=home / "metrics",
             monitoring_ports=_ports(os.environ.get("SEAMLINE_MONITORING_PORTS") or "9090,9093,9105"),
+            golden_seconds=_number("SEAMLINE_GOLDEN_SECONDS", cls.golden_seconds, "seconds", 10**6),
             alerts=Path(os.environ["SEAMLINE_ALERTS"]) if os.environ.get("SEAMLINE_ALERTS") else None,
             replicas=tuple(_replicas(os.environ.get("SEAMLINE_REPLICAS", "127.0.0.1"), *ports)),
             gateway_body_mb=_number("SEAMLINE_GATEWAY_BODY_MB", cls.gateway_body_mb, "megabytes", 1024),

@@ -80,16 +80,15 @@ class Exporter(Collector):
         wanted = {found.name: names.version, found.canary_name: names.canary}
         yield _family("seamline_promoted", "1: should answer", ("model_name", "version"), _pairs(wanted))
         answers: dict[str, int | None] = {}
-        failed: list[Sequence[str]] = []
+        states: list[Sequence[str]] = []
         for model in wanted if found.target else ():
             client = PredictClient(found.target, model=model, timeout=ASK_SECONDS, retries=0)
             with client, suppress(ClientError):  # of a server that is not there Prometheus knows already
-                failed += [
-                    (model, str(each.version), each.error_code) for each in client.status() if each.error_code != "OK"
-                ]
+                states += [(model, str(each.version), each.state, each.error_code) for each in client.status()]
                 answers[model] = client.metadata().version
         yield _family("seamline_answering", "1: answers", ("model_name", "version"), _pairs(answers))
-        yield _family("seamline_version_failed", "1: was not loaded", ("model_name", "version", "code"), failed)
+        labels = ("model_name", "version", "state", "code")
+        yield _family("seamline_version_state", "1: as the server sees it, and why it ended", labels, states)
 
     def _replayed(self) -> Iterator[Any]:
         labels = ("model_name", "version")
