@@ -25,7 +25,7 @@ class Compose:
     def __init__(self, engine: Engine, *, gpu: bool) -> None:
         """Raises EngineError where Compose cannot read the project's files, or a variable makes no sense in them."""
         self.engine = engine
-        self._command = ["docker", "compose", "--profile", "job", "--profile", "gateway"]
+        self._command = ["docker", "compose", "--profile", "job", "--profile", "gateway", "--profile", "monitoring"]
         for file in GPU_FILES if gpu else FILES:
             self._command += ["--file", str(ROOT / file)]
         self.environment = {"DOCKER_SOCKET": engine.socket, "DOCKER_GID": str(engine.socket_group), **os.environ}

@@ -46,7 +46,15 @@ EVERYWHERE = (
         "SEAMLINE_GOLDEN_SECONDS",
         "SEAMLINE_LOGS",
     ),
-    *("PYTHON_IMAGE", "SERVING_IMAGE", "COMPOSE_PROJECT_NAME", "DOCKER_SOCKET", "DOCKER_GID"),
+    *(
+        "PYTHON_IMAGE",
+        "SERVING_IMAGE",
+        "PROMETHEUS_IMAGE",
+        "ALERTMANAGER_IMAGE",
+        "COMPOSE_PROJECT_NAME",
+        "DOCKER_SOCKET",
+        "DOCKER_GID",
+    ),
     *("TENSORFLOW_MODEL_SERVER", "TENSORFLOW_SERVING_IMAGE"),
 )
 """Good for every target, and in the environment as well as on make's command line."""

@@ -27,7 +27,7 @@ from tests.homes import Made, Seamline
 from tests.ports import free_port
 
 DEPLOY = running.DEPLOY
-WAIT_SECONDS = 40.0
+WAIT_SECONDS = 60.0
 SHORT = {"5m": "5s", "30m": "6s", "1h": "7s", "6h": "8s", "3d": "9s"}
 """What becomes of a rule's windows here."""
 RECEIVER = """
@@ -117,7 +117,7 @@ def watched(debian: None, made: Made, tmp_path_factory: pytest.TempPathFactory) 
         SEAMLINE_GATEWAY=f"127.0.0.1:{free_port()}",
         SEAMLINE_MONITORING_PORTS=",".join(map(str, ports)),
         SEAMLINE_ALERTS=str(folder / "alertmanager.yml"),
-        SEAMLINE_GOLDEN_SECONDS="1",
+        SEAMLINE_GOLDEN_SECONDS="3",
         SEAMLINE_LOGS="json",
     )
     with mock.patch.dict(os.environ, seamline.environment):
@@ -152,7 +152,13 @@ def shortened(text: str) -> str:
     """Rules and configuration for people who cannot wait. Nothing but durations is another."""
     text = re.sub(r"\[(\d\w+)\]", lambda found: f"[{SHORT[found[1]]}]", text)
     text = re.sub(r"for: \w+", "for: 1s", text)
-    return text.replace("interval: 15s", "interval: 1s").replace("timeout: 15s", "timeout: 1s").replace("30 * 60", "8")
+    for long, short in (
+        ("interval: 15s", "interval: 1s"),
+        ("interval: 30s", "interval: 2s"),
+        ("timeout: 15s", "timeout: 2s"),
+    ):
+        text = text.replace(long, short)
+    return text.replace("30 * 60", "12")
 
 
 def _webhook(told: list[dict[str, Any]]) -> ThreadingHTTPServer:

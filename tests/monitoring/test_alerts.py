@@ -157,7 +157,7 @@ def test_a_drift_that_was_found(watched: Watched) -> None:
     """By another command, which left it in a file."""
     watched.settings.metrics.mkdir(exist_ok=True)
     path = watched.settings.metrics / "drift.prom"
-    path.write_text('# TYPE seamline_drift_differs gauge\nseamline_drift_differs{what="scores"} 1\n')
+    path.write_text('# TYPE seamline_drift_differs gauge\nseamline_drift_differs{trait="scores"} 1\n')
     try:
         watched.until_firing(*PROVOKED["a drift that was found"])
     finally:
