@@ -49,7 +49,7 @@ train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.
 evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.
 export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
-serve: ## Start the server in the background; GATEWAY=1: and the gateway.
+serve: ## Start the server in the background; GATEWAY=1, MONITORING=1: and these.
 demo: train export serve ## All of this, then a picture of drawn garments with their points.
 predict: ## Ask the server about IMAGE.
 status: ## What runs, which version answers, since when?
@@ -102,7 +102,7 @@ bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
 	$(VENV)/python -m benchmarks all
 	$(VENV)/python -m benchmarks page
 
-EXTRAS = drift gateway spark
+EXTRAS = drift gateway monitoring spark
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
 lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) --all-extras --upgrade -o requirements.lock

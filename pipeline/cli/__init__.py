@@ -14,13 +14,27 @@ from pipeline.gpu import ENVIRONMENT
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 
 # Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import data, training, release, serving, predicting, labelling, drift, gateway  # isort: skip
+from pipeline.cli import data, training, release, serving, predicting, labelling, drift, gateway, monitoring  # isort: skip
 from pipeline.cli.shared import app
+from pipeline.console import JsonLines, console, json_line
 from pipeline.errors import PipelineError, ServingError
+from pipeline.settings import json_logs
 from seamline_client.errors import CannotConnect, ClientError, one_line
 from seamline_client.sampling import SHARE
 
-__all__ = ["app", "data", "drift", "gateway", "labelling", "main", "predicting", "release", "serving", "training"]
+__all__ = [
+    "app",
+    "data",
+    "drift",
+    "gateway",
+    "labelling",
+    "main",
+    "monitoring",
+    "predicting",
+    "release",
+    "serving",
+    "training",
+]
 
 
 def main() -> None:
@@ -29,6 +43,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
     os.environ.pop(SHARE, None)  # it is for the photos of callers, not for those that are asked about here
     try:
+        console.file = JsonLines() if json_logs() else None  # type: ignore[assignment]  # as it is at the start
         _refuse_devices(sys.argv[1:])
         app()
     except PipelineError as error:
@@ -40,7 +55,8 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print("\n".join(map(one_line, f"Error: {message}".split("\n"))), file=sys.stderr)
+    said = "\n".join(map(one_line, f"Error: {message}".split("\n")))
+    print(json_line("ERROR", said) if isinstance(console.file, JsonLines) else said, file=sys.stderr)
     sys.exit(code)
 
 

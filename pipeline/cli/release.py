@@ -99,8 +99,7 @@ def verify(
     rest: bool = typer.Option(False, "--rest", help="The target speaks REST. Default: gRPC."),
 ) -> None:
     """Replay the golden requests of what answers, the canary too: is it what was trained? Exit code 11 when not."""
-    from pipeline.release.golden import Golden, replay
-    from seamline_client import PredictClient
+    from pipeline.release.verify import verify as verify_live
     from seamline_client.errors import NotFound
 
     found = releases()
@@ -108,12 +107,10 @@ def verify(
         target = running_target(rest=rest)
         found.confirm()
     for name in (found.name, found.canary_name):
-        with PredictClient(target, "rest" if rest else "grpc", model=name) as client:
-            try:
-                number = client.metadata().version
-            except NotFound:
-                if name == found.canary_name:
-                    continue
-                raise
-            largest = replay(Golden.load(found.store.folder / str(number)), client, version=number)
+        try:
+            number, largest = verify_live(found.store, target, name, "rest" if rest else "grpc")
+        except NotFound:
+            if name == found.canary_name:
+                continue
+            raise
         console.print(f"{name} at {target}: version {number} answers as trained, differences at most {largest:.1g}")

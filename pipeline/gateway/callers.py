@@ -30,6 +30,7 @@ def token_check(public_keys: str) -> Json:
         "local_jwks": {"inline_string": public_keys},
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "claim_to_headers": [{"header_name": CALLER, "claim_name": "sub"}],
+        "payload_in_metadata": "token",
         "clock_skew_seconds": 5,
         "jwt_cache_config": {"jwt_cache_size": TOKENS_KNOWN},  # to check a signature takes 0.1 ms
     }

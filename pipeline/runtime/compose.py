@@ -26,7 +26,7 @@ class Compose:
     def __init__(self, engine: Engine, *, gpu: bool) -> None:
         """Raises EngineError where Compose cannot read the project's files, or a variable makes no sense in them."""
         self.engine = engine
-        self._command = ["docker", "compose", "--profile", "job", "--profile", "gateway"]
+        self._command = ["docker", "compose", "--profile", "job", "--profile", "gateway", "--profile", "monitoring"]
         for file in GPU_FILES if gpu else FILES:
             self._command += ["--file", str(ROOT / file)]
         # In a container nobody has a name, and the host's is a number.

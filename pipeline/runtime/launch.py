@@ -28,6 +28,9 @@ from pipeline.runtime import (  # noqa: E402
 from pipeline.runtime.compose import Compose  # noqa: E402
 from pipeline.runtime.engine import EngineError  # noqa: E402
 
+BUILT_FOR = (("--gateway", "gateway"), ("--monitoring", "train"))
+"""By option of `serve`, the service whose image it needs besides."""
+
 
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
@@ -58,7 +61,7 @@ def main() -> None:
     print(f"Runtime: {'docker' if compose else 'local'} ({why})", flush=True)
     if compose:
         try:
-            images.prepare(stage, compose, gateway="--gateway" in options)
+            images.prepare(stage, compose, also=[name for each, name in BUILT_FOR if each in options])
         except EngineError as error:
             if runtime == "docker" or compose.used:
                 _no_docker(error)
