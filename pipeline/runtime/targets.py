@@ -20,6 +20,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "export": _EXPORT,
     "serve": {"BATCHING": "--batching", "GATEWAY": "--gateway", "SHARE": "--share"},
     "predict": {"IMAGE": "", "LABEL": "--label"},
+    "page": {"PHOTOS": "--photos", "LIST": "--list"},
     "promote": {"VERSION": ""},
     "canary": {"VERSION": "", "END": "--end"},
     "retire": {"VERSION": ""},
