@@ -35,7 +35,7 @@ endif
 .DEFAULT_GOAL := help
 # Each stage takes what the one before it made: `make -j` must not run them at once.
 .NOTPARALLEL:
-STAGES = train report evaluate export serve demo predict status versions promote canary rollback retire history verify logs stop clean gpu-check
+STAGES = train report evaluate export serve demo predict page status versions promote canary rollback retire history verify logs stop clean gpu-check
 .PHONY: help $(STAGES) test test-all soak lint format bench bench-docs lock
 
 help: ## Print this help.
@@ -52,6 +52,7 @@ export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
 serve: ## Start the server in the background; GATEWAY=1, MONITORING=1: and these.
 demo: train export serve ## All of this, then a picture of drawn garments with their points.
 predict: ## Ask the server about IMAGE.
+page: ## Serve a page to look at answers and correct them; PHOTOS=<folder> opens those that teach the most.
 status: ## What runs, which version answers, since when?
 versions: ## List the published versions: score, age, size, what serves.
 promote: ## Let VERSION answer.

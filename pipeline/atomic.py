@@ -14,8 +14,8 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o666) -> 
     partial = path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb" if isinstance(content, bytes) else "w") as file:
-            file.write(content)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         partial.rename(path)

@@ -14,7 +14,18 @@ from pipeline.gpu import ENVIRONMENT
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 
 # Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import data, training, release, serving, predicting, labelling, drift, gateway, monitoring  # isort: skip
+from pipeline.cli import (  # isort: skip  # noqa: F401
+    data,
+    training,
+    release,
+    serving,
+    predicting,
+    labelling,
+    page,
+    drift,
+    gateway,
+    monitoring,
+)
 from pipeline.cli.shared import app
 from pipeline.console import JsonLines, console, json_line
 from pipeline.errors import PipelineError, ServingError
@@ -22,19 +33,7 @@ from pipeline.settings import json_logs
 from seamline_client.errors import CannotConnect, ClientError, one_line
 from seamline_client.sampling import SHARE
 
-__all__ = [
-    "app",
-    "data",
-    "drift",
-    "gateway",
-    "labelling",
-    "main",
-    "monitoring",
-    "predicting",
-    "release",
-    "serving",
-    "training",
-]
+__all__ = ["app", "main"]
 
 
 def main() -> None:

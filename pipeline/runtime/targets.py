@@ -20,6 +20,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "export": _EXPORT,
     "serve": {"BATCHING": "--batching", "GATEWAY": "--gateway", "SHARE": "--share", "MONITORING": "--monitoring"},
     "predict": {"IMAGE": "", "LABEL": "--label"},
+    "page": {"PHOTOS": "--photos", "LIST": "--list"},
     "promote": {"VERSION": "", "WHY": "--why"},
     "canary": {"VERSION": "", "END": "--end", "WHY": "--why"},
     "rollback": {"WHY": "--why"},

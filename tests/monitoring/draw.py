@@ -15,9 +15,9 @@ import matplotlib
 import requests
 
 matplotlib.use("agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
-from pipeline.monitoring.running import DEPLOY  # noqa: E402
+from pipeline.monitoring.running import DEPLOY
 
 COLUMNS, STEPS = 3, 150
 
