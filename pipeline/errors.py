@@ -11,6 +11,7 @@
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
+        └── ReplicaError    17   one of several servers cannot be reached; the others do what they should
 
 Exit code 2 is a wrong command line; 7 to 9 are those of `venv` and `launch` in `pipeline.runtime`, 130 a stop on
 request.
@@ -63,3 +64,7 @@ class StoreError(ExportError):
 
 class ServingError(PipelineError):
     exit_code = 6
+
+
+class ReplicaError(ServingError):
+    exit_code = 17

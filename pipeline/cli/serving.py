@@ -102,7 +102,7 @@ def status() -> None:
     """Say what runs, since when and where, and a line on each version. Exit code 6 when no server runs."""
     from pipeline.gateway import running
     from pipeline.release import versions
-    from pipeline.serving import process
+    from pipeline.serving import fleet, process
 
     target = running_target()
     server = process.running(Settings.from_environment().server)
@@ -112,7 +112,7 @@ def status() -> None:
         console.print(f"  log   {server.log}")
         console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
     else:
-        console.print(f"Server at {target}")
+        console.print(f"Server at {', '.join(fleet.replicas(target))}")
     gateway = running.find(Settings.from_environment())
     if gateway:
         console.print(f"  gateway  {gateway.url}, process {gateway.pid}, log {gateway.log}")
