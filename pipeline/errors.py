@@ -13,6 +13,7 @@
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
     ├── DriftFound          16   no failure: a sample differs from what the version was evaluated on
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
+        └── ReplicaError    17   one of several servers cannot be reached; the others do what they should
 
 Exit code 2 is a wrong command line; 7 to 9 are those of `venv` and `launch` in `pipeline.runtime`, 130 a stop on
 request.
@@ -73,3 +74,7 @@ class DriftFound(PipelineError):
 
 class ServingError(PipelineError):
     exit_code = 6
+
+
+class ReplicaError(ServingError):
+    exit_code = 17

@@ -66,6 +66,7 @@ def export(
         console.print("Proving it")
         gate.prove(candidate, releases.serving(), run.dataset, _throw_away_server(settings), force=force)
         version = None if dry_run else releases.publish(candidate.folder)
+    change = None
     if version is None:
         console.print("Every proof passed; nothing was published (--dry-run)")
     else:
@@ -73,11 +74,14 @@ def export(
         if hold:
             console.print(f"Nobody is answered by it yet; `make promote VERSION={version.number}` changes that")
         else:
-            console.print(str(releases.promote(version.number, what="export", wait=True)))
+            change = releases.promote(version.number, what="export", wait=True)
+            console.print(str(change))
         for old in releases.prune(settings.keep):
             console.print(f"Retired version {old}: {settings.keep} versions are kept (SEAMLINE_KEEP)")
     if candidate.warning:
         console.print(f"\nWARNING: {candidate.warning}", style="bold red")
+    if change:
+        change.check()
     return version
 
 

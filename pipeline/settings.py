@@ -64,13 +64,14 @@ class Settings:
     serving_image: str | None = None
     """In a container: the image that proves a candidate. None: a process of this machine does."""
     serving_target: str | None = None
-    """In a container: gRPC `host:port` of the background server, when it runs."""
+    """gRPC `host:port` of the servers, when they run: several with commas between them, or a name of several. None:
+    the background server of this machine."""
 
     @classmethod
     def from_environment(cls) -> Settings:
         """Each variable is in docs/reference.md, with its default.
 
-        Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
+        Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER, which may name servers elsewhere too.
 
         Raises PipelineError for an address, a port or another number that is not one, and for a home that TensorFlow
         would find nothing in.

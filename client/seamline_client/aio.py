@@ -65,7 +65,7 @@ class AsyncPredictClient:
 
     def __init__(
         self,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         transport: TransportName | None = None,
         *,
         model: str | None = None,

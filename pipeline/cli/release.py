@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
@@ -10,8 +10,20 @@ from pipeline.cli.shared import app, latest_checkpoint, releases, running_target
 from pipeline.console import console
 from pipeline.errors import ServingError
 from pipeline.settings import Settings
+from seamline_client.contract import GRPC_PORT, MODEL_NAME
 
-TARGET = typer.Option(None, help="host:port of any server of this model. Default: the one that runs here.")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.release.releases import Change
+    from pipeline.release.verdicts import Verdict
+
+TARGET = typer.Option(
+    None, help="host:port of any server of this model; several with commas between them. Default: what runs here."
+)
+LISTEN = typer.Option(
+    None, help="Answer over HTTP at this address until SIGTERM: 200, or 500 with the difference. As 127.0.0.1:8600."
+)
 WHY = typer.Option(None, "--why", help="What the history is to say of it, in your own words.")
 
 
@@ -42,7 +54,7 @@ def versions() -> None:
 @app.command()
 def promote(version: int, why: Optional[str] = WHY) -> None:
     """Let a version answer from now on, in a running server too, without a failed request."""
-    console.print(str(releases(why).promote(version)))
+    _say(releases(why).promote(version))
 
 
 @app.command()
@@ -58,13 +70,13 @@ def canary(
         raise typer.BadParameter("name a version, or --end")
     if end and Files(Settings.from_environment().gateway).shares():
         raise ServingError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
-    console.print(str(releases(why).canary(version)))
+    _say(releases(why).canary(version))
 
 
 @app.command()
 def rollback(why: Optional[str] = WHY) -> None:
     """Let that version answer again which answered before."""
-    console.print(str(releases(why).rollback()))
+    _say(releases(why).rollback())
 
 
 @app.command()
@@ -97,20 +109,56 @@ def history(
 def verify(
     target: Optional[str] = TARGET,
     rest: bool = typer.Option(False, "--rest", help="The target speaks REST. Default: gRPC."),
+    listen: Optional[str] = LISTEN,
 ) -> None:
     """Replay the golden requests of what answers, the canary too: is it what was trained? Exit code 11 when not."""
-    from pipeline.release.verify import verify as verify_live
-    from seamline_client.errors import NotFound
+    from pipeline.release import verdicts
 
-    found = releases()
+    if listen is not None:
+        _listen(listen, target, rest)
+        return
     if target is None:
-        target = running_target(rest=rest)
-        found.confirm()
-    for name in (found.name, found.canary_name):
-        try:
-            number, largest = verify_live(found.store, target, name, "rest" if rest else "grpc")
-        except NotFound:
-            if name == found.canary_name:
-                continue
-            raise
-        console.print(f"{name} at {target}: version {number} answers as trained, differences at most {largest:.1g}")
+        running_target()
+        releases().confirm()
+    found = _verdicts(target, rest)
+    for each in found:
+        if not each.error:
+            console.print(str(each))
+    verdicts.check(found)
+
+
+def _verdicts(target: str | None, rest: bool) -> Sequence[Verdict]:
+    from pipeline.release import verdicts
+    from pipeline.release.store import ModelStore
+    from pipeline.serving import fleet
+
+    named = fleet.replicas(running_target(rest=rest) if target is None else target)
+    servers = [each for server in named for each in fleet.addresses(server)]
+    store = ModelStore(Settings.from_environment().models, MODEL_NAME)
+    return verdicts.verdicts(store, servers, "rest" if rest else "grpc")
+
+
+def _listen(where: str, target: str | None, rest: bool) -> None:
+    from pipeline.release import verify_http
+
+    host, _, port = where.rpartition(":")
+    if not (port.isdecimal() and int(port) < 65536):
+        raise typer.BadParameter(f"{where!r} is not an address and a port", param_hint="--listen")
+    asked = target or Settings.from_environment().serving_target or f":{GRPC_PORT}"
+
+    def ask(caller: str) -> Sequence[Verdict]:
+        own = f"[{caller}]" if ":" in caller else caller
+        return _verdicts(f"{own}:{asked.rpartition(':')[2]}" if caller else target, rest)
+
+    bound = host.strip("[]") or "127.0.0.1"
+    verify_http.serve(
+        bound,
+        int(port),
+        ask,
+        lambda port: console.print(f"Proofs of {target or 'what runs'} at http://{bound}:{port}/"),
+    )
+
+
+def _say(change: Change) -> None:
+    console.print(str(change))
+    change.check()

@@ -9,17 +9,19 @@ request fails, and a command that is killed has either changed nothing or leaves
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.errors import ServingError
+from pipeline.errors import ReplicaError, ServingError
 from pipeline.release import history, models_config
 from pipeline.release.history import CANARY, PROMOTE, PUBLISH, RETIRE, ROLLBACK, By, History
 from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore, Version
-from pipeline.serving.server import answering, wait_until_answering
+from pipeline.serving import fleet
+from pipeline.serving.server import answering
 from seamline_client.errors import ClientError
 
 WAIT_SECONDS = 120.0
@@ -40,6 +42,16 @@ class Change:
     target: str | None
     finished: bool = False
     """Whether this only finished an earlier rollback."""
+    missing: Sequence[str] = ()
+    """Of several servers, those that could not be reached."""
+
+    def check(self) -> None:
+        """Raises ReplicaError where one of several servers could not be reached."""
+        if self.missing:
+            raise ReplicaError(
+                f"{self.name}: {', '.join(self.missing)} could not be reached; the others have followed. "
+                f"One that comes back goes by models.config; `make versions` shows what each answers."
+            )
 
     def __str__(self) -> str:
         before, now = (f"version {each}" if each else "no version" for each in (self.before, self.now))
@@ -55,6 +67,9 @@ class Change:
 class Releases:
     """A model store and, where one runs, the server that serves it. `target` is its gRPC `host:port`.
 
+    Of several servers, `replicas`, `target` has all with commas between them. A change is one only if all follow that
+    can be reached: those that cannot are in no caller's way, and no reason not to go back to what answered before.
+
     Everything that changes what serves raises BusyError when another process is changing the store, and is on record
     as the work of `by`.
     """
@@ -64,6 +79,7 @@ class Releases:
     ) -> None:
         self.store, self.target = store, target
         self._by = by
+        self.replicas = fleet.replicas(target or "")
         self.name, self.canary_name = store.folder.name, models_config.canary_name(store)
         self._wait_seconds = wait_seconds
 
@@ -87,9 +103,9 @@ class Releases:
 
     def confirm(self, seconds: float | None = None) -> None:
         """Returns once the running server answers as models.config says. Raises ServingError when it does not."""
-        names = self.names()
+        names, deadline = self.names(), time.monotonic() + (self._wait_seconds if seconds is None else seconds)
         for name, version in ((self.name, names.version), (self.canary_name, names.canary)):
-            self._wait_for(name, version, self._wait_seconds if seconds is None else seconds)
+            self._wait_for(name, version, max(deadline - time.monotonic(), 0))
 
     def config(self) -> Path:
         """models.config for a server that is about to start, with the store's folder as it is now.
@@ -205,14 +221,14 @@ class Releases:
                 was = answering(self.target, name)
         models_config.write(self.store, after)
         try:
-            self._wait_for(name, now, self._wait_seconds)
+            missing = self._wait_for(name, now, self._wait_seconds)
         except ServingError as error:
             models_config.write(self.store, before)
             raise ServingError(
                 f"{error}\nNothing was changed. `make logs` shows what the server wrote. Where it cannot start at all, "
                 f"`make stop` and the same command change what the next one serves."
             ) from error
-        return Change(name, was, now, self.target)
+        return Change(name, was, now, self.target, missing=missing)
 
     @contextmanager
     def _changing(self, *, wait: bool = False) -> Iterator[Serving]:
@@ -227,7 +243,6 @@ class Releases:
                 self.confirm(min(SETTLE_SECONDS, self._wait_seconds))
             yield self.names()
 
-    def _wait_for(self, name: str, version: int | None, seconds: float) -> None:
-        """Until the running server answers `name` with that version. At once where no server runs."""
-        if self.target:
-            wait_until_answering(self.target, name, version, seconds)
+    def _wait_for(self, name: str, version: int | None, seconds: float) -> list[str]:
+        """Until each running server answers `name` with that version; those that could not be reached."""
+        return fleet.wait_until_all_answer(self.replicas, name, version, seconds) if self.replicas else []

@@ -1,4 +1,4 @@
-"""The dashboard's figures as a picture, by its own queries: `python -m tests.monitoring.draw <port> <png> <minutes>`."""
+"""The dashboard's figures as a picture, by its own queries: `python -m tests.monitoring.draw <port> <png> <min>`."""
 
 from __future__ import annotations
 
