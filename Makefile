@@ -70,16 +70,16 @@ $(STAGES):
 	$(LAUNCH) $@
 
 test: ### Run the tests but for the slow ones.
-	$(INSTALL)
+	$(INSTALL) fast-tests
 	@echo "Fast tests, about $(TEST_MINUTES) minutes on two cores. make test-all runs the slow ones too."
 	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: ### Run all tests.
-	$(INSTALL)
+	$(INSTALL) all
 	$(PYTEST) -m "" $(ARGS)
 
 soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
-	$(INSTALL)
+	$(INSTALL) all
 	$(PYTEST) -m "" tests/faults tests/gateway/test_hostile.py tests/test_command_lines.py --soak -o timeout=3600 $(ARGS)
 
 lint: ### Check style, types and who imports whom.
@@ -95,11 +95,11 @@ format: ### Rewrite the code in the project's style.
 	$(VENV)/ruff format .
 
 bench: ### Measure, briefly: all benchmarks, or BENCH=<name>; its options in ARGS.
-	$(INSTALL)
+	$(INSTALL) all
 	$(VENV)/python -m benchmarks $(or $(BENCH),all) $(or $(ARGS),--quick)
 
 bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
-	$(INSTALL)
+	$(INSTALL) all
 	$(VENV)/python -m benchmarks all
 	$(VENV)/python -m benchmarks page
 

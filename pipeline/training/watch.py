@@ -23,7 +23,7 @@ from pipeline.errors import ClusterError
 from pipeline.training.cluster import EVALUATOR, Task
 from pipeline.training.hooks import Stop
 from pipeline.training.train import Interrupted
-from seamline_client.reports import one_line
+from seamline_client.errors import one_line
 
 BEAT_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
