@@ -23,7 +23,7 @@ from tests.homes import ROOT, Seamline
 
 PAGES = sorted(
     page
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"))
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"))
     if page.name != "CHANGELOG.md"
 )
 BENCHMARKS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
@@ -138,11 +138,20 @@ def test_every_command_is_understood(page: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def anchors(page: Path) -> set[str]:
+    """What its headings are called in links, by GitHub's rules."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_lead_somewhere() -> None:
-    """Relative links in all pages."""
+    """Relative links in all pages, and the headings that they name."""
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page}: {target}"
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text()):
+            other = page.parent / target if target else page
+            assert target.startswith("http") or other.exists(), f"{page}: {target}"
+            if anchor and other.suffix == ".md":
+                assert anchor in anchors(other), f"{page}: {target}#{anchor}"
 
 
 @pytest.fixture
