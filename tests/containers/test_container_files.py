@@ -14,6 +14,7 @@ import pytest
 from pipeline import gpu
 from pipeline.serving.process import BATCHING
 from pipeline.serving.sibling import KERNELS
+from pipeline.training.cluster import from_environment
 from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
 from tests.containers.job import PROFILES, SERVICES
 from tests.homes import ROOT
@@ -76,6 +77,28 @@ def services(*files: str) -> dict[str, Any]:
     command = ["docker", "compose", *chosen, *PROFILES, "config", "--format", "json"]
     found: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     return dict(found["services"])
+
+
+def test_the_tasks_of_a_cluster_are_hardened_as_training_is(docker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has the TF_CONFIG of its own name, and a network that others and the outside have no part in."""
+    found = services("docker-compose.yml", "docker-compose.cluster.yml")
+    kept = ("cap_drop", "init", "mem_limit", "pids_limit", "read_only", "security_opt", "stop_grace_period", "tmpfs")
+    for name in ("chief", "worker", "evaluator"):
+        task = found[name]
+        assert {key: task[key] for key in (*kept, "image", "volumes")} == {
+            key: found["train"][key] for key in (*kept, "image", "volumes")
+        }
+        assert list(task["networks"]) == ["tasks"]
+        monkeypatch.setenv("TF_CONFIG", task["environment"]["TF_CONFIG"])
+        told = from_environment()
+        assert told
+        assert told.type == name
+        assert {address.partition(":")[0] for address in told.names.values()} == {"chief", "worker", "evaluator"}
+    assert [name for name, each in found.items() if "tasks" in each.get("networks", {})] == [
+        "chief",
+        "evaluator",
+        "worker",
+    ]
 
 
 def test_what_a_gpu_compiles_outlives_the_container(docker: None) -> None:
