@@ -27,8 +27,8 @@ from pipeline.scale import java
 ROOT = Path(__file__).resolve().parents[2]
 URL = re.compile(r"(?P<cluster>spark://[\w.,:-]+)|local(\[(\*|\d+)(,\d+)?\])?|yarn|k8s://\S+")
 LOOK_SECONDS = 0.5
-NO_EXECUTOR_SECONDS = 300.0
-"""So long a job waits for its first task to be begun: clusters have queues, and Kubernetes fetches images."""
+IDLE_SECONDS = 300.0
+"""So long a job waits while nobody works on it: clusters have queues, and Kubernetes fetches images."""
 MASTER_SECONDS = 5.0
 SETTINGS = {
     "spark.app.name": "seamline",
@@ -88,19 +88,18 @@ def _run(context: Any, work: Work[P, R], parts: Sequence[P], on_progress: OnProg
 
     thread = threading.Thread(target=job, daemon=True)
     thread.start()
-    begun = time.monotonic()
-    total, waiting = sum(map(len, parts)), True
+    total, busy = sum(map(len, parts)), time.monotonic()
     while thread.is_alive():
         thread.join(LOOK_SECONDS)
         active, done = _tasks(context, group)
-        waiting = waiting and not (active or done)
+        busy = time.monotonic() if active else busy
         if done < len(parts):
             on_progress(total * done // len(parts), total)
-        if waiting and time.monotonic() - begun > NO_EXECUTOR_SECONDS:
+        if time.monotonic() - busy > IDLE_SECONDS:
             context.cancelJobGroup(group)
             raise PipelineError(
-                f"Spark at {context.master}: no executor took a task in {NO_EXECUTOR_SECONDS:.0f} s. Do its workers "
-                f"run, and have they the cores and the memory that are asked for (spark.executor.memory)?"
+                f"Spark at {context.master}: no executor has had a task for {IDLE_SECONDS:.0f} s. Do its workers run, "
+                f"and have they the cores and the memory that are asked for (spark.executor.memory)?"
             )
     (results,) = found
     if isinstance(results, Exception):
