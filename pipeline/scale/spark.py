@@ -31,9 +31,7 @@ IDLE_SECONDS = 300.0
 """So long a job waits while nobody works on it: clusters have queues, and Kubernetes fetches images."""
 MASTER_SECONDS = 5.0
 SETTINGS = {
-    "spark.app.name": "seamline",
     "spark.log.level": "ERROR",
-    "spark.ui.showConsoleProgress": "false",
     # A task is one core's: TensorFlow would take all of them for each. For its decoders Spark says so by itself.
     "spark.executorEnv.TF_NUM_INTRAOP_THREADS": "1",
     "spark.executorEnv.TF_NUM_INTEROP_THREADS": "1",
@@ -62,7 +60,7 @@ def engine(url: str, settings: Mapping[str, str] = SETTINGS) -> Iterator[Engine]
     os.environ.setdefault("SPARK_DRIVER_MEMORY", "4g")  # the rows of a million photos go through there
     try:
         SparkContext._ensure_initialized()  # only then a SparkConf knows what Spark's own files and variables set
-        conf = SparkConf().setMaster(url)
+        conf = SparkConf().setMaster(url).setAppName("seamline").set("spark.ui.showConsoleProgress", "false")
         for name, value in settings.items():
             conf.setIfMissing(name, value)
         context = SparkContext(conf=conf)

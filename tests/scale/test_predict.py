@@ -97,7 +97,11 @@ def test_what_photos_are_meant(photos: Path, tmp_path: Path, monkeypatch: pytest
     assert places.photos("photos/a.jpg") == (str(photos), ["a.jpg"])
     (tmp_path / "twice").write_text("a\nb\na\n")
     (tmp_path / "empty").touch()
-    for name, reason in (("twice", "a is in it twice"), ("empty", "no photo in it"), ("none", "No such file.*a list")):
+    for name, reason in (
+        ("twice", "a is in it 2 times"),
+        ("empty", "no photo in it"),
+        ("none", "No such file.*a list"),
+    ):
         with pytest.raises(DataError, match=reason):
             places.photos(str(tmp_path / name))
 
