@@ -126,6 +126,11 @@ def shortened(text: str) -> str:
     return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
 
 
+def one_line(text: str) -> str:
+    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def from_status(code: str, detail: str, target: Target) -> ClientError:
     """The error for a gRPC status name; REST's are translated to these."""
     code = next((better for pattern, better in _TELLING if re.search(pattern, detail[:LONGEST_DETAIL])), code)

@@ -14,11 +14,11 @@ from typing import IO
 
 from seamline_client.answers import Outcome
 from seamline_client.api import PredictClient
-from seamline_client.errors import AccessDenied, CannotConnect, ClientError, InvalidInput, NotFound
+from seamline_client.errors import AccessDenied, CannotConnect, ClientError, InvalidInput, NotFound, one_line
 from seamline_client.finding import STDIN, Found, find_photos, watch
 from seamline_client.images import Photo
 from seamline_client.overlay import Drawings
-from seamline_client.reports import REPORTS, one_line
+from seamline_client.reports import REPORTS
 from seamline_client.targets import Tls
 
 LONGEST_TOKEN = 64 * 1024

@@ -17,8 +17,7 @@ os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 from pipeline.cli import data, training, release, serving, labelling, page, gateway  # isort: skip
 from pipeline.cli.shared import app
 from pipeline.errors import PipelineError, ServingError
-from seamline_client.errors import CannotConnect, ClientError
-from seamline_client.reports import one_line
+from seamline_client.errors import CannotConnect, ClientError, one_line
 
 __all__ = ["app", "data", "gateway", "labelling", "main", "page", "release", "serving", "training"]
 

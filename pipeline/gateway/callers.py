@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.gateway.extensions import Json, extension, type_url, watched
+from pipeline.gateway.routes import page_paths
 
 ISSUER = "seamline"
 CALLER = "x-seamline-caller"
@@ -30,7 +31,9 @@ def token_check(public_keys: str) -> Json:
         "claim_to_headers": [{"header_name": CALLER, "claim_name": "sub"}],
         "clock_skew_seconds": 5,
     }
-    rules = [{"match": {"prefix": "/"}, "requires": {"provider_name": "caller"}}]
+    # Whoever looks at the page has no token yet; it asks for one, and sends it with its questions.
+    open_to_all = [{"match": {"path": path}} for path in page_paths()]
+    rules = [*open_to_all, {"match": {"prefix": "/"}, "requires": {"provider_name": "caller"}}]
     return extension(_CHECK, _NAME, providers={"caller": provider}, rules=rules)
 
 

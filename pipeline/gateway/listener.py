@@ -53,6 +53,14 @@ def _connection(filters: list[Json], routes: Path) -> Json:
         access_log=[_access_log()],
         rds={"route_config_name": NAME, "config_source": watched(routes)},
         http_filters=filters,
+        # Where no token is asked for, nobody may say who they are.
+        early_header_mutation_extensions=[
+            extension(
+                "http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                "envoy.http.early_header_mutation.header_mutation",
+                mutations=[{"remove": CALLER}],
+            )
+        ],
         use_remote_address=True,
         internal_address_config={},  # nobody may steer Envoy by headers, whatever the address
         normalize_path=True,
