@@ -60,15 +60,29 @@ class Browser:
     def screen(self, width: int, height: int, mobile: bool = False) -> None:
         self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
+    def cut_off(self, is_so: bool) -> None:
+        """From all servers."""
+        self.cdp("Network.enable")
+        self.cdp(
+            "Network.emulateNetworkConditions", offline=is_so, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
+
     def scheme(self, name: str) -> None:
         self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
-    def open(self, url: str) -> None:
+    def open_unready(self, url: str) -> None:
         self._driver.get(url)
+
+    def open(self, url: str) -> None:
+        """And wait until the page has asked what it is about."""
+        self.open_unready(url)
         self.until("document.querySelector('#model').textContent || document.querySelector('#alert').textContent")
 
     def js(self, expression: str) -> Any:
         return self._driver.execute_script(f"return {expression}")
+
+    def js_async(self, body: str) -> Any:
+        return self._driver.execute_async_script(f"const done = arguments[0]; (async () => {{ {body} }})().then(done)")
 
     def until(self, expression: str) -> Any:
         deadline = time.monotonic() + SECONDS
