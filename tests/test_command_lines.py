@@ -29,6 +29,7 @@ from PIL import Image
 
 from pipeline import cli, job
 from pipeline.errors import PipelineError
+from pipeline.page.server import PageServer
 from pipeline.runtime import targets
 from seamline_client import command, finding
 from tests.test_reference import table
@@ -125,6 +126,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patched.setenv("SEAMLINE_GRPC_PORT", "1")
         patched.setattr("pipeline.data.prepare.write_dataset", mock.Mock(side_effect=PipelineError("drawing begins")))
         patched.setattr(job, "train_run", mock.Mock(side_effect=PipelineError("training begins")))
+        patched.setattr(PageServer, "serve_forever", mock.Mock(side_effect=KeyboardInterrupt))
         patched.setattr(finding, "_arrivals", mock.Mock(side_effect=KeyboardInterrupt))
         yield Place(here, writes_outside(here))
 
