@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Optional
@@ -40,7 +41,7 @@ def drift(
         raise ServingError("No version serves. --version names one.")
     chosen = found.store.find(number)
     known = reference.read(chosen.folder)
-    with progress("Reading") as on_progress:
+    with nullcontext(lambda *_: None) if json else progress("Reading") as on_progress:
         photos = taken.read(sample, number, card.keypoints(chosen.folder), on_progress)
     findings = compare.compare(known, photos)
     guessed = estimate(photos, known.guess)
