@@ -10,7 +10,6 @@
     │   ├── ChecksumError   13   refused: its files are not those that were written
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
-    ├── DriftFound          15   no failure: a sample differs from what the version was evaluated on
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
 
 Exit code 2 is a wrong command line; 7 to 9 are those of `venv` and `launch` in `pipeline.runtime`, 130 a stop on
@@ -18,6 +17,9 @@ request.
 """
 
 from __future__ import annotations
+
+EXIT_DRIFT = 15
+"""Of `drift`: something differs from what the version was evaluated on."""
 
 
 class PipelineError(Exception):
@@ -60,10 +62,6 @@ class BusyError(ExportError):
 
 class StoreError(ExportError):
     exit_code = 5
-
-
-class DriftFound(PipelineError):
-    exit_code = 15
 
 
 class ServingError(PipelineError):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.runtime import EXIT_SERVING, deleting, venv
 
-MADE = ("data/records", "data/drawn", "runs", "models", "server", "demo.png")
+MADE = ("data/records", "data/drawn", "runs", "models", "server", "drift", "demo.png")
 """What the stages make below SEAMLINE_HOME."""
 
 

@@ -76,7 +76,7 @@ def test_a_sample_that_differs_ends_with_15_and_says_in_what(seamline: Seamline,
     gauges = tmp_path / "drift.prom"
     options = ("--sample", str(keep(darker)), "--prometheus", str(gauges))
     said = seamline.pipeline("drift", *options, code=15)
-    assert said == "Error: the sample differs in brightness from what version 1 was evaluated on\n"
+    assert said == "The sample differs in brightness from what version 1 was evaluated on.\n"
     lines = gauges.read_text().splitlines()
     assert 'seamline_drift_differs{trait="brightness",test="Kolmogorov-Smirnov"} 1' in lines
     assert 'seamline_drift_differs{trait="kind",test="chi-squared"} 0' in lines
