@@ -11,7 +11,6 @@
     │   ├── ChecksumError   13   refused: its files are not those that were written
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
-    ├── DriftFound          16   no failure: a sample differs from what the version was evaluated on
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
         └── ReplicaError    17   one of several servers cannot be reached; the others do what they should
 
@@ -20,6 +19,9 @@ request.
 """
 
 from __future__ import annotations
+
+EXIT_DRIFT = 16
+"""Of `drift`: something differs from what the version was evaluated on."""
 
 
 class PipelineError(Exception):
@@ -66,10 +68,6 @@ class BusyError(ExportError):
 
 class StoreError(ExportError):
     exit_code = 5
-
-
-class DriftFound(PipelineError):
-    exit_code = 16
 
 
 class ServingError(PipelineError):
