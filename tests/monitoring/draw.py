@@ -1,4 +1,4 @@
-"""The dashboard's figures as a picture, by its own queries: `python -m tests.monitoring.draw <port> <png> <minutes>`."""
+"""The dashboard's figures as a picture, by its queries: `python -m tests.monitoring.draw <port> <png> <minutes>`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import matplotlib
 import requests
+from matplotlib import dates, pyplot
 
-matplotlib.use("agg")
-from matplotlib import pyplot  # noqa: E402
-
-from pipeline.monitoring.running import DEPLOY  # noqa: E402
+from pipeline.monitoring.running import DEPLOY
 
 COLUMNS, STEPS = 3, 150
 
@@ -45,6 +42,7 @@ def panels() -> list[Panel]:
 
 def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = str) -> None:
     """Of the last `minutes`, from the Prometheus of this machine on that port; `change` is done to each query."""
+    pyplot.switch_backend("agg")
     found = panels()
     rows = -(-len(found) // COLUMNS)
     figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(15, 2.6 * rows), constrained_layout=True)
@@ -61,8 +59,8 @@ def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = 
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.tick_params(labelsize=7)
-        axis.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
-        axis.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(maxticks=6))
+        axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
+        axis.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=6))
         if axis.lines:
             axis.legend(fontsize=6, loc="best")
     figure.savefig(to, dpi=80)
@@ -71,7 +69,12 @@ def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = 
 
 def _series(port: int, query: str, minutes: float) -> list[tuple[dict[str, str], list[datetime], list[float]]]:
     now = time.time()
-    asked = {"query": query, "start": now - 60 * minutes, "end": now, "step": 60 * minutes / STEPS}
+    asked: dict[str, str | float] = {
+        "query": query,
+        "start": now - 60 * minutes,
+        "end": now,
+        "step": 60 * minutes / STEPS,
+    }
     answer = requests.get(f"http://127.0.0.1:{port}/api/v1/query_range", asked, timeout=30).json()
     return [
         (
