@@ -8,11 +8,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import requests
-from matplotlib import dates, pyplot
+from matplotlib import pyplot
 
 from pipeline.monitoring.running import DEPLOY
 
@@ -46,7 +45,7 @@ def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = 
     found = panels()
     rows = -(-len(found) // COLUMNS)
     figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(15, 2.6 * rows), constrained_layout=True)
-    figure.suptitle("Seamline", x=0.03, ha="left", fontweight="bold")
+    figure.suptitle(f"Seamline, the last {minutes:g} minutes", x=0.03, ha="left", fontweight="bold")
     for axis in axes.flat[len(found) :]:
         axis.remove()
     for axis, panel in zip(axes.flat, found):
@@ -59,15 +58,13 @@ def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = 
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.tick_params(labelsize=7)
-        axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
-        axis.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=6))
         if axis.lines:
             axis.legend(fontsize=6, loc="best")
     figure.savefig(to, dpi=80)
     pyplot.close(figure)
 
 
-def _series(port: int, query: str, minutes: float) -> list[tuple[dict[str, str], list[datetime], list[float]]]:
+def _series(port: int, query: str, minutes: float) -> list[tuple[dict[str, str], list[float], list[float]]]:
     now = time.time()
     asked: dict[str, str | float] = {
         "query": query,
@@ -79,7 +76,7 @@ def _series(port: int, query: str, minutes: float) -> list[tuple[dict[str, str],
     return [
         (
             each["metric"],
-            [datetime.fromtimestamp(at) for at, _ in each["values"]],
+            [(at - now) / 60 for at, _ in each["values"]],
             [float(value) for _, value in each["values"]],
         )
         for each in answer["data"]["result"]
