@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.runtime.who import who
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
 PATTERN = "*?[]\\"
@@ -44,6 +45,8 @@ class Settings:
     """Where it tells Prometheus what it counts. Port 0: any that is free, which it writes down."""
     gateway_rate: int = 100
     """Requests a second that each caller may make."""
+    who: str = "unknown"
+    """Who changes what serves, as the history is to say."""
     monitoring: Path = Path("var/monitoring")
     """Where Prometheus and Alertmanager keep what they know."""
     metrics: Path = Path("var/metrics")
@@ -61,16 +64,14 @@ class Settings:
     serving_image: str | None = None
     """In a container: the image that proves a candidate. None: a process of this machine does."""
     serving_target: str | None = None
-    """In a container: gRPC `host:port` of the background server, when it runs."""
+    """gRPC `host:port` of the servers, when they run: several with commas between them, or a name of several. None:
+    the background server of this machine."""
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,
-        TENSORFLOW_MODEL_SERVER, of the gateway SEAMLINE_GATEWAY, SEAMLINE_GATEWAY_BODY_MB, SEAMLINE_GATEWAY_RATE
-        and SEAMLINE_REPLICAS, and of monitoring SEAMLINE_GATEWAY_METRICS, SEAMLINE_MONITORING_PORTS, SEAMLINE_ALERTS
-        and SEAMLINE_GOLDEN_SECONDS.
+        """Each variable is in docs/reference.md, with its default.
 
-        Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
+        Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER, which may name servers elsewhere too.
 
         Raises PipelineError for an address, a port or another number that is not one, and for a home that TensorFlow
         would find nothing in.
@@ -107,6 +108,7 @@ class Settings:
             replicas=tuple(_replicas(os.environ.get("SEAMLINE_REPLICAS", "127.0.0.1"), *ports)),
             gateway_body_mb=_number("SEAMLINE_GATEWAY_BODY_MB", cls.gateway_body_mb, "megabytes", 1024),
             gateway_rate=_number("SEAMLINE_GATEWAY_RATE", cls.gateway_rate, "requests a second", 10**6),
+            who=os.environ.get("SEAMLINE_WHO") or who(),
             keep=_number("SEAMLINE_KEEP", cls.keep, "a number of versions", 10**6),
             model_server=Path(model_server) if model_server else None,
             serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,

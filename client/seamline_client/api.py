@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from seamline_client import targets
+from seamline_client import sampling, targets
 from seamline_client.answers import (
     Answer,
     ModelDescription,
@@ -30,6 +30,8 @@ from seamline_client.describing import Descriptions
 from seamline_client.errors import BadResponse, ClientError, InvalidInput
 from seamline_client.images import Images, Photo, prepare
 from seamline_client.patience import Patience, until_available
+from seamline_client.sampling import Keeper, Sample
+from seamline_client.spread import Spread
 from seamline_client.targets import ModelSpec, Target, Tls
 
 if TYPE_CHECKING:
@@ -47,19 +49,22 @@ and exactly what was trained on. Over REST the file itself: pixels written as JS
 
 
 class PredictClient:
-    """A connection to one model on one server; a context manager, safe to use from several threads.
+    """A connection to one model; a context manager, safe to use from several threads.
 
-    `target` is "host:port" or "host" (None: this machine), or the URL of a REST API or of a model there. `transport` is
-    "grpc" or "rest" (None: REST for a URL, otherwise gRPC); a gateway speaks both at its https URL. `model` is the
-    contract's where neither it nor the URL names one. `timeout` is in seconds per call, `retries` how often a call is
-    tried again within it when there is no connection; a busy server is asked again until then (retries=0: never).
-    `token` goes along as a bearer token, `metadata` as gRPC metadata or HTTP headers. All methods raise
-    `seamline_client.errors`.
+    `target` is "host:port" or "host" (None: this machine), or the URL of a REST API or of a model there; of several, in
+    a sequence or with commas between them, each is asked in turn, and one that is not there is passed over; over gRPC
+    so are the addresses of a name. `transport` is "grpc" or "rest" (None: REST for a URL, otherwise gRPC); a gateway
+    speaks both at its https URL. `model` is the contract's where neither it nor the URL names one. `timeout` is in
+    seconds per call, `retries` how often a call is tried again within it when there is no connection; a busy server is
+    asked again until then (retries=0: never).
+    `token` goes along as a bearer token, `metadata` as gRPC metadata or HTTP headers.
+    `sample` keeps some photos with their answers; None: as SEAMLINE_SAMPLE says, none where it is not set. All methods
+    raise `seamline_client.errors`.
     """
 
     def __init__(
         self,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         transport: TransportName | None = None,
         *,
         model: str | None = None,
@@ -68,15 +73,20 @@ class PredictClient:
         tls: Tls | None = None,
         token: str | None = None,
         metadata: Sequence[tuple[str, str]] = (),
+        sample: Sample | None = None,
     ) -> None:
-        where = targets.parse(target, transport)
-        if model and where.model and model != where.model:
-            raise InvalidInput(f"the target names the model {where.model}, which is not {model}")
-        self._model = model or where.model or MODEL_NAME
+        found = targets.parse_all(target, transport)
+        for where in found:
+            if where.model and where.model != (model := model or where.model):
+                raise InvalidInput(f"the target names the model {where.model}, which is not {model}")
+        self._model = model or MODEL_NAME
         self._patience = Patience(timeout, retries)
-        tls = targets.certificates(tls) or where.tls
-        self._target = replace(where, tls=tls, headers=targets.headers(token, metadata))
-        self._transport = _transport(self._target)
+        tls, headers = targets.certificates(tls), targets.headers(token, metadata)
+        self._targets = [replace(where, tls=tls or where.tls, headers=headers) for where in found]
+        transports = [_transport(each) for each in self._targets]
+        self._transport = transports[0] if len(transports) == 1 else Spread(transports, self.target)
+        sample = sample or sampling.from_environment()
+        self._keeper = Keeper(sample) if sample.share else None
         self._descriptions = Descriptions(self._transport, self._patience, self.target)
 
     def __enter__(self) -> PredictClient:
@@ -88,11 +98,13 @@ class PredictClient:
     def close(self) -> None:
         """Give the connection back; calls after this raise CannotConnect."""
         self._transport.close()
+        if self._keeper:
+            self._keeper.close()
 
     @property
     def target(self) -> str:
-        """The address that is asked."""
-        return self._target.address
+        """The address that is asked; of several all, with commas between them."""
+        return ",".join(each.address for each in self._targets)
 
     @property
     def timeout(self) -> float:
@@ -116,7 +128,7 @@ class PredictClient:
 
         What the points are is asked of each version once, with the first answer that it gives.
         """
-        request = prepare(images, signature, PREFERRED[self._target.transport])
+        request = prepare(images, signature, PREFERRED[self._targets[0].transport])
         model, inputs = ModelSpec(self._model, version, label), {request.signature.input.name: request.tensor}
         deadline = self._patience.deadline(timeout)
         for _ in range(2):
@@ -125,6 +137,8 @@ class PredictClient:
             about, answered = self._descriptions.of(model, answered, deadline)
             found = replace(found, about=about or found.about, model=self._model, version=answered)
             if len(found.about) == found.x_ratio.shape[1]:
+                if self._keeper:
+                    self._keeper.offer(request, found)
                 return found
             # Over REST, a version with other points may have come between the answer and the question what it is.
             self._descriptions.forget(model)

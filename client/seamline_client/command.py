@@ -49,7 +49,9 @@ def parser() -> argparse.ArgumentParser:
     server = main_parser.add_argument_group("server")
     add = server.add_argument
     this_machine = f"this machine, port {GRPC_PORT}, with --rest {REST_PORT}"
-    add("--target", metavar="ADDRESS", help=f"host:port, or the URL of a gateway or of REST (default: {this_machine})")
+    several = "several with commas between them are asked in turn"
+    forms = f"host:port, or the URL of a gateway or of REST; {several} (default: {this_machine})"
+    add("--target", metavar="ADDRESS", help=forms)
     transport = server.add_mutually_exclusive_group()
     for name, text in (("grpc", "speak gRPC (the default)"), ("rest", "speak REST (the default for a URL)")):
         transport.add_argument(f"--{name}", dest="transport", action="store_const", const=name, help=text)
@@ -83,6 +85,10 @@ def parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--draw", type=Path, metavar="OUT", help="draw points and outline on each photo: a folder, or a file for one"
     )
+    kept = main_parser.add_argument_group("sample").add_argument
+    share = "keep this share of the photos with their answers, 0 to 1 (default: SEAMLINE_SAMPLE, or none)"
+    kept("--sample", type=fraction, metavar="SHARE", help=share)
+    kept("--sample-to", type=Path, metavar="FOLDER", help="where (default: SEAMLINE_SAMPLE_FOLDER, or sample)")
     return main_parser
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seamline_client.over_grpc import GrpcTransport
     from seamline_client.over_rest import RestTransport
     from seamline_client.patience import Patience
+    from seamline_client.spread import Spread
 
 FRESH_SECONDS = 5.0
 """REST's answers do not tell their version. It is asked for, and holds for so long."""
@@ -40,7 +41,7 @@ class Descriptions:
     Deadlines are instants of time.monotonic(). `target` is the server as messages call it.
     """
 
-    def __init__(self, transport: GrpcTransport | RestTransport, patience: Patience, target: str) -> None:
+    def __init__(self, transport: GrpcTransport | RestTransport | Spread, patience: Patience, target: str) -> None:
         self._transport, self._patience, self._target = transport, patience, target
         self._lock = Lock()
         self._sets: dict[ModelSpec, KeypointSet | None] = {}

@@ -26,6 +26,11 @@ LONGEST_DETAIL = 300
 """Characters of a server's message that are shown: REST errors echo the offending value, megabytes for an image."""
 
 
+def one_line(text: str) -> str:
+    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class ClientError(Exception):
     """Base of everything that the client raises on purpose. Its message says what, where and what to do."""
 
@@ -47,6 +52,10 @@ class Closed(CannotConnect):
 
     def __init__(self, target: str) -> None:
         super().__init__(f"{target}: this client is closed")
+
+
+class Unreachable(CannotConnect):
+    """No connection came about, and so the request was never sent."""
 
 
 class DeadlineExceeded(ClientError):
@@ -78,16 +87,15 @@ class BadResponse(ClientError):
 
 
 _REFUSED = (InvalidInput, "the server refused the request")
+_NO_CONNECTION = "no connection (is a server running there, is the port right, is it one for TLS?)"
 _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "INVALID_ARGUMENT": _REFUSED,
     "FAILED_PRECONDITION": _REFUSED,
     "OUT_OF_RANGE": _REFUSED,
     "NOT_FOUND": (NotFound, "the server has no such model, version, label or signature"),
     "NO_SIGNATURE": (NoSignature, "the model has no such signature"),
-    "UNAVAILABLE": (
-        CannotConnect,
-        "no connection (is a server running there, is the port right, is it one for TLS?)",
-    ),
+    "UNAVAILABLE": (CannotConnect, _NO_CONNECTION),
+    "UNREACHABLE": (Unreachable, _NO_CONNECTION),
     "CANCELLED": (CannotConnect, "the call was cut off (is the server, or a proxy before it, stopping?)"),
     "DEADLINE_EXCEEDED": (DeadlineExceeded, "no answer in time (a longer timeout, or a server with less to do)"),
     "RESOURCE_EXHAUSTED": (ServerBusy, "the server is busy (fewer requests in parallel, or try again later)"),
@@ -98,7 +106,7 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "TOO_OFTEN": (ServerBusy, "too many requests with this token (fewer in parallel, or try again later)"),
     "UNIMPLEMENTED": (BadResponse, "this is not TensorFlow Serving (is the port right?)"),
     "TOO_LARGE": (InvalidInput, "larger than the gateway passes on (a smaller photo, or fewer in one request)"),
-    "NO_SERVER_HERE": (CannotConnect, "no server is running there; `make serve` starts one"),
+    "NO_SERVER_HERE": (Unreachable, "no server is running there; `make serve` starts one"),
     "NO_TLS_THERE": (CannotConnect, "this port does not speak TLS (leave TLS out, or name the server's TLS port)"),
 }
 
@@ -121,6 +129,7 @@ _TELLING = (
     (r"^Jwt is expired$", "TOKEN_EXPIRED"),
     (r"^local_rate_limited$", "TOO_OFTEN"),
     (r"^Payload Too Large$", "TOO_LARGE"),
+    (r"^(failed to connect to all addresses|connections to all backends failing|DNS resolution failed)", "UNREACHABLE"),
 )
 """Messages that say more than the code that they come with, and the code that fits them."""
 
@@ -134,7 +143,7 @@ def shortened(text: str) -> str:
 def from_status(code: str, detail: str, target: Target, request_id: str = "") -> ClientError:
     """The error for a gRPC status name; REST's are translated to these. Its message ends with the request's id."""
     code = next((better for pattern, better in _TELLING if re.search(pattern, detail[:LONGEST_DETAIL])), code)
-    if target.loopback and code == "UNAVAILABLE" and "Connection refused" in detail:
+    if target.loopback and code == "UNREACHABLE" and "Connection refused" in detail:
         code = "NO_SERVER_HERE"
     kind, meaning = _BY_CODE.get(code, (ServerFailed, f"the server failed with {code}"))
     request_id = "" if code in _UNHEARD else request_id

@@ -1,4 +1,7 @@
-"""requests, but with a timeout that bounds an answer as a whole: its own starts again with every byte that comes."""
+"""requests, but with a timeout that bounds an answer as a whole: its own starts again with every byte that comes.
+
+Of it, a connection may take CONNECT_SECONDS to come about.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import Any
 
 import requests
 import urllib3.connection
+
+from seamline_client.patience import CONNECT_SECONDS
 
 
 class _Response(http.client.HTTPResponse):
@@ -30,9 +35,19 @@ class _Response(http.client.HTTPResponse):
 class _Http(urllib3.connection.HTTPConnection):
     response_class = _Response
 
+    def _new_conn(self) -> socket.socket:
+        whole: Any = self.timeout
+        self.timeout = min(whole, CONNECT_SECONDS)
+        try:
+            connected = super()._new_conn()
+        finally:
+            self.timeout = whole
+        connected.settimeout(whole)
+        return connected
 
-class _Https(urllib3.connection.HTTPSConnection):
-    response_class = _Response
+
+class _Https(_Http, urllib3.connection.HTTPSConnection):
+    pass
 
 
 class DeadlineAdapter(requests.adapters.HTTPAdapter):

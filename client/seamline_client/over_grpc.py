@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from seamline_client import messages
 from seamline_client.answers import Answer, ModelMetadata, VersionStatus
 from seamline_client.errors import BadResponse, Closed, InvalidInput, from_status
+from seamline_client.patience import CONNECT_SECONDS
 from seamline_client.targets import ModelSpec, Target, numbered
 from seamline_client.wire import serving_pb2 as pb
 
@@ -31,15 +32,19 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 20_000),
     # A connection that was refused is tried again as soon as we ask again, and not seconds later.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # gRPC's name for how long a connection may take to come about, TLS included.
+    ("grpc.min_reconnect_backoff_ms", round(CONNECT_SECONDS * 1000)),
+    # A name may stand for many servers: each gets its share, and those that are new are found when one goes.
+    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # Clients of one process must not share a connection: each brings its own credentials and closes its own.
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
 
 class GrpcTransport:
-    """One channel to one server; safe to use from several threads."""
+    """One channel to a server, or to all those of a name; safe to use from several threads."""
 
     def __init__(self, target: Target) -> None:
         self._target, tls = target, target.tls

@@ -52,6 +52,9 @@ _OF_PROXIES = (401, 403, 413, 429, 502, 503, 504)
 """Statuses that are believed without TensorFlow Serving's JSON: a proxy speaks for the server."""
 
 
+_NEVER_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+
+
 class RestTransport:
     """One pool of connections to one server; safe to use from several threads."""
 
@@ -136,8 +139,9 @@ class RestTransport:
         except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationParseError) as error:
             raise InvalidInput(f"{self._target.address}: not an address: {error}") from error
         except requests.exceptions.RequestException as error:
-            late = isinstance(error, requests.exceptions.Timeout) or time.monotonic() >= deadline
-            code, detail = ("DEADLINE_EXCEEDED", "") if late else ("UNAVAILABLE", _cause(error))
+            late = isinstance(error, requests.exceptions.ReadTimeout) or time.monotonic() >= deadline
+            lost = "UNREACHABLE" if isinstance(_reason(error), _NEVER_SENT) else "UNAVAILABLE"
+            code, detail = ("DEADLINE_EXCEEDED", "") if late else (lost, _cause(error))
             if not late and body is not None and len(body) > _AT_ONCE and self._root.startswith("https:"):
                 detail += self._ask_why(path, body, deadline)
             raise from_status(code, detail, self._target, request_id) from error
@@ -198,7 +202,11 @@ def _array(values: Any) -> NDArray[Any]:
     return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
 
 
-def _cause(error: Exception) -> str:
+def _reason(error: Exception) -> Any:
     """What went wrong on the wire, out of the layers that urllib3 and requests wrap around it."""
     inner: Any = error.args[0] if error.args else error
-    return shortened(str(getattr(inner, "reason", None) or inner).rpartition(">: ")[2])
+    return getattr(inner, "reason", None) or inner
+
+
+def _cause(error: Exception) -> str:
+    return shortened(str(_reason(error)).rpartition(">: ")[2])

@@ -27,6 +27,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 LONGEST = 1e6
 """Seconds that a call may take at most: sockets cannot be told much more."""
 
+CONNECT_SECONDS = 3.0
+"""How long a connection may take to come about: one that a firewall or a dead host swallows takes for ever."""
+
 POLL_SECONDS = 0.2
 STATUS_SECONDS = 5.0
 """How long one question about the status may take."""

@@ -108,6 +108,21 @@ def parse(text: str | None, transport: str | None) -> Target:
     raise InvalidInput(f"target {text!r}: not an address of a server, which is {forms[transport]}")
 
 
+def parse_all(text: str | Sequence[str] | None, transport: str | None) -> list[Target]:
+    """As `parse`, of several servers: a sequence of addresses, or a text with commas between them.
+
+    Raises InvalidInput, too, where they do not all speak the same.
+    """
+    listed = text.split(",") if isinstance(text, str) else [None] if text is None else text
+    found = [parse(each, transport) for each in listed if each is None or each.strip() or len(listed) == 1]
+    spoken = sorted({each.transport for each in found})
+    if len(spoken) != 1:
+        raise InvalidInput(
+            f"targets {text!r}: " + (f"some are of {' and some of '.join(spoken)}" if spoken else "none")
+        )
+    return found
+
+
 def certificates(tls: Tls | None) -> Tls | None:
     """The same; raises InvalidInput for what is not a file (a device has no end), or not PEM: gRPC would abort."""
     if tls is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
@@ -10,8 +10,21 @@ from pipeline.cli.shared import app, latest_checkpoint, releases, running_target
 from pipeline.console import console
 from pipeline.errors import ServingError
 from pipeline.settings import Settings
+from seamline_client.contract import GRPC_PORT, MODEL_NAME
 
-TARGET = typer.Option(None, help="host:port of any server of this model. Default: the one that runs here.")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.release.releases import Change
+    from pipeline.release.verdicts import Verdict
+
+TARGET = typer.Option(
+    None, help="host:port of any server of this model; several with commas between them. Default: what runs here."
+)
+LISTEN = typer.Option(
+    None, help="Answer over HTTP at this address until SIGTERM: 200, or 500 with the difference. As 127.0.0.1:8600."
+)
+WHY = typer.Option(None, "--why", help="What the history is to say of it, in your own words.")
 
 
 @app.command()
@@ -19,12 +32,13 @@ def export(
     hold: bool = typer.Option(False, "--hold", help="Publish it, and let the version that serves go on answering."),
     force: bool = typer.Option(False, "--force", help="Publish it even if it scores worse than what serves."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Prove it, and publish nothing."),
+    why: Optional[str] = WHY,
 ) -> None:
     """Export the latest run's best checkpoint, prove it, publish it as a new version and let that answer."""
     from pipeline import job
 
     run, checkpoint = latest_checkpoint()
-    job.export(run, checkpoint, releases(), Settings.from_environment(), hold=hold, force=force, dry_run=dry_run)
+    job.export(run, checkpoint, releases(why), Settings.from_environment(), hold=hold, force=force, dry_run=dry_run)
 
 
 @app.command()
@@ -38,15 +52,16 @@ def versions() -> None:
 
 
 @app.command()
-def promote(version: int) -> None:
+def promote(version: int, why: Optional[str] = WHY) -> None:
     """Let a version answer from now on, in a running server too, without a failed request."""
-    console.print(str(releases().promote(version)))
+    _say(releases(why).promote(version))
 
 
 @app.command()
 def canary(
     version: Optional[int] = typer.Argument(None, help="The version to try."),
     end: bool = typer.Option(False, "--end", help="The trial is over: the canary's name answers no longer."),
+    why: Optional[str] = WHY,
 ) -> None:
     """Let a version answer to the name keypoints-canary, beside the one that serves."""
     from pipeline.gateway.files import Files
@@ -55,40 +70,95 @@ def canary(
         raise typer.BadParameter("name a version, or --end")
     if end and Files(Settings.from_environment().gateway).shares():
         raise ServingError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
-    console.print(str(releases().canary(version)))
+    _say(releases(why).canary(version))
 
 
 @app.command()
-def rollback() -> None:
+def rollback(why: Optional[str] = WHY) -> None:
     """Let that version answer again which answered before."""
-    console.print(str(releases().rollback()))
+    _say(releases(why).rollback())
 
 
 @app.command()
-def retire(version: int) -> None:
+def retire(version: int, why: Optional[str] = WHY) -> None:
     """Delete a version for good; not the one that serves, nor the canary."""
-    gone = releases().retire(version)
+    gone = releases(why).retire(version)
     console.print(f"Retired version {version}" if gone else f"Version {version} was retired before")
+
+
+@app.command()
+def history(
+    at: Optional[str] = typer.Option(None, help="What served then, as 2026-11-01T12:00? In UTC, or with +02:00."),
+) -> None:
+    """List who published, promoted, rolled back and retired what, when and why; or say what served at a moment."""
+    from pipeline.release import timeline
+
+    found = releases()
+    if at is None:
+        console.print(timeline.table(found.history()))
+        return
+    try:
+        moment = timeline.instant(at)
+    except ValueError as error:
+        raise typer.BadParameter(f"{at!r} is not an instant, as 2026-11-01T12:00", param_hint="--at") from error
+    for line in timeline.answered(found, moment):
+        console.print(line)
 
 
 @app.command()
 def verify(
     target: Optional[str] = TARGET,
     rest: bool = typer.Option(False, "--rest", help="The target speaks REST. Default: gRPC."),
+    listen: Optional[str] = LISTEN,
 ) -> None:
     """Replay the golden requests of what answers, the canary too: is it what was trained? Exit code 11 when not."""
-    from pipeline.release.verify import verify as verify_live
-    from seamline_client.errors import NotFound
+    from pipeline.release import verdicts
 
-    found = releases()
+    if listen is not None:
+        _listen(listen, target, rest)
+        return
     if target is None:
-        target = running_target(rest=rest)
-        found.confirm()
-    for name in (found.name, found.canary_name):
-        try:
-            number, largest = verify_live(found.store, target, name, "rest" if rest else "grpc")
-        except NotFound:
-            if name == found.canary_name:
-                continue
-            raise
-        console.print(f"{name} at {target}: version {number} answers as trained, differences at most {largest:.1g}")
+        running_target()
+        releases().confirm()
+    found = _verdicts(target, rest)
+    for each in found:
+        if not each.error:
+            console.print(str(each))
+    verdicts.check(found)
+
+
+def _verdicts(target: str | None, rest: bool) -> Sequence[Verdict]:
+    from pipeline.release import verdicts
+    from pipeline.release.store import ModelStore
+    from pipeline.serving import fleet
+
+    named = fleet.replicas(running_target(rest=rest) if target is None else target)
+    servers = [each for server in named for each in fleet.addresses(server)]
+    store = ModelStore(Settings.from_environment().models, MODEL_NAME)
+    return verdicts.verdicts(store, servers, "rest" if rest else "grpc")
+
+
+def _listen(where: str, target: str | None, rest: bool) -> None:
+    from pipeline.release import verify_http
+
+    host, _, port = where.rpartition(":")
+    if not (port.isdecimal() and int(port) < 65536):
+        raise typer.BadParameter(f"{where!r} is not an address and a port", param_hint="--listen")
+    asked = target or Settings.from_environment().serving_target or f":{GRPC_PORT}"
+
+    def ask(caller: str) -> Sequence[Verdict]:
+        own = f"[{caller}]" if ":" in caller else caller
+        return _verdicts(f"{own}:{asked.rpartition(':')[2]}" if caller else target, rest)
+
+    bound = host.strip("[]") or "127.0.0.1"
+    verify_http.serve(
+        bound,
+        int(port),
+        ask,
+        lambda port: console.print(f"Proofs of {target or 'what runs'} at http://{bound}:{port}/"),
+    )
+
+
+def _say(change: Change) -> None:
+    console.print(str(change))
+    change.check()

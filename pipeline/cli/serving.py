@@ -123,7 +123,7 @@ def status() -> None:
     from pipeline.gateway import running
     from pipeline.monitoring import running as watching
     from pipeline.release import versions
-    from pipeline.serving import process
+    from pipeline.serving import fleet, process
 
     target = running_target()
     server = process.running(Settings.from_environment().server)
@@ -133,7 +133,7 @@ def status() -> None:
         console.print(f"  log   {server.log}")
         console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
     else:
-        console.print(f"Server at {target}")
+        console.print(f"Server at {', '.join(fleet.replicas(target))}")
     gateway = running.find(Settings.from_environment())
     if gateway:
         console.print(f"  gateway  {gateway.url}, process {gateway.pid}, log {gateway.log}")

@@ -6,12 +6,14 @@ import fcntl
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ServingError
+from pipeline.gateway import bounded_log
 
 LOG_LINES = 15
 POLL_SECONDS = 0.05
@@ -55,20 +57,21 @@ class Process:
                 raise ServingError(
                     f"{where} cannot be used by the {self._what} ({error.strerror}). {self._setting} names another."
                 ) from error
-        with self._lock.open("a") as lock, self.log.open("w") as log:
+        with self._lock.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ServingError(f"{self._lock}: another process starts the {self._what} just now.") from error
             lock.truncate(0)
-            os.set_inheritable(lock.fileno(), True)
-            files: list[tuple[Any, ...]] = [
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, log.fileno(), 1),
-                (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
-            ]
-            # Not subprocess, which is for children that somebody waits for.
-            pid = os.posix_spawn(command[0], command, os.environ, file_actions=files, setsid=True)
+            self.log.write_text("")
+            source, sink = os.pipe()
+            try:
+                _spawn([sys.executable, bounded_log.__file__, str(self.log)], stdin=source)
+                os.set_inheritable(lock.fileno(), True)
+                pid = _spawn(command, output=sink)
+            finally:
+                os.close(source)
+                os.close(sink)
             lock.write(str(pid))
         return pid
 
@@ -95,3 +98,11 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
         return pid
+
+
+def _spawn(command: list[str], *, stdin: int | None = None, output: int | None = None) -> int:
+    """Not by subprocess, which is for children that somebody waits for. These live on when this process ends."""
+    files: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    files += [(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin is not None else []
+    files += [(os.POSIX_SPAWN_DUP2, output, number) for number in (1, 2) if output is not None]
+    return os.posix_spawn(command[0], command, os.environ, file_actions=files, setsid=True)

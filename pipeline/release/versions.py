@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from rich.table import Table
@@ -36,7 +38,7 @@ def lines(releases: Releases) -> list[str]:
 def rows(releases: Releases) -> list[tuple[str, ...]]:
     """A cell for each of COLUMNS, newest version first.
 
-    Raises ServingError when models.config or the record of promotions cannot be read.
+    Raises ServingError when models.config or the history cannot be read.
     """
     names, history, states = releases.names(), releases.history(), _states(releases)
     roles = (("serves", names.version), ("canary", names.canary), ("rollback goes here", releases.previous()))
@@ -62,22 +64,32 @@ def _period(since: str | None, until: str | None) -> str:
 
 
 def _states(releases: Releases) -> dict[int, list[str]]:
-    """What the running server says of each version, under both names."""
-    found: dict[int, list[str]] = {}
-    for name, suffix in ((releases.name, ""), (releases.canary_name, " as canary")) if releases.target else ():
+    """What the running server says of each version, under both names; of several, which of them say so."""
+    found: dict[int, dict[str, list[str]]] = {}
+    for server in releases.replicas:
         try:
-            with PredictClient(releases.target, model=name, timeout=5.0, retries=0) as client:
-                answering = client.metadata().version
-                for status in client.status():
-                    state = "answers" if status.version == answering else status.state
-                    if state != "END" or status.error:
-                        found.setdefault(status.version, []).append(f"{state}{suffix} {status.error}".strip())
-        except NotFound:
-            continue
+            for version, said in _said_by(server, releases):
+                found.setdefault(version, {}).setdefault(said, []).append(server)
         except ClientError as error:
             console.print(f"The server does not say what it has loaded: {error}")
-            break
-    return found
+    count = len(releases.replicas)
+    return {
+        version: [
+            said if count == 1 else f"{said} at all {count}" if len(where) == count else f"{said} at {', '.join(where)}"
+            for said, where in states.items()
+        ]
+        for version, states in found.items()
+    }
+
+
+def _said_by(server: str, releases: Releases) -> Iterator[tuple[int, str]]:
+    for name, suffix in ((releases.name, ""), (releases.canary_name, " as canary")):
+        with suppress(NotFound), PredictClient(server, model=name, timeout=5.0, retries=0) as client:
+            answering = client.metadata().version
+            for status in client.status():
+                state = "answers" if status.version == answering else status.state
+                if state != "END" or status.error:
+                    yield status.version, f"{state}{suffix} {status.error}".strip()
 
 
 def _age(version: Version) -> str:

@@ -14,7 +14,7 @@ SERVING_LABEL = "seamline.serving-image"
 SERVICES = {
     **{stage: stage for stage in ("train", "evaluate", "export", "serve")},
     **dict.fromkeys(("data", "report"), "train"),
-    **dict.fromkeys(("versions", "promote", "canary", "rollback", "retire", "verify", "demo"), "release"),
+    **dict.fromkeys(("versions", "promote", "canary", "rollback", "retire", "history", "verify", "demo"), "release"),
     "predict": "client",
 }
 """By stage, the service that does it. Stages that are not here are told the engine, or what runs already."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.runtime import EXIT_SERVING, deleting, venv
 
-MADE = ("data/records", "data/drawn", "runs", "models", "server", "monitoring", "demo.png")
+MADE = ("data/records", "data/drawn", "runs", "models", "server", "cluster", "monitoring", "demo.png")
 """What the stages make below SEAMLINE_HOME."""
 
 
@@ -31,9 +31,9 @@ def run(stage: str, options: list[str]) -> int:
     if stage == "logs":
         return _logs()
     venv.ensure()
-    for name in venv.EXTRAS:
-        if f"--{name}" in options:
-            venv.ensure_extra(name)
+    for extra in venv.EXTRAS:
+        if any(each.partition("=")[0] == f"--{extra}" for each in options):
+            venv.ensure_extra(extra)
     predict = str(venv.ROOT / "client" / "predict.py")
     program = [predict] if stage == "predict" else ["-m", "pipeline", stage]
     # File names may have any characters, whatever the locale says.

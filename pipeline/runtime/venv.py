@@ -1,7 +1,7 @@
 """Makes `.venv` with the locked packages. Standard library only: this is what runs before anything is installed.
 
-Any Python 3 can read this file, to say which one is needed. `python3 -m pipeline.runtime.venv` makes it with all that
-tests use, or does nothing where it is there; `python3 -m pipeline.runtime.venv NAME` adds what one of EXTRAS needs.
+Any Python 3 can read this file, to say which one is needed. `python3 -m pipeline.runtime.venv` makes it with what most
+people use, or does nothing where it is there; after it stand what of EXTRAS or GROUPS is to be there too.
 """
 
 import hashlib
@@ -22,10 +22,13 @@ PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
 EXTRAS = {
+    "drift": ("what compares samples (SciPy), 145 MB", (3, 9)),
     "gateway": ("Envoy and what signs tokens, 110 MB", (3, 10)),
     "monitoring": ("what writes a page for Prometheus", (3, 9)),
+    "spark": ("Apache Spark and Apache Arrow, 640 MB", (3, 10)),
 }
 """What most people never install, by its lock file in requirements/: what it brings, and the oldest Python for it."""
+GROUPS = {"all": list(EXTRAS), "fast-tests": [name for name in EXTRAS if name != "spark"]}
 LOCKS = ROOT / "requirements"
 OLDEST, NEWEST = (3, 9), (3, 11)
 NEWS_SECONDS = 10
@@ -102,12 +105,13 @@ def ensure_extra(name: str) -> None:
     stamp.write_text(wanted)
 
 
-def ensure_all() -> None:
-    """With everything that this Python can have of EXTRAS, as the tests use it."""
+def ensure_groups(names: "list[str]") -> None:
+    """With each of EXTRAS that is named; of those that a group of GROUPS stands for, with what this Python can have."""
     ensure()
-    for name, (_, oldest) in EXTRAS.items():
-        if sys.version_info[:2] >= oldest:
-            ensure_extra(name)
+    for name in names:
+        for extra in GROUPS.get(name, [name]):
+            if name not in GROUPS or sys.version_info[:2] >= EXTRAS[extra][1]:
+                ensure_extra(extra)
 
 
 def _environment() -> "dict[str, str]":
@@ -151,10 +155,7 @@ def _fail(code: int, message: str) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    named = sys.argv[1:]
-    if any(each not in EXTRAS for each in named):
-        _fail(2, "Error: {}: expected none, or of {}".format(" ".join(named), ", ".join(EXTRAS)))
-    for each in named:
-        ensure_extra(each)
-    if not named:
-        ensure_all()
+    unknown = [each for each in sys.argv[1:] if each not in (*EXTRAS, *GROUPS)]
+    if unknown:
+        _fail(2, "Error: {}: expected none, or of {}".format(" ".join(unknown), ", ".join([*EXTRAS, *GROUPS])))
+    ensure_groups(sys.argv[1:])

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import fcntl
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ServingError
-from pipeline.serving import process
+from pipeline.serving import fleet, process
 from pipeline.serving.process import BATCHING, ROOT, ServerProcess
 from pipeline.serving.server import wait_until_available
 from pipeline.settings import Settings
 from seamline_client.contract import MODEL_NAME, REST_PORT
 
-CONNECT_SECONDS = 3.0
 START_SECONDS = 120.0
 
 
@@ -32,18 +30,15 @@ class Served:
 def target(settings: Settings, *, rest: bool = False) -> str | None:
     """`host:port` of the background server, for gRPC or for REST; None when none runs.
 
-    In a container that is Compose's server, which runs if it accepts connections.
+    Where SEAMLINE_SERVER names servers, as Compose does in a container, it is all of them, with commas between them: a
+    name stands for each of its addresses. They run if one of them accepts connections.
     """
     if settings.serving_target is None:
         server = process.running(settings.server)
         return (server.rest_target if rest else server.grpc_target) if server else None
-    host, _, port = settings.serving_target.rpartition(":")
-    port = str(REST_PORT) if rest else port
-    try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, ValueError, OverflowError):  # the last for a port beyond all numbers
-        return None
-    return f"{host}:{port}"
+    port = REST_PORT if rest else None
+    found = [each for named in fleet.replicas(settings.serving_target) for each in fleet.addresses(named, port)]
+    return ",".join(found) if any(map(fleet.listens, found)) else None
 
 
 def serve(settings: Settings, config: Path, *, batching: bool = False) -> Served:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from pipeline.errors import ServingError
+from pipeline.errors import ReplicaError, ServingError
 from seamline_client import PredictClient
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, NotFound
 
@@ -70,9 +70,13 @@ def answering(target: str, model: str) -> int | None:
 
 
 def wait_until_answering(target: str, model: str, version: int | None, seconds: float) -> None:
-    """Until that version answers; None: until nothing does. Raises ServingError after `seconds`."""
+    """Until that version answers; None: until nothing does.
+
+    Raises ServingError after `seconds`, and of its kind ReplicaError where the server could not be reached.
+    """
     deadline = time.monotonic() + seconds
     while True:
+        kind = ServingError
         try:
             found = answering(target, model)
             heard = f"version {found} answers" if found else "no version answers"
@@ -80,9 +84,10 @@ def wait_until_answering(target: str, model: str, version: int | None, seconds: 
                 return
         except ClientError as error:
             heard = str(error)
+            kind = ReplicaError if isinstance(error, (CannotConnect, DeadlineExceeded)) else ServingError
         if time.monotonic() > deadline:
             wanted = f"version {version}" if version else "no version"
-            raise ServingError(
+            raise kind(
                 f"The server at {target} should answer {model} with {wanted} and did not within {seconds:.0f} s; "
                 f"last heard: {heard}"
             )

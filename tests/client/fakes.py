@@ -41,6 +41,7 @@ class FakeGrpc:
         reply: Callable[[bytes, Any], bytes],
         credentials: grpc.ServerCredentials | None = None,
         *,
+        address: str = "127.0.0.1:0",
         describes: bool = False,
     ) -> None:
         self.seen: list[dict[str, str]] = []
@@ -57,9 +58,9 @@ class FakeGrpc:
 
         self._pool = ThreadPoolExecutor(16)
         self._server = grpc.server(self._pool, [Any_()], options=[("grpc.max_receive_message_length", -1)])
-        add, address = self._server.add_insecure_port, "127.0.0.1:0"
+        add = self._server.add_insecure_port
         port = self._server.add_secure_port(address, credentials) if credentials else add(address)
-        self.target = f"127.0.0.1:{port}"
+        self.target = f"{address.partition(':')[0]}:{port}"
 
     def __enter__(self) -> FakeGrpc:
         self._server.start()

@@ -82,12 +82,12 @@ def started(envoy: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
     def start(*servers: Server, share: int = 0, **settings: Any) -> Door:
         replicas = tuple(Replica("127.0.0.1", each.grpc_port, each.rest_port) for each in servers)
+        settings = {"gateway_rate": 10_000, "replicas": replicas, **settings}
         known = replace(
             Settings.from_environment(),
             gateway=tmp_path_factory.mktemp("door") / "gateway",
             gateway_address=("127.0.0.1", free_port()),
-            replicas=replicas,
-            **{"gateway_rate": 10_000, **settings},
+            **settings,
         )
         door = Door(known, running.serve(known, share).url)
         doors.append(door)

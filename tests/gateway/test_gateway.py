@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 import requests
 
-from pipeline.gateway import running
+from pipeline.gateway import bounded_log, running
 from seamline_client import PredictClient
 from seamline_client.errors import AccessDenied, CannotConnect, InvalidInput, ServerBusy
 from tests.client.fakes import TRANSPORTS
@@ -179,6 +181,14 @@ def test_settings_of_now_count_without_a_restart(started: Callable[..., Door], s
         client.status()
 
 
+@pytest.mark.slow
+def test_a_token_ends_while_it_is_in_use(door: Door) -> None:
+    """Its signature is checked once and remembered, its end each time: it counts for 5 s more, as clocks differ."""
+    brief = door.files.token("camera-7", 2 / 86_400)
+    assert passes(door, brief)
+    wait_for(lambda: not passes(door, brief))
+
+
 def test_private_keys_are_private(door: Door) -> None:
     """Only their owner reads the keys that sign, and that of the certificate."""
     folder = door.settings.gateway
@@ -260,3 +270,20 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_log_has_an_end(tmp_path: Path) -> None:
+    """What is full becomes the log before it, which is kept, and no other; nothing of the last lines is lost."""
+    log, (source, sink) = tmp_path / "gateway.log", os.pipe()
+    writing = threading.Thread(target=bounded_log.write, args=(source, log, 200_000))
+    writing.start()
+    for number in range(1000):
+        os.write(sink, b"%999d\n" % number)
+    os.close(sink)
+    writing.join()
+    os.close(source)
+    before, last = Path(f"{log}.1").read_bytes(), log.read_bytes()
+    assert len(before) <= 200_000
+    assert len(last) <= 200_000
+    assert last.splitlines()[-1].split() == [b"999"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["gateway.log", "gateway.log.1"]

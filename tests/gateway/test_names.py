@@ -1,0 +1,62 @@
+"""One name for many servers behind the gateway, as orchestrators give them; addresses come and go."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.gateway import clusters, running
+from pipeline.gateway.extensions import extension
+from pipeline.settings import Replica
+from seamline_client import PredictClient
+from tests.client.fakes import TRANSPORTS
+from tests.gateway.conftest import HALF, Door
+from tests.model_server import support
+from tests.model_server.support import Server
+from tests.names import Names
+
+NAME = "tasks.models"
+
+
+@pytest.mark.slow
+def test_a_name_is_all_its_addresses(
+    started: Callable[..., Door], server: Server, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is asked, over both transports; within 3 s of a change those that it has then, and no others."""
+    flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
+    ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
+    with (
+        Names("127.0.0.1", "127.0.0.2") as names,
+        support.running("model_server", model.parent, bind_address="127.0.0.2", **ports, **flags),
+        PredictClient(f"127.0.0.2:{server.grpc_port}") as client,
+    ):
+        client.wait_until_available(time.monotonic() + 60)
+        here = {"socket_address": {"address": "127.0.0.1", "port_value": names.port, "protocol": "UDP"}}
+        resolver = extension("network.dns_resolver.cares.v3.CaresDnsResolverConfig", resolvers=[here])
+        monkeypatch.setattr(clusters, "_BY_NAME", {**clusters._BY_NAME, "typed_dns_resolver_config": resolver})
+        door = started(replicas=(Replica(NAME, server.grpc_port, server.rest_port),))
+        assert answering(door, server) == {"127.0.0.1", "127.0.0.2"}
+        for addresses in (("127.0.0.2",), ("127.0.0.1",), ("127.0.0.1", "127.0.0.2")):
+            names.addresses = addresses
+            time.sleep(3)
+            assert answering(door, server) == set(addresses)
+        running.stop(door.settings)
+
+
+def answering(door: Door, server: Server) -> set[str]:
+    """The addresses that 30 calls over each transport go to, which have to be the same for both."""
+    before = len(door.log.splitlines())
+    for transport in TRANSPORTS:
+        with door.client(transport, retries=2) as client:
+            for _ in range(30):
+                client.run(HALF)
+    support.Server.wait_for(server, lambda: len(door.log.splitlines()) >= before + 60, "60 lines")
+    asked = [json.loads(line)["replica"].split(":") for line in door.log.splitlines()[before:]]
+    by_port = {port: {host for host, own in asked if own == port} for _, port in asked}
+    over_grpc, over_rest = (by_port[str(port)] for port in (server.grpc_port, server.rest_port))
+    assert over_grpc == over_rest
+    return over_grpc
