@@ -28,6 +28,7 @@ def serve(
 ) -> None:
     """Start a server in the background, unless one runs, and wait until the model is available."""
     from pipeline import job
+    from pipeline.monitoring import running as watching
     from pipeline.release.golden import sample
 
     found, settings = releases(), Settings.from_environment()
@@ -53,7 +54,7 @@ def serve(
     )
     if gateway:
         _serve_gateway(settings, photo, share)
-    if monitoring:
+    if monitoring or watching.find(settings):  # which has to know where a gateway is that was started again
         _serve_monitoring(settings)
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console import console
-from pipeline.errors import ParityError, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.extras import needed
 from pipeline.release.releases import Releases
-from pipeline.release.verify import verify
+from pipeline.release.verdicts import Verdict, verdicts
 from seamline_client import PredictClient
-from seamline_client.errors import ClientError, NotFound
+from seamline_client.errors import ClientError
 
 with needed("monitoring"):
     from prometheus_client import CollectorRegistry, start_http_server
@@ -39,29 +39,25 @@ class Exporter(Collector):
 
     def __init__(self, find: Callable[[], Releases], files: Path) -> None:
         self._find, self._files = find, files
-        self._golden: dict[str, tuple[str, float, bool, float]] = {}
-        """By model: the version, the largest difference (NaN where it is too large), whether it passed, and when."""
+        self._golden: dict[tuple[str, str], tuple[Verdict, float]] = {}
+        """By server and model, and when it was asked."""
 
     def replay(self) -> None:
-        """Asks all golden requests of both names once. A server that cannot be asked leaves what was known."""
+        """Asks all golden requests of both names once. Of a server that cannot be asked stays what was known."""
         try:
             found = self._find()
         except PipelineError:
             return  # which the page says
-        for model in (found.name, found.canary_name) if found.target else ():
-            version, difference, same = "", float("nan"), False
-            try:
-                number, difference = verify(found.store, str(found.target), model)
-                version, same = str(number), True
-            except ParityError as error:
-                console.print(f"{model}: not what was trained: {error}")
-            except NotFound:
-                self._golden.pop(model, None)
-                continue
-            except ClientError as error:
-                console.print(f"{model}: {error}")
-                continue
-            self._golden[model] = (version, difference, same, time.time())
+        golden: dict[tuple[str, str], tuple[Verdict, float]] = {}
+        for verdict in verdicts(found.store, found.replicas):
+            of = (verdict.server, verdict.model)
+            if not isinstance(verdict.error, ClientError):
+                golden[of] = (verdict, time.time())
+            elif of in self._golden:
+                golden[of] = self._golden[of]
+            if verdict.error:
+                console.print(str(verdict))
+        self._golden = golden
 
     def collect(self) -> Iterator[Any]:
         """All families. What cannot be found out is left out, and `seamline_unknown` says so."""
@@ -79,26 +75,30 @@ class Exporter(Collector):
         names = found.names()
         wanted = {found.name: names.version, found.canary_name: names.canary}
         yield _family("seamline_promoted", "1: should answer", ("model_name", "version"), _pairs(wanted))
-        answers: dict[str, int | None] = {}
+        answers: list[Sequence[str]] = []
         states: list[Sequence[str]] = []
-        for model in wanted if found.target else ():
-            client = PredictClient(found.target, model=model, timeout=ASK_SECONDS, retries=0)
-            with client, suppress(ClientError):  # of a server that is not there Prometheus knows already
-                states += [(model, str(each.version), each.state, each.error_code) for each in client.status()]
-                answers[model] = client.metadata().version
-        yield _family("seamline_answering", "1: answers", ("model_name", "version"), _pairs(answers))
-        labels = ("model_name", "version", "state", "code")
+        for server in found.replicas:
+            for model in wanted:
+                client = PredictClient(server, model=model, timeout=ASK_SECONDS, retries=0)
+                with client, suppress(ClientError):  # of a server that is not there Prometheus knows already
+                    states += [
+                        (server, model, str(each.version), each.state, each.error_code) for each in client.status()
+                    ]
+                    answers.append((server, model, str(client.metadata().version)))
+        yield _family("seamline_answering", "1: answers", ("server", "model_name", "version"), answers)
+        labels = ("server", "model_name", "version", "state", "code")
         yield _family("seamline_version_state", "1: as the server sees it, and why it ended", labels, states)
 
     def _replayed(self) -> Iterator[Any]:
-        labels = ("model_name", "version")
+        labels = ("server", "model_name")
         same = GaugeMetricFamily("seamline_golden_same", "1: answers as trained", labels=labels)
-        largest = GaugeMetricFamily("seamline_golden_difference", "Largest difference of a number", labels=labels)
-        when = GaugeMetricFamily("seamline_golden_timestamp_seconds", "When that was asked", labels=labels[:1])
-        for model, (version, difference, passed, at) in self._golden.copy().items():
-            same.add_metric((model, version), passed)
-            largest.add_metric((model, version), difference)
-            when.add_metric((model,), at)
+        largest = GaugeMetricFamily("seamline_golden_difference", "Largest of a number, where it passes", labels=labels)
+        when = GaugeMetricFamily("seamline_golden_timestamp_seconds", "When that was asked", labels=labels)
+        for of, (verdict, at) in self._golden.copy().items():
+            same.add_metric(of, float(verdict.error is None))
+            if verdict.error is None:
+                largest.add_metric(of, verdict.difference)
+            when.add_metric(of, at)
         yield from (same, largest, when)
 
     def _room(self) -> Iterator[Any]:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ class Program:
     port: int
     ready: str
     command: list[str]
+    reads: bool = True
+    """Its files again, on SIGHUP."""
 
     @property
     def url(self) -> str:
@@ -60,16 +63,20 @@ def serve(settings: Settings, gateway: bool) -> list[tuple[Program, bool]]:
 
     Raises ServingError when one is not installed, has no port or does not become ready. Those before it go on.
     """
+    if find(settings):  # on the ports that they were started with, whatever the settings say now
+        settings = _as_started(settings)
     programs = list(_programs(settings))
     write(settings, gateway)
     found = []
     for each in programs:
         process = each.process(settings.monitoring)
-        running = process.pid()
-        if not running:
+        pid = process.pid()
+        if pid is None:
             process.start(each.command, (LOOPBACK, each.port))
+        elif each.reads:
+            os.kill(pid, signal.SIGHUP)
         process.wait_until(each.answers, START_SECONDS)
-        found.append((each, not running))
+        found.append((each, pid is None))
     return found
 
 
@@ -77,8 +84,13 @@ def write(settings: Settings, gateway: bool) -> None:
     """Copies of the files in deploy/monitoring, with the places of this machine, which Prometheus looks up again."""
     for name in (PROMETHEUS, ALERTMANAGER, METRICS):
         _below(settings.monitoring, name).mkdir(parents=True, exist_ok=True)
-    for name in ("prometheus.yml", "rules.yml"):
-        write_atomically(settings.monitoring / name, (DEPLOY / name).read_text())
+    for source in (DEPLOY / "prometheus.yml", DEPLOY / "rules.yml"):
+        write_atomically(settings.monitoring / source.name, source.read_text())
+    write_atomically(
+        settings.monitoring / "alertmanager.yml",
+        (settings.alerts or DEPLOY / "alertmanager.yml").read_text(),
+        mode=0o600,
+    )
     write_atomically(settings.monitoring / PORTS, json.dumps(settings.monitoring_ports))
     _, alerts, page = settings.monitoring_ports
     places = {
@@ -94,12 +106,8 @@ def write(settings: Settings, gateway: bool) -> None:
 
 
 def find(settings: Settings) -> list[Program]:
-    """Those that run, on the ports that they were started with."""
-    try:
-        ports = tuple(json.loads((settings.monitoring / PORTS).read_text()))
-    except OSError:
-        return []
-    programs = _programs(replace(settings, monitoring_ports=ports), needed=False)
+    """Those that run."""
+    programs = _programs(_as_started(settings), needed=False)
     return [each for each in programs if each.process(settings.monitoring).pid()]
 
 
@@ -111,6 +119,14 @@ def stop(settings: Settings) -> list[str]:
     return [each.name for each in found]
 
 
+def _as_started(settings: Settings) -> Settings:
+    """With the ports that were written down last."""
+    try:
+        return replace(settings, monitoring_ports=tuple(json.loads((settings.monitoring / PORTS).read_text())))
+    except OSError:
+        return settings
+
+
 def _programs(settings: Settings, *, needed: bool = True) -> Iterator[Program]:
     folder = settings.monitoring.resolve()
     prometheus, alerts, page = settings.monitoring_ports
@@ -119,6 +135,7 @@ def _programs(settings: Settings, *, needed: bool = True) -> Iterator[Program]:
         page,
         "/metrics",
         [sys.executable, "-m", "pipeline", "metrics", "--listen", f"{LOOPBACK}:{page}"],
+        reads=False,
     )
     yield Program(
         ALERTMANAGER,
@@ -126,7 +143,7 @@ def _programs(settings: Settings, *, needed: bool = True) -> Iterator[Program]:
         "/-/ready",
         [
             _executable("prometheus-alertmanager", "alertmanager", needed=needed),
-            f"--config.file={(settings.alerts or DEPLOY / 'alertmanager.yml').resolve()}",
+            f"--config.file={folder / 'alertmanager.yml'}",
             f"--storage.path={_below(folder, ALERTMANAGER) / 'data'}",
             f"--web.listen-address={LOOPBACK}:{alerts}",
             "--cluster.listen-address=",

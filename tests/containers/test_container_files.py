@@ -20,6 +20,8 @@ from tests.containers.job import PROFILES, SERVICES
 from tests.homes import ROOT
 
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+WATCHING = ("metrics", "prometheus", "alertmanager")
+"""Services without an image of their own: the pipeline's, and other projects'."""
 COMPOSE = (("docker-compose.yml",), ("docker-compose.yml", "docker-compose.gpu.yml"))
 
 
@@ -112,7 +114,7 @@ def test_what_a_gpu_compiles_outlives_the_container(docker: None) -> None:
         assert where in [volume["target"] for volume in found[name]["volumes"]]
         dockerfile = (ROOT / found[name]["build"]["dockerfile"]).read_text()
         assert f" {where}" in next(line for line in dockerfile.splitlines() if "install -d -o 10001" in line)
-    assert found["serve"]["environment"] == {**gpu.ENVIRONMENT, gpu.CACHE: str(KERNELS)}
+    assert found["serve"]["environment"] == {**gpu.ENVIRONMENT, gpu.CACHE: str(KERNELS), "SEAMLINE_LOGS": "text"}
     assert str(KERNELS) in [volume["target"] for volume in found["export"]["volumes"]]
 
 
@@ -122,7 +124,7 @@ def test_every_service_has_limits(docker: None, files: tuple[str, ...]) -> None:
     GPU as without, and ports are the loopback's.
     """
     found = services(*files)
-    assert {*SERVICES, "export", "evaluate", "release"} == {*found}
+    assert {*SERVICES, "export", "evaluate", "release", *WATCHING} == {*found}
     for name, service in found.items():
         assert int(service["mem_limit"]) > 0, name
         assert service["pids_limit"] > 0, name
@@ -133,13 +135,8 @@ def test_every_service_has_limits(docker: None, files: tuple[str, ...]) -> None:
         kept = month if name == "serve" else {"max-file": "3", "max-size": "10m"}
         assert service["logging"]["options"] == kept, name
         assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
-    assert {name for name, each in found.items() if each.get("restart") == "unless-stopped"} == {
-        "serve",
-        "gateway",
-        "metrics",
-        "prometheus",
-        "alertmanager",
-    }
+    staying = {name for name, each in found.items() if each.get("restart") == "unless-stopped"}
+    assert staying == {"serve", "gateway", *WATCHING}
     assert len(found["serve"]["ports"]) == 2
 
 

@@ -94,6 +94,11 @@ class Watched:
     def until_quiet(self, *names: str) -> None:
         self.until(lambda: not {*names} & self.firing(), lambda: f"{self.firing()} still fire")
 
+    def serve(self) -> None:
+        """What does not run is started again, and goes on in a hurry."""
+        self.command("serve", "--gateway", "--monitoring")
+        hurry(self.settings)
+
     def command(self, *arguments: str) -> str:
         """As a person types it."""
         return self.seamline.run(sys.executable, "-m", "pipeline", *arguments)
@@ -124,8 +129,7 @@ def watched(debian: None, made: Made, tmp_path_factory: pytest.TempPathFactory) 
         settings = Settings.from_environment()
     found = Watched(seamline, settings, told)
     try:
-        seamline.said = found.command("serve", "--gateway", "--monitoring")
-        hurry(settings)
+        found.serve()
         yield found
     finally:
         found.command("stop")

@@ -1,4 +1,4 @@
-"""The dashboard's figures as a picture, by its own queries: `python -m tests.monitoring.draw <port> <png> <min>`."""
+"""The dashboard's figures as a picture, by its queries: `python -m tests.monitoring.draw <port> <png> <minutes>`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-import matplotlib
 import requests
-
-matplotlib.use("agg")
 from matplotlib import pyplot
 
 from pipeline.monitoring.running import DEPLOY
@@ -45,10 +41,11 @@ def panels() -> list[Panel]:
 
 def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = str) -> None:
     """Of the last `minutes`, from the Prometheus of this machine on that port; `change` is done to each query."""
+    pyplot.switch_backend("agg")
     found = panels()
     rows = -(-len(found) // COLUMNS)
     figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(15, 2.6 * rows), constrained_layout=True)
-    figure.suptitle("Seamline", x=0.03, ha="left", fontweight="bold")
+    figure.suptitle(f"Seamline, the last {minutes:g} minutes", x=0.03, ha="left", fontweight="bold")
     for axis in axes.flat[len(found) :]:
         axis.remove()
     for axis, panel in zip(axes.flat, found):
@@ -61,22 +58,25 @@ def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = 
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.tick_params(labelsize=7)
-        axis.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
-        axis.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(maxticks=6))
         if axis.lines:
             axis.legend(fontsize=6, loc="best")
     figure.savefig(to, dpi=80)
     pyplot.close(figure)
 
 
-def _series(port: int, query: str, minutes: float) -> list[tuple[dict[str, str], list[datetime], list[float]]]:
+def _series(port: int, query: str, minutes: float) -> list[tuple[dict[str, str], list[float], list[float]]]:
     now = time.time()
-    asked = {"query": query, "start": now - 60 * minutes, "end": now, "step": 60 * minutes / STEPS}
+    asked: dict[str, str | float] = {
+        "query": query,
+        "start": now - 60 * minutes,
+        "end": now,
+        "step": 60 * minutes / STEPS,
+    }
     answer = requests.get(f"http://127.0.0.1:{port}/api/v1/query_range", asked, timeout=30).json()
     return [
         (
             each["metric"],
-            [datetime.fromtimestamp(at) for at, _ in each["values"]],
+            [(at - now) / 60 for at, _ in each["values"]],
             [float(value) for _, value in each["values"]],
         )
         for each in answer["data"]["result"]

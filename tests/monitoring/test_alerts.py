@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.gateway import certificates
+from pipeline.gateway import running as gateway
 from pipeline.gateway.files import Files
 from pipeline.monitoring import running
 from pipeline.release import models_config
@@ -38,6 +39,7 @@ PROVOKED = {
     "a full disk": {"StoreFull"},
     "a drift that was found": {"Drift"},
     "a page that is gone": {"NotWatched"},
+    "a gateway that is gone": {"GatewayGone"},
 }
 
 
@@ -93,7 +95,7 @@ def test_no_server(watched: Watched) -> None:
         lambda: any(each["labels"]["alertname"] == "NoReplica" and each["status"] == "firing" for each in watched.told),
         lambda: watched.told,
     )
-    watched.command("serve", "--gateway")
+    watched.serve()
     with callers(watched, 2, 1):
         watched.until_quiet(*PROVOKED["no server"])
 
@@ -164,9 +166,17 @@ def test_a_drift_that_was_found(watched: Watched) -> None:
         path.unlink()
 
 
+def test_a_gateway_that_is_gone(watched: Watched) -> None:
+    """It is ended; started again, it is found where it is now."""
+    gateway.stop(watched.settings)
+    watched.until_firing(*PROVOKED["a gateway that is gone"])
+    watched.serve()
+    watched.until_quiet("GatewayGone")
+
+
 def test_a_page_that_is_gone(watched: Watched) -> None:
     """Our own page of metrics is ended."""
     page = next(each for each in running.find(watched.settings) if each.name == running.METRICS)
     page.process(watched.settings.monitoring).stop()
     watched.until_firing(*PROVOKED["a page that is gone"])
-    watched.command("serve", "--gateway", "--monitoring")
+    watched.serve()

@@ -1,0 +1,53 @@
+"""The page of metrics: what it says without a server, and when something is wrong with what it reads."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.release.releases import Releases
+from pipeline.release.store import ModelStore
+from seamline_client.contract import MODEL_NAME
+from tests.homes import Made
+
+pytest.importorskip("prometheus_client", reason="requirements/monitoring.lock is not installed; `make test` does it")
+
+
+def page(store: Path, files: Path) -> str:
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    from pipeline.monitoring.exporter import Exporter
+
+    exporter = Exporter(lambda: Releases(ModelStore(store, MODEL_NAME), None), files)
+    exporter.replay()
+    registry = CollectorRegistry()
+    registry.register(exporter)
+    return str(generate_latest(registry), "utf-8")
+
+
+def test_without_a_server_it_says_what_should_answer(made: Made, tmp_path: Path) -> None:
+    """And that nothing does; the disk is there all the same."""
+    said = page(made.home / "models", tmp_path)
+    assert 'seamline_promoted{model_name="keypoints",version="1"} 1.0' in said
+    assert "seamline_answering{" not in said
+    assert float(re.findall("^seamline_store_bytes (.*)$", said, re.M)[0]) == shutil.disk_usage(made.home).total
+    assert "seamline_unknown 0.0" in said
+
+
+def test_what_others_left_is_passed_on(made: Made, tmp_path: Path) -> None:
+    """As it is, with when it was written."""
+    (tmp_path / "drift.prom").write_text('# TYPE seamline_drift_differs gauge\nseamline_drift_differs{trait="a"} 1\n')
+    said = page(made.home / "models", tmp_path)
+    assert 'seamline_drift_differs{trait="a"} 1.0' in said
+    assert 'seamline_file_timestamp_seconds{file="drift"}' in said
+
+
+def test_a_file_that_is_none_takes_nothing_else_along(made: Made, tmp_path: Path) -> None:
+    """The page says that something is not known, and all the rest."""
+    (tmp_path / "drift.prom").write_text("not metrics at all {{{\n")
+    said = page(made.home / "models", tmp_path)
+    assert "seamline_unknown 1.0" in said
+    assert "seamline_store_bytes" in said
