@@ -35,12 +35,11 @@ endif
 .DEFAULT_GOAL := help
 # Each stage takes what the one before it made: `make -j` must not run them at once.
 .NOTPARALLEL:
-STAGES = train report evaluate export serve demo predict status versions promote canary rollback retire verify logs stop clean gpu-check
+STAGES = train report evaluate export serve demo predict page status versions promote canary rollback retire history verify logs stop clean gpu-check
 .PHONY: help $(STAGES) test test-all soak lint format bench bench-docs lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to a model that answers"
-	@echo
 	@grep -hE '^[a-z-]+:.* ## ' $(PROJECT)/Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10 | grep -v '^help'
 	@echo
 	@echo "Development:  $$(grep -hoE '^[a-z-]+:.* ### ' $(PROJECT)/Makefile | cut -d: -f1 | paste -sd ' ')"
@@ -50,15 +49,17 @@ train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.
 evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.
 export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
-serve: ## Start the server in the background; GATEWAY=1: and the gateway.
+serve: ## Start the server in the background; GATEWAY=1, MONITORING=1: and these.
 demo: train export serve ## All of this, then a picture of drawn garments with their points.
 predict: ## Ask the server about IMAGE.
+page: ## Serve a page to look at answers and correct them; PHOTOS=<folder> opens those that teach the most.
 status: ## What runs, which version answers, since when?
 versions: ## List the published versions: score, age, size, what serves.
 promote: ## Let VERSION answer.
 canary: ## Serve VERSION beside it, under a name of its own; END=1 ends that.
 rollback: ## Let the version answer that answered before.
 retire: ## Take VERSION out for good.
+history: ## Who changed what, when and why; AT=2026-11-01T12:00: what served then?
 verify: ## Replay the golden requests: is what answers what was trained?
 logs: ## Show the server's log.
 stop: ## Stop the server.
@@ -102,7 +103,7 @@ bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
 	$(VENV)/python -m benchmarks all
 	$(VENV)/python -m benchmarks page
 
-EXTRAS = gateway
+EXTRAS = drift gateway monitoring spark
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
 lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) --all-extras --upgrade -o requirements.lock

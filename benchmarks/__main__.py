@@ -15,7 +15,7 @@ from benchmarks import page
 from benchmarks.report import Report
 from pipeline.errors import PipelineError
 
-NAMES = ("training", "data", "serving", "folder", "client", "gateway", "swap")
+NAMES = ("training", "data", "serving", "folder", "client", "gateway", "swap", "scale")
 ASKED = "gpu"
 """The one that `all` leaves out: it is for machines with a GPU."""
 

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         measured["draw garments"] = [_draw(folder / f"drawn-{number}", drawn) for number in range(rounds)]
         for count in counts:
             photos = folder / f"photos-{count}"
-            _copies(folder / "drawn-0", photos, count)
+            copies(folder / "drawn-0", photos, count)
             ran = run_python(["-m", "pipeline", "data", "--data", str(photos)], home=folder / f"home-{count}")
             name = f"write {count:,} photos as TFRecord"
             measured[name] = [count / ran.seconds]
@@ -43,7 +43,7 @@ def _draw(folder: Path, count: int) -> float:
     return count / (time.perf_counter() - started)
 
 
-def _copies(photos: Path, folder: Path, count: int) -> None:
+def copies(photos: Path, folder: Path, count: int) -> None:
     """`count` photos with annotations of their own, out of those in `photos`."""
     (table,) = (photos / "Annotations").glob("*.csv")
     with table.open(newline="", encoding="utf-8") as file:

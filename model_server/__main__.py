@@ -5,19 +5,18 @@ Exit codes: 0 stopped by SIGTERM or SIGINT, 2 wrong flags, 255 could not start (
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 import threading
 
-from model_server import flags, memory
+from model_server import flags, logs, memory
 
 
 def main() -> int:
     """Parse the flags, serve until a signal, return the exit code."""
     parsed = flags.parse(sys.argv[1:])
-    logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.INFO)
+    logs.configure()
     memory.configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

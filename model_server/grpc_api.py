@@ -42,7 +42,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
-        with _answering(context), metrics.recorded(request.model_spec.name, "Predict", "GRPC"):
+        request_id = str(dict(context.invocation_metadata()).get("x-request-id", ""))
+        with _answering(context), metrics.recorded(request.model_spec.name, "Predict", "GRPC", request_id):
             with self._versions.lease(request.model_spec) as (version, servable):
                 key, outputs = predict_request(servable, request, _timeout(context))
             response = predict_pb2.PredictResponse()

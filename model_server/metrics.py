@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from model_server import logs
 from model_server.errors import from_exception
 
 _BOUNDS = [10 * 1.8**power for power in range(33)]
@@ -77,16 +78,20 @@ RUNTIME_LATENCY = Latency(":tensorflow:serving:runtime_latency", "model_name", "
 
 
 @contextmanager
-def recorded(model: str, api: str, entrypoint: str) -> Iterator[None]:
-    """Count the request by model and status. One that succeeds also records its latency."""
-    start = time.perf_counter()
+def recorded(model: str, api: str, entrypoint: str, request_id: str = "") -> Iterator[None]:
+    """Count the request by model and status, and log it. One that succeeds also records its latency."""
+    start, status = time.perf_counter(), "OK"
     try:
         yield
     except Exception as error:
-        REQUEST_COUNT.increment(model, from_exception(error).code.name)
+        status = from_exception(error).code.name
         raise
-    REQUEST_COUNT.increment(model, "OK")
-    REQUEST_LATENCY.observe(time.perf_counter() - start, model, api, entrypoint)
+    finally:
+        seconds = time.perf_counter() - start
+        REQUEST_COUNT.increment(model, status)
+        if status == "OK":
+            REQUEST_LATENCY.observe(seconds, model, api, entrypoint)
+        logs.request(request_id, model, api, entrypoint, status, seconds)
 
 
 def page() -> str:

@@ -87,7 +87,7 @@ class RestApplication:
                 raise invalid_argument(f"Malformed request: {method} {uri}")
             spec = _model_spec(match)
             verb = match["verb"] or ""
-            with metrics.recorded(spec.name, verb, "REST"):
+            with metrics.recorded(spec.name, verb, "REST", environ.get("HTTP_X_REQUEST_ID", "")):
                 return 200, self._predict(spec, _body(environ)) if method == "POST" else self._get(verb, spec)
         except Exception as error:
             status = from_exception(error)

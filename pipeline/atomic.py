@@ -9,13 +9,13 @@ PARTIAL = ".partial-"
 """What the name of a file in the making ends with, before the number of its process."""
 
 
-def write_atomically(path: Path, text: str, *, mode: int = 0o666) -> None:
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
     """The file has its old content or the new one, never a part of it. `mode` is what may be done with it, by umask."""
     partial = path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         partial.rename(path)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Protocol
 
 from rich.console import Console
@@ -15,6 +19,26 @@ console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 PLAIN_SECONDS = 10.0
 """Where there is no terminal, a line of progress is printed this often."""
+
+
+class JsonLines(io.StringIO):
+    """What `console.file` is with SEAMLINE_LOGS=json: standard output, with an object for each line that is printed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = f"{self._begun}{text}".split("\n")
+        for line in filter(None, lines):
+            print(json_line("INFO", line), file=sys.stdout, flush=True)
+        return len(text)
+
+
+def json_line(level: str, message: str) -> str:
+    """A line of a log, for programs."""
+    at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return json.dumps({"time": at, "level": level, "message": message})
 
 
 class OnProgress(Protocol):

@@ -3,6 +3,7 @@
     PipelineError            1
     ├── DataError            3   a photo, an annotation or a data set
     ├── TrainingError        4   training could not start or go on
+    │   └── ClusterError    15   a task of a cluster was lost, and so all of them ended
     ├── ExportError          5   a candidate could not be made
     │   ├── ContractError   10   refused: its signatures are not the contract
     │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
@@ -10,6 +11,7 @@
     │   ├── ChecksumError   13   refused: its files are not those that were written
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
+    ├── DriftFound          16   no failure: a sample differs from what the version was evaluated on
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
         └── ReplicaError    17   one of several servers cannot be reached; the others do what they should
 
@@ -32,6 +34,10 @@ class DataError(PipelineError):
 
 class TrainingError(PipelineError):
     exit_code = 4
+
+
+class ClusterError(TrainingError):
+    exit_code = 15
 
 
 class ExportError(PipelineError):
@@ -60,6 +66,10 @@ class BusyError(ExportError):
 
 class StoreError(ExportError):
     exit_code = 5
+
+
+class DriftFound(PipelineError):
+    exit_code = 16
 
 
 class ServingError(PipelineError):

@@ -16,6 +16,7 @@ from pipeline.release.store import Version
 from pipeline.serving import local, process
 from pipeline.serving.local import Served
 from pipeline.settings import Settings
+from pipeline.training import cluster, together
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
 from pipeline.training.runs import Run, open_run
@@ -23,17 +24,25 @@ from pipeline.training.train import train as train_run
 from seamline_client.contract import MODEL_NAME
 
 
-def train(source: Path | None, preset: Preset, settings: Settings) -> tuple[Run, Checkpoint]:
+def train(source: Path | None, preset: Preset, settings: Settings) -> tuple[Run, Checkpoint | None]:
     """A folder of annotated photos (None: drawn garments) -> TFRecords -> the best checkpoint of a run.
 
-    Raises DataError for photos that cannot be used, TrainingError for a run that cannot go on.
+    On a cluster (TF_CONFIG) only the evaluator has a checkpoint to return. Raises DataError for photos that cannot be
+    used, TrainingError for a run that cannot go on.
     """
+    task = cluster.from_environment()
+    if task:
+        return together.train(task, preset, settings.runs, lambda: _open(source, preset, settings))
+    run = _open(source, preset, settings)
+    return run, train_run(run)
+
+
+def _open(source: Path | None, preset: Preset, settings: Settings) -> Run:
     dataset = prepare(source, settings.data, drawn=preset.drawn)
     refused = f", {len(dataset.refusals)} refused (`python -m pipeline data` lists them)" if dataset.refusals else ""
     train = dataset.keypoints.counted(dataset.count("train"))
     console.print(f"Training on {dataset.folder}: {train}, evaluating on {dataset.count('eval')}{refused}")
-    run = open_run(settings.runs, dataset, preset)
-    return run, train_run(run)
+    return open_run(settings.runs, dataset, preset)
 
 
 def export(
@@ -65,7 +74,7 @@ def export(
         if hold:
             console.print(f"Nobody is answered by it yet; `make promote VERSION={version.number}` changes that")
         else:
-            change = releases.promote(version.number, by="export", wait=True)
+            change = releases.promote(version.number, what="export", wait=True)
             console.print(str(change))
         for old in releases.prune(settings.keep):
             console.print(f"Retired version {old}: {settings.keep} versions are kept (SEAMLINE_KEEP)")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.runtime.who import who
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
 PATTERN = "*?[]\\"
@@ -40,8 +41,22 @@ class Settings:
     replicas: tuple[Replica, ...]
     gateway_body_mb: int = 32
     """The largest request that the gateway passes on, in units of 2^20 bytes."""
+    gateway_metrics: tuple[str, int] = ("127.0.0.1", 0)
+    """Where it tells Prometheus what it counts. Port 0: any that is free, which it writes down."""
     gateway_rate: int = 100
     """Requests a second that each caller may make."""
+    who: str = "unknown"
+    """Who changes what serves, as the history is to say."""
+    monitoring: Path = Path("var/monitoring")
+    """Where Prometheus and Alertmanager keep what they know."""
+    metrics: Path = Path("var/metrics")
+    """Where commands leave files for Prometheus, in its text format: <name>.prom."""
+    monitoring_ports: tuple[int, ...] = (9090, 9093, 9105)
+    """Of Prometheus, Alertmanager and our own page of metrics, all on 127.0.0.1."""
+    golden_seconds: int = 300
+    """How often the page of metrics replays the golden requests."""
+    alerts: Path | None = None
+    """Alertmanager's file, which says who is told. None: that of deploy/monitoring, which tells nobody."""
     keep: int = 5
     """How many versions stay in the store, beside those that serve, are the canary or would be rolled back to."""
     model_server: Path | None = None
@@ -54,9 +69,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,
-        TENSORFLOW_MODEL_SERVER, and of the gateway SEAMLINE_GATEWAY, SEAMLINE_GATEWAY_BODY_MB, SEAMLINE_GATEWAY_RATE
-        and SEAMLINE_REPLICAS.
+        """Each variable is in docs/reference.md, with its default.
 
         Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER, which may name servers elsewhere too.
 
@@ -83,15 +96,32 @@ class Settings:
             grpc_port=ports[0],
             rest_port=ports[1],
             gateway=home / "gateway",
-            gateway_address=_gateway(os.environ.get("SEAMLINE_GATEWAY", "127.0.0.1:8443")),
+            gateway_address=address("SEAMLINE_GATEWAY", os.environ.get("SEAMLINE_GATEWAY", "127.0.0.1:8443")),
+            gateway_metrics=address(
+                "SEAMLINE_GATEWAY_METRICS", os.environ.get("SEAMLINE_GATEWAY_METRICS", "127.0.0.1:0"), lowest=0
+            ),
+            monitoring=home / "monitoring",
+            metrics=home / "metrics",
+            monitoring_ports=_ports(os.environ.get("SEAMLINE_MONITORING_PORTS") or "9090,9093,9105"),
+            golden_seconds=_number("SEAMLINE_GOLDEN_SECONDS", cls.golden_seconds, "seconds", 10**6),
+            alerts=Path(os.environ["SEAMLINE_ALERTS"]) if os.environ.get("SEAMLINE_ALERTS") else None,
             replicas=tuple(_replicas(os.environ.get("SEAMLINE_REPLICAS", "127.0.0.1"), *ports)),
             gateway_body_mb=_number("SEAMLINE_GATEWAY_BODY_MB", cls.gateway_body_mb, "megabytes", 1024),
             gateway_rate=_number("SEAMLINE_GATEWAY_RATE", cls.gateway_rate, "requests a second", 10**6),
+            who=os.environ.get("SEAMLINE_WHO") or who(),
             keep=_number("SEAMLINE_KEEP", cls.keep, "a number of versions", 10**6),
             model_server=Path(model_server) if model_server else None,
             serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,
             serving_target=os.environ.get("SEAMLINE_SERVER") or None,
         )
+
+
+def json_logs() -> bool:
+    """Whether SEAMLINE_LOGS asks for logs that programs read. Raises PipelineError where it says something else."""
+    form = os.environ.get("SEAMLINE_LOGS") or "text"
+    if form not in ("text", "json"):
+        raise PipelineError(f"SEAMLINE_LOGS is {form[:80]!r}; expected text or json")
+    return form == "json"
 
 
 def _number(variable: str, default: int, what: str, most: int) -> int:
@@ -101,11 +131,11 @@ def _number(variable: str, default: int, what: str, most: int) -> int:
     return int(text)
 
 
-def _gateway(text: str) -> tuple[str, int]:
-    """`[::]:8443` and `8443` are understood, too, as in Compose's own ports."""
+def address(what: str, text: str, lowest: int = 1) -> tuple[str, int]:
+    """`[::]:8443` and `8443` are understood, too, as in Compose's own ports. Raises PipelineError for anything else."""
     host, _, port = text.rpartition(":")
-    if not _is_port(port):
-        raise PipelineError(f"SEAMLINE_GATEWAY is {text!r}; expected an address and a port, as in 0.0.0.0:8443")
+    if not _is_port(port, lowest):
+        raise PipelineError(f"{what} is {text!r}; expected an address and a port, as in 0.0.0.0:8443")
     return host.strip("[]") or "0.0.0.0", int(port)
 
 
@@ -120,5 +150,15 @@ def _replicas(text: str, grpc_port: int, rest_port: int) -> Iterator[Replica]:
         yield Replica(host, int(ports[0]) if ports else grpc_port, int(ports[1]) if ports else rest_port)
 
 
-def _is_port(text: str) -> bool:
-    return text.isdecimal() and 0 < int(text) < 65536
+def _ports(text: str) -> tuple[int, ...]:
+    ports = [each.strip() for each in text.split(",")]
+    if len(ports) != 3 or not all(map(_is_port, ports)) or len({*ports}) != 3:
+        raise PipelineError(
+            f"SEAMLINE_MONITORING_PORTS is {text!r}; expected three, of Prometheus, Alertmanager and our own metrics, "
+            "as in 9090,9093,9105"
+        )
+    return tuple(map(int, ports))
+
+
+def _is_port(text: str, lowest: int = 1) -> bool:
+    return text.isdecimal() and lowest <= int(text) < 65536

@@ -17,6 +17,7 @@ import typer
 
 from model_server import flags
 from pipeline.cli import app
+from pipeline.runtime import venv
 from seamline_client.command import parser
 from tests.homes import ROOT, Seamline
 
@@ -26,14 +27,17 @@ PAGES = sorted(
     if page.name != "CHANGELOG.md"
 )
 BENCHMARKS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
-SERVICES = set(
-    re.findall(
-        r"^  ([a-z]+):$",
-        (ROOT / "docker-compose.yml").read_text().split("\nservices:")[1].split("\nnetworks:")[0],
-        re.M,
+SERVICES = {
+    name
+    for file in ("docker-compose.yml", "docker-compose.cluster.yml")
+    for name in re.findall(
+        r"^  ([a-z]+):$", (ROOT / file).read_text().split("\nservices:")[1].split("\nnetworks:")[0], re.M
     )
-)
-OTHERS = {"curl", "export", "openssl", "pip", "sudo", "uvicorn", "node", "crontab", "git", "printf", "(printf", "cat"}
+}
+OTHERS = {
+    *("curl", "export", "openssl", "pip", "sudo", "uvicorn", "node", "crontab", "git", "printf", "(printf", "cat"),
+    "spark-class",
+}
 """Programs that are not ours, whose options we do not check."""
 ANYTHING = "1"
 """Stands for a placeholder: good for a number, a name or a path."""
@@ -67,7 +71,7 @@ def read(command: str) -> None:
     if not words or words[0].startswith("#") or words[0] in OTHERS:
         return
     program, *rest = words
-    if program.endswith("python"):
+    if program.endswith(("python", "python3")):
         program, *rest = rest[1:] if rest[0] == "-m" else rest
     if program == "docker":
         read_docker(rest)
@@ -79,6 +83,8 @@ def read(command: str) -> None:
         assert done.returncode == 0, done.stderr
     elif program == "pipeline":
         read_stage(rest)
+    elif program == "pipeline.runtime.venv":
+        assert {*rest} <= {*venv.EXTRAS}
     elif program == "client/predict.py" and rest != ["--help"]:
         parser().parse_args([word for word in rest if word != ">"])
     elif program == "benchmarks":
@@ -153,21 +159,23 @@ def here(clone: Path, seamline: Seamline) -> Path:
 
 def runnable(page: Path) -> Iterator[str]:
     for block in fenced(page, "sh"):
-        if re.match(r"\.venv/bin/(python client/predict\.py|saved_model_cli)|\(printf", block):
+        if re.match(r"\.venv/bin/(python client/predict\.py|saved_model_cli)|\(printf|curl", block):
             yield block
 
 
-def test_the_readme_answers(here: Path, seamline: Seamline) -> None:
+@pytest.mark.parametrize(("page", "least"), [("README.md", 3), ("docs/asking.md", 6)])
+def test_what_a_page_asks_is_answered(here: Path, seamline: Seamline, page: str, least: int) -> None:
     """Its commands about photos, its curl lines and its Python, as they stand, on another port."""
     environment = {**seamline.environment, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-    page = ROOT / "README.md"
-    blocks = [["bash", "-ec", block.replace("8501", str(seamline.rest_port))] for block in runnable(page)]
-    blocks += [[sys.executable, "-c", block] for block in fenced(page, "python")]
-    assert len(blocks) >= 5
+    blocks = [["bash", "-ec", block.replace("8501", str(seamline.rest_port))] for block in runnable(ROOT / page)]
+    blocks += [[sys.executable, "-c", block] for block in fenced(ROOT / page, "python")]
+    assert len(blocks) >= least
     for block in blocks:
         done = subprocess.run(
             block, cwd=here, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, f"{block[-1]}\n{done.stdout}{done.stderr}"
-        assert re.search(r"visible|pred_v|Keypoint|\[\]", done.stdout), f"{block[-1]}\n{done.stdout}{done.stderr}"
+        assert re.search(r"visible|pred_v|Keypoint|description|\[\]", done.stdout), (
+            f"{block[-1]}\n{done.stdout}{done.stderr}"
+        )
     assert list(here.glob("drawn/*.jpg"))

@@ -116,13 +116,13 @@ def test_make_predict_asks_about_a_photo(seamline: Seamline) -> None:
 
 
 def test_make_demo_ends_with_a_picture(seamline: Seamline) -> None:
-    """Trains, exports and serves first; the picture has ten garments, whichever the points, and says where it is."""
+    """Trains, exports and serves first; the picture has three garments, whichever the points, and says where it is."""
     stages = [line.split()[-1] for line in seamline.make("-n", "demo").splitlines() if "launch" in line]
     assert stages == ["train", "export", "serve", "demo"]
     said = seamline.pipeline("demo")
     assert seamline.home / "demo.png" == Path(said.splitlines()[-1].strip())
     with Image.open(seamline.home / "demo.png") as picture:
-        assert picture.size == (2250, 1200)
+        assert picture.size == (2025, 900)
         picture.load()
 
 

@@ -62,7 +62,7 @@ def test_environment() -> None:
     """Each SEAMLINE_ variable in the code, and each that the compose files and tests fill in."""
     sources = [path.read_text() for folder in CODE for path in (ROOT / folder).rglob("*.py")]
     ours = set(re.findall(r"\bSEAMLINE_[A-Z_]*[A-Z]\b", "\n".join(sources)))
-    others = set(re.findall(r"environ\.get\(\s*\"(TENSORFLOW_[A-Z_]+)\"", "\n".join(sources)))
+    others = set(re.findall(r"environ\.get\(\s*\"(TENSORFLOW_[A-Z_]+|TF_CONFIG)\"", "\n".join(sources)))
     compose = "\n".join(path.read_text() for path in ROOT.glob("docker-compose*.yml"))
     in_compose = set(re.findall(r"\$\{([A-Z_]+)", compose)) | set(re.findall(r"\b(SEAMLINE_[A-Z_]+):", compose))
     examples = set(re.findall(r"\bSEAMLINE_(?:ROOT|TARGET)\b", "\n".join(sources)))

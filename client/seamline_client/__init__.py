@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from seamline_client.api import PredictClient
     from seamline_client.errors import ClientError
+    from seamline_client.sampling import Sample
     from seamline_client.targets import Tls
 
 __all__ = [
@@ -34,12 +35,19 @@ __all__ = [
     "PredictClient",
     "Prediction",
     "Predictions",
+    "Sample",
     "SignatureInfo",
     "Tls",
     "VersionStatus",
 ]
 
-_HOMES = {"AsyncPredictClient": "aio", "ClientError": "errors", "PredictClient": "api", "Tls": "targets"}
+_HOMES = {
+    "AsyncPredictClient": "aio",
+    "ClientError": "errors",
+    "PredictClient": "api",
+    "Sample": "sampling",
+    "Tls": "targets",
+}
 """The modules of these names; all the others are in `answers`."""
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from seamline_client.api import PredictClient, TransportName
 from seamline_client.errors import Closed, DeadlineExceeded
+from seamline_client.sampling import Sample
 from seamline_client.targets import Tls
 
 if TYPE_CHECKING:
@@ -73,10 +74,19 @@ class AsyncPredictClient:
         tls: Tls | None = None,
         token: str | None = None,
         metadata: Sequence[tuple[str, str]] = (),
+        sample: Sample | None = None,
         threads: int = 32,
     ) -> None:
         self._client = PredictClient(
-            target, transport, model=model, timeout=timeout, retries=retries, tls=tls, token=token, metadata=metadata
+            target,
+            transport,
+            model=model,
+            timeout=timeout,
+            retries=retries,
+            tls=tls,
+            token=token,
+            metadata=metadata,
+            sample=sample,
         )
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from seamline_client import targets
+from seamline_client import sampling, targets
 from seamline_client.answers import (
     Answer,
     ModelDescription,
@@ -30,6 +30,7 @@ from seamline_client.describing import Descriptions
 from seamline_client.errors import BadResponse, ClientError, InvalidInput
 from seamline_client.images import Images, Photo, prepare
 from seamline_client.patience import Patience, until_available
+from seamline_client.sampling import Keeper, Sample
 from seamline_client.spread import Spread
 from seamline_client.targets import ModelSpec, Target, Tls
 
@@ -56,8 +57,9 @@ class PredictClient:
     speaks both at its https URL. `model` is the contract's where neither it nor the URL names one. `timeout` is in
     seconds per call, `retries` how often a call is tried again within it when there is no connection; a busy server is
     asked again until then (retries=0: never).
-    `token` goes along as a bearer token, `metadata` as gRPC metadata or HTTP headers. All methods raise
-    `seamline_client.errors`.
+    `token` goes along as a bearer token, `metadata` as gRPC metadata or HTTP headers.
+    `sample` keeps some photos with their answers; None: as SEAMLINE_SAMPLE says, none where it is not set. All methods
+    raise `seamline_client.errors`.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class PredictClient:
         tls: Tls | None = None,
         token: str | None = None,
         metadata: Sequence[tuple[str, str]] = (),
+        sample: Sample | None = None,
     ) -> None:
         found = targets.parse_all(target, transport)
         for where in found:
@@ -82,6 +85,8 @@ class PredictClient:
         self._targets = [replace(where, tls=tls or where.tls, headers=headers) for where in found]
         transports = [_transport(each) for each in self._targets]
         self._transport = transports[0] if len(transports) == 1 else Spread(transports, self.target)
+        sample = sample or sampling.from_environment()
+        self._keeper = Keeper(sample) if sample.share else None
         self._descriptions = Descriptions(self._transport, self._patience, self.target)
 
     def __enter__(self) -> PredictClient:
@@ -93,6 +98,8 @@ class PredictClient:
     def close(self) -> None:
         """Give the connection back; calls after this raise CannotConnect."""
         self._transport.close()
+        if self._keeper:
+            self._keeper.close()
 
     @property
     def target(self) -> str:
@@ -130,6 +137,8 @@ class PredictClient:
             about, answered = self._descriptions.of(model, answered, deadline)
             found = replace(found, about=about or found.about, model=self._model, version=answered)
             if len(found.about) == found.x_ratio.shape[1]:
+                if self._keeper:
+                    self._keeper.offer(request, found)
                 return found
             # Over REST, a version with other points may have come between the answer and the question what it is.
             self._descriptions.forget(model)

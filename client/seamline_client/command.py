@@ -85,6 +85,10 @@ def parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--draw", type=Path, metavar="OUT", help="draw points and outline on each photo: a folder, or a file for one"
     )
+    kept = main_parser.add_argument_group("sample").add_argument
+    share = "keep this share of the photos with their answers, 0 to 1 (default: SEAMLINE_SAMPLE, or none)"
+    kept("--sample", type=fraction, metavar="SHARE", help=share)
+    kept("--sample-to", type=Path, metavar="FOLDER", help="where (default: SEAMLINE_SAMPLE_FOLDER, or sample)")
     return main_parser
 
 

@@ -26,10 +26,17 @@ LONGEST_DETAIL = 300
 """Characters of a server's message that are shown: REST errors echo the offending value, megabytes for an image."""
 
 
+def one_line(text: str) -> str:
+    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class ClientError(Exception):
     """Base of everything that the client raises on purpose. Its message says what, where and what to do."""
 
     exit_code = 1
+    request_id = ""
+    """What the gateway's log, and the stand-in's, call the request that failed; empty where there was none."""
 
 
 class InvalidInput(ClientError):
@@ -109,6 +116,9 @@ _WITHOUT_DETAIL = (
 )
 """Codes whose meaning says it all."""
 
+_UNHEARD = ("NO_SERVER_HERE", "NO_TLS_THERE")
+"""Codes of requests that nobody has seen, and so nobody has written down."""
+
 _TELLING = (
     (r"Serving signature (key|name):? .* not found", "NO_SIGNATURE"),
     (r"version label|Servable not found", "NOT_FOUND"),
@@ -130,11 +140,14 @@ def shortened(text: str) -> str:
     return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
 
 
-def from_status(code: str, detail: str, target: Target) -> ClientError:
-    """The error for a gRPC status name; REST's are translated to these."""
+def from_status(code: str, detail: str, target: Target, request_id: str = "") -> ClientError:
+    """The error for a gRPC status name; REST's are translated to these. Its message ends with the request's id."""
     code = next((better for pattern, better in _TELLING if re.search(pattern, detail[:LONGEST_DETAIL])), code)
     if target.loopback and code == "UNREACHABLE" and "Connection refused" in detail:
         code = "NO_SERVER_HERE"
     kind, meaning = _BY_CODE.get(code, (ServerFailed, f"the server failed with {code}"))
+    request_id = "" if code in _UNHEARD else request_id
     said = f": {shortened(detail)}" if detail.strip() and code not in _WITHOUT_DETAIL else ""
-    return kind(f"{target.address}: {meaning}{said}")
+    error = kind(f"{target.address}: {meaning}{said}{f' (request {request_id})' if request_id else ''}")
+    error.request_id = request_id
+    return error

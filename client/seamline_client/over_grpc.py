@@ -12,7 +12,7 @@ from seamline_client import messages
 from seamline_client.answers import Answer, ModelMetadata, VersionStatus
 from seamline_client.errors import BadResponse, Closed, InvalidInput, from_status
 from seamline_client.patience import CONNECT_SECONDS
-from seamline_client.targets import ModelSpec, Target
+from seamline_client.targets import ModelSpec, Target, numbered
 from seamline_client.wire import serving_pb2 as pb
 
 if TYPE_CHECKING:
@@ -84,12 +84,13 @@ class GrpcTransport:
         self._channel.close()
 
     def _ask(self, method: str, request: Message, response: type[M], read: Callable[[M], T], deadline: float) -> T:
+        request_id, headers = numbered(self._target.headers)
         try:
             call = self._channel.unary_unary(f"/tensorflow.serving.{method}")
             left = max(deadline - time.monotonic(), 0)
-            answer = call(request.SerializeToString(), timeout=left, metadata=self._target.headers)
+            answer = call(request.SerializeToString(), timeout=left, metadata=headers)
         except grpc.RpcError as error:
-            raise from_status(error.code().name, error.details() or "", self._target) from error
+            raise from_status(error.code().name, error.details() or "", self._target, request_id) from error
         except ValueError as error:  # "Cannot invoke RPC on closed channel!"
             raise Closed(self._target.address) from error
         try:

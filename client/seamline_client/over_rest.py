@@ -19,7 +19,7 @@ from seamline_client.answers import Answer, ModelMetadata, VersionStatus
 from seamline_client.contract import DESCRIBE, DESCRIPTION
 from seamline_client.errors import BadResponse, Closed, InvalidInput, from_status, shortened
 from seamline_client.http_deadline import DeadlineAdapter
-from seamline_client.targets import ModelSpec, Target
+from seamline_client.targets import ModelSpec, Target, numbered
 from seamline_client.wire import serving_pb2 as pb
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ class RestTransport:
         self._root = target.root.replace("http:", "https:", 1) if tls else target.root
         self._session = requests.Session()
         self._session.trust_env = not target.loopback
-        self._session.headers.update(dict(target.headers))
         self._session.auth = lambda request: request  # otherwise a user's .netrc takes the place of the token
         # Passed with each request: REQUESTS_CA_BUNDLE would take precedence over the session's.
         self._verify = str(tls.ca) if tls and tls.ca else None
@@ -113,30 +112,30 @@ class RestTransport:
         self._session.close()
 
     def _ask(self, path: str, body: bytes | None, read: Callable[[dict[str, Any]], T], deadline: float) -> T:
-        status, content = self._send(path, body, deadline)
-        answer = self._object(status, content)
+        answer = self._object(*self._send(path, body, deadline))
         try:
             return read(answer)
         except (ParseError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             said = f"{error!r} in {shortened(json.dumps(answer))}"
             raise BadResponse(f"{self._target.address}: the answer to {path} cannot be read: {said}") from error
 
-    def _send(self, path: str, body: bytes | None, deadline: float) -> tuple[int, bytes]:
-        """The status and body that come back."""
+    def _send(self, path: str, body: bytes | None, deadline: float) -> tuple[int, bytes, str]:
+        """The status and body that come back, and the request's id."""
         if self._closed:  # requests would open new connections
             raise Closed(self._target.address)
+        request_id, headers = numbered(self._target.headers)
         try:
             response = self._session.request(
                 "GET" if body is None else "POST",
                 self._root + path,
                 data=body,
-                headers=None if body is None else {"Content-Type": "application/json"},
+                headers=dict(headers) if body is None else {**dict(headers), "Content-Type": "application/json"},
                 verify=self._verify,
                 # In total, not for each of its phases; requests documents that it takes urllib3's own class.
                 timeout=urllib3.Timeout(max(deadline - time.monotonic(), 0.001)),  # type: ignore[arg-type]
                 allow_redirects=False,
             )
-            return response.status_code, response.content
+            return response.status_code, response.content, request_id
         except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationParseError) as error:
             raise InvalidInput(f"{self._target.address}: not an address: {error}") from error
         except requests.exceptions.RequestException as error:
@@ -145,7 +144,7 @@ class RestTransport:
             code, detail = ("DEADLINE_EXCEEDED", "") if late else (lost, _cause(error))
             if not late and body is not None and len(body) > _AT_ONCE and self._root.startswith("https:"):
                 detail += self._ask_why(path, body, deadline)
-            raise from_status(code, detail, self._target) from error
+            raise from_status(code, detail, self._target, request_id) from error
         except OSError as error:  # a certificate file that is not there
             raise InvalidInput(f"{self._target.address}: {error}") from error
 
@@ -157,7 +156,7 @@ class RestTransport:
         self._object(*self._send(path.rpartition(":")[0], None, deadline))
         return f"; other requests are answered there: {len(body) / 1e6:.1f} MB may be larger than it passes on"
 
-    def _object(self, status: int, content: bytes) -> dict[str, Any]:
+    def _object(self, status: int, content: bytes, request_id: str) -> dict[str, Any]:
         """The JSON object of an answer; raises the error that the status and the body tell of."""
         try:
             answer = json.loads(content)
@@ -166,10 +165,10 @@ class RestTransport:
         if status == 200 and isinstance(answer, dict):
             return answer
         if isinstance(answer, dict) and "error" in answer:
-            raise from_status(_STATUS.get(status, "INTERNAL"), str(answer["error"]), self._target)
+            raise from_status(_STATUS.get(status, "INTERNAL"), str(answer["error"]), self._target, request_id)
         said = shortened(content[:4096].decode("utf-8", "replace")) or "an empty body"
         if status in _OF_PROXIES:
-            raise from_status(_STATUS[status], said, self._target)
+            raise from_status(_STATUS[status], said, self._target, request_id)
         what = f"status {status} without TensorFlow Serving's JSON (is this its REST port?)"
         raise BadResponse(f"{self._target.address}: {what}: {said}")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from seamline_client.contract import VISIBILITY_NAMES, VISIBLE
 from seamline_client.errors import InvalidInput
 from seamline_client.finding import SUFFIXES
 from seamline_client.images import Photo, upright
+from seamline_client.name_tags import place
 
 LONG_SIDE = 900
 """A smaller picture is enlarged to this many pixels, so that two dozen names can be read on it."""
@@ -22,7 +24,10 @@ LONG_SIDE = 900
 _LONGEST = 200
 """Bytes of a photo's name in that of its drawing: file systems take 255."""
 
-POINT, LINE, TEXT, SHADOW = "#ff3d7f", "#19d3c5", "white", "#202020"
+POINT, LINE, TEXT, SHADOW, TAG = "#ff3d7f", "#19d3c5", "white", "#202020", "#202020a0"
+
+UNSURE = 0.5
+"""Below this score a point's name has the score beside it, and lines that lead to it are dashed."""
 
 FAINTEST = 0.15
 """How opaque a mark with the score 0 is."""
@@ -31,9 +36,9 @@ FAINTEST = 0.15
 def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: float = 1.0) -> Image.Image:
     """The photo in RGB, upright; visible points are discs, occluded ones rings. Raises InvalidInput as images do.
 
-    The less sure a point is, the fainter are its mark and its lines; names stay legible.
+    The less sure a point is, the fainter is its mark. A thin line joins a point to its name where that is further away.
 
-    For pictures that are made smaller afterwards: no `names`, and marks and lines `weight` times as heavy.
+    For pictures that are made smaller afterwards: no `names`, and marks, lines and names `weight` times as large.
     """
     picture = upright(photo)
     factor = max(1.0, LONG_SIDE / max(picture.size))
@@ -45,17 +50,26 @@ def draw(photo: Photo, prediction: Prediction, *, names: bool = True, weight: fl
     for line in prediction.about.lines:
         for start, end in zip(line, line[1:]):
             if start in points and end in points:
-                stretch = [(points[name].x, points[name].y) for name in (start, end)]
-                pen.line(stretch, fill=_faint(LINE, points[start], points[end]), width=max(1, round(2 * unit)))
-    font = ImageFont.load_default(max(8, round(13 * unit)))
+                _join(pen, points[start], points[end], unit)
     for point in points.values():
         _mark(pen, point, 5 * unit)
-    if not names:
-        return canvas
-    taken: list[tuple[float, float, float, float]] = []
-    for point in points.values():  # after all marks, which would cover them
-        taken.append(_write(pen, point, 8 * unit, font, width, taken))
+    if names:
+        _name(pen, list(points.values()), canvas.size, unit)
     return canvas
+
+
+def _join(pen: ImageDraw.ImageDraw, start: Keypoint, end: Keypoint, unit: float) -> None:
+    colour, thick = _faint(LINE, start, end), max(1, round(2 * unit))
+    pieces = (
+        1
+        if _sureness(start, end) >= UNSURE
+        else max(1, round(math.dist((start.x, start.y), (end.x, end.y)) / (12 * unit)))
+    )
+    for piece in range(pieces):  # of which a dash is the first half
+        ends = (piece / pieces, (piece + (0.5 if pieces > 1 else 1.0)) / pieces)
+        pen.line(
+            [(start.x + (end.x - start.x) * t, start.y + (end.y - start.y) * t) for t in ends], fill=colour, width=thick
+        )
 
 
 def _mark(pen: ImageDraw.ImageDraw, point: Keypoint, radius: float) -> None:
@@ -66,33 +80,28 @@ def _mark(pen: ImageDraw.ImageDraw, point: Keypoint, radius: float) -> None:
 
 def _faint(colour: str, *points: Keypoint) -> str:
     """The colour, as opaque as the least of the scores, and never quite gone; #rrggbbaa."""
-    least = min(1.0 if point.score is None else point.score for point in points)
-    return f"{colour}{round(255 * (FAINTEST + (1 - FAINTEST) * least)):02x}"
+    return f"{colour}{round(255 * (FAINTEST + (1 - FAINTEST) * _sureness(*points))):02x}"
 
 
-def _write(
-    pen: ImageDraw.ImageDraw,
-    point: Keypoint,
-    gap: float,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    width: int,
-    taken: Sequence[tuple[float, float, float, float]],
-) -> tuple[float, float, float, float]:
-    """Write the name beside it, left of a left point, as far as the picture has room for it.
+def _sureness(*points: Keypoint) -> float:
+    """The least of the scores."""
+    return min(1.0 if point.score is None else point.score for point in points)
 
-    It moves down past names that are there already. Returns the box that it takes.
-    """
-    length = pen.textlength(point.name, font)
-    x = point.x - gap - length if "left" in point.name else point.x + gap
-    x = min(max(x, 0.0), max(width - length, 0.0))
-    height = font.getbbox(point.name)[3]
-    y = point.y - height / 2
-    while any(
-        x < right and left < x + length and y < bottom and top < y + height for left, top, right, bottom in taken
-    ):
-        y += height / 4
-    pen.text((x, y), point.name, fill=TEXT, font=font, stroke_width=2, stroke_fill=SHADOW)
-    return x, y, x + length, y + height
+
+def _name(pen: ImageDraw.ImageDraw, points: list[Keypoint], size: tuple[int, int], unit: float) -> None:
+    font = ImageFont.load_default(max(8, round(13 * unit)))
+    margin = 3 * unit
+    texts = [each.name if _sureness(each) >= UNSURE else f"{each.name} {each.score:.2f}" for each in points]
+    height = font.getbbox("Ag")[3] + 2 * margin
+    sizes = [(pen.textlength(text, font) + 2 * margin, height) for text in texts]
+    boxes = place([(each.x, each.y) for each in points], sizes, size, 8 * unit)
+    for point, box in zip(points, boxes):
+        near = min(max(point.x, box.left), box.right), min(max(point.y, box.top), box.bottom)
+        if math.dist(near, (point.x, point.y)) > 12 * unit:
+            pen.line([(point.x, point.y), near], fill=TEXT, width=max(1, round(unit)))
+    for text, box in zip(texts, boxes):
+        pen.rounded_rectangle(box, radius=margin, fill=TAG)
+        pen.text((box.left + margin, box.top + margin), text, fill=TEXT, font=font)
 
 
 class Drawings:

@@ -10,14 +10,10 @@ import numpy as np
 
 from seamline_client.answers import Prediction
 from seamline_client.contract import ABSENT, VISIBILITY_NAMES, VISIBLE
+from seamline_client.errors import one_line
 
 if TYPE_CHECKING:
     from seamline_client.keypoints import KeypointSet
-
-
-def one_line(text: str) -> str:
-    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 class Table:

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from seamline_client import sampling
 from seamline_client.answers import Outcome
 from seamline_client.api import PredictClient
-from seamline_client.errors import AccessDenied, CannotConnect, ClientError, InvalidInput, NotFound
+from seamline_client.errors import AccessDenied, CannotConnect, ClientError, InvalidInput, NotFound, one_line
 from seamline_client.finding import STDIN, Found, find_photos, watch
 from seamline_client.images import Photo
 from seamline_client.overlay import Drawings
-from seamline_client.reports import REPORTS, one_line
+from seamline_client.reports import REPORTS
 from seamline_client.targets import Tls
 
 LONGEST_TOKEN = 64 * 1024
@@ -35,6 +36,11 @@ def run(options: argparse.Namespace) -> int:
     found = find_photos(options.photos)
     many = len(found) if not options.watch else 2  # while watching there is no telling how many will come
     drawings = Drawings(options.draw, many) if options.draw else None
+    sample = sampling.from_environment(options.sample, options.sample_to)
+    if options.sample_to and not sample.share:
+        raise InvalidInput(
+            f"--sample-to {options.sample_to}: which share of the photos? --sample 0.01 is one in a hundred"
+        )
     tls = Tls(options.tls_ca, options.tls_cert, options.tls_key)
     with PredictClient(
         options.target,
@@ -44,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
         retries=options.retries,
         tls=tls if options.tls or tls != Tls() else None,
         token=token_in(options.token_file) if options.token_file else None,
+        sample=sample,
     ) as client:
         asking = Run(client, options, drawings)
         try:

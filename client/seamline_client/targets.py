@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import secrets
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from seamline_client.errors import InvalidInput, shortened
 
 PORTS = {"grpc": ("SEAMLINE_GRPC_PORT", GRPC_PORT), "rest": ("SEAMLINE_REST_PORT", REST_PORT)}
 """For each transport: the variable that moves its default port, and that port."""
+
+REQUEST_ID = "x-request-id"
+"""The header by which a gateway's log line, and a client's error, are known to be of one request."""
 
 _HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]?#\\]+)(:(?P<port>[0-9]+))?"
 _MODEL = r"(/v1(/models(/(?P<model>[^/:?#]+)(:predict|/metadata)?)?)?)?"
@@ -149,6 +153,12 @@ def headers(token: str | None, metadata: Sequence[tuple[str, str]]) -> list[tupl
             what = "the token" if name == "authorization" else f"metadata {name!r}"
             raise InvalidInput(f"{what} holds characters that no header can carry")
     return found
+
+
+def numbered(headers: Sequence[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
+    """An id for one request, and the headers with it; a caller's own x-request-id stays."""
+    request_id = dict(headers).get(REQUEST_ID) or secrets.token_hex(8)
+    return request_id, [*(each for each in headers if each[0] != REQUEST_ID), (REQUEST_ID, request_id)]
 
 
 def _default_port(transport: str) -> int:

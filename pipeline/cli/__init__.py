@@ -14,20 +14,35 @@ from pipeline.gpu import ENVIRONMENT
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 
 # Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import data, training, release, serving, labelling, gateway  # isort: skip
+from pipeline.cli import (  # isort: skip  # noqa: F401
+    data,
+    training,
+    release,
+    serving,
+    predicting,
+    labelling,
+    page,
+    drift,
+    gateway,
+    monitoring,
+)
 from pipeline.cli.shared import app
+from pipeline.console import JsonLines, console, json_line
 from pipeline.errors import PipelineError, ServingError
-from seamline_client.errors import CannotConnect, ClientError
-from seamline_client.reports import one_line
+from pipeline.settings import json_logs
+from seamline_client.errors import CannotConnect, ClientError, one_line
+from seamline_client.sampling import SHARE
 
-__all__ = ["app", "data", "gateway", "labelling", "main", "release", "serving", "training"]
+__all__ = ["app", "main"]
 
 
 def main() -> None:
     """Runs a command; what goes wrong is one message and an exit code, never a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
+    os.environ.pop(SHARE, None)  # it is for the photos of callers, not for those that are asked about here
     try:
+        console.file = JsonLines() if json_logs() else None  # type: ignore[assignment]  # as it is at the start
         _refuse_devices(sys.argv[1:])
         app()
     except PipelineError as error:
@@ -39,7 +54,8 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print("\n".join(map(one_line, f"Error: {message}".split("\n"))), file=sys.stderr)
+    said = "\n".join(map(one_line, f"Error: {message}".split("\n")))
+    print(json_line("ERROR", said) if isinstance(console.file, JsonLines) else said, file=sys.stderr)
     sys.exit(code)
 
 

@@ -11,7 +11,7 @@ from typing import Optional
 
 import typer
 
-from pipeline.cli.shared import DATA, PRESET, app, chosen_preset
+from pipeline.cli.shared import DATA, PRESET, SPARK, app, chosen_preset, engine
 from pipeline.console import console
 from pipeline.errors import DataError
 from pipeline.settings import Settings
@@ -35,13 +35,15 @@ def data(
     source: Optional[Path] = DATA,
     preset: Optional[str] = PRESET,
     strict: bool = typer.Option(False, help="A refused row or photo is an error, and so is a category without photos."),
+    spark: Optional[str] = SPARK,
 ) -> None:
     """Check photos and annotations and write them as TFRecord."""
     from pipeline.data.prepare import prepare
     from pipeline.evaluation.limits import limits
 
     drawn = chosen_preset(preset, source).drawn
-    dataset = prepare(source, Settings.from_environment().data, drawn=drawn, strict=strict)
+    with engine(spark) as found:
+        dataset = prepare(source, Settings.from_environment().data, drawn=drawn, strict=strict, engine=found)
     console.print(f"Data set {dataset.folder}")
     for split, counts in dataset.categories.items():
         console.print(f"  {split}: {dataset.keypoints.counted(sum(counts.values()))} ({by_name(counts)})")

@@ -11,7 +11,7 @@ from pipeline.cli.shared import app, running_target
 from pipeline.console import console, progress
 from pipeline.settings import Settings
 
-PHOTOS = typer.Option(..., "--photos", help="Folder of photos without labels.")
+PHOTOS = typer.Option(..., "--photos", help="Folder of photos without labels, or a file with a path a line.")
 COUNT = typer.Option(30, min=1, help="How many photos are listed and written.")
 SHEET = typer.Option(None, "--to", help="Where the contact sheet goes, a PNG. Default: var/rank.png.")
 COCO = typer.Option(None, "--coco", help="Write the model's answers here, to correct them in a labelling tool.")

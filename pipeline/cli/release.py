@@ -24,6 +24,7 @@ TARGET = typer.Option(
 LISTEN = typer.Option(
     None, help="Answer over HTTP at this address until SIGTERM: 200, or 500 with the difference. As 127.0.0.1:8600."
 )
+WHY = typer.Option(None, "--why", help="What the history is to say of it, in your own words.")
 
 
 @app.command()
@@ -31,12 +32,13 @@ def export(
     hold: bool = typer.Option(False, "--hold", help="Publish it, and let the version that serves go on answering."),
     force: bool = typer.Option(False, "--force", help="Publish it even if it scores worse than what serves."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Prove it, and publish nothing."),
+    why: Optional[str] = WHY,
 ) -> None:
     """Export the latest run's best checkpoint, prove it, publish it as a new version and let that answer."""
     from pipeline import job
 
     run, checkpoint = latest_checkpoint()
-    job.export(run, checkpoint, releases(), Settings.from_environment(), hold=hold, force=force, dry_run=dry_run)
+    job.export(run, checkpoint, releases(why), Settings.from_environment(), hold=hold, force=force, dry_run=dry_run)
 
 
 @app.command()
@@ -50,15 +52,16 @@ def versions() -> None:
 
 
 @app.command()
-def promote(version: int) -> None:
+def promote(version: int, why: Optional[str] = WHY) -> None:
     """Let a version answer from now on, in a running server too, without a failed request."""
-    _say(releases().promote(version))
+    _say(releases(why).promote(version))
 
 
 @app.command()
 def canary(
     version: Optional[int] = typer.Argument(None, help="The version to try."),
     end: bool = typer.Option(False, "--end", help="The trial is over: the canary's name answers no longer."),
+    why: Optional[str] = WHY,
 ) -> None:
     """Let a version answer to the name keypoints-canary, beside the one that serves."""
     from pipeline.gateway.files import Files
@@ -67,20 +70,39 @@ def canary(
         raise typer.BadParameter("name a version, or --end")
     if end and Files(Settings.from_environment().gateway).shares():
         raise ServingError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
-    _say(releases().canary(version))
+    _say(releases(why).canary(version))
 
 
 @app.command()
-def rollback() -> None:
+def rollback(why: Optional[str] = WHY) -> None:
     """Let that version answer again which answered before."""
-    _say(releases().rollback())
+    _say(releases(why).rollback())
 
 
 @app.command()
-def retire(version: int) -> None:
+def retire(version: int, why: Optional[str] = WHY) -> None:
     """Delete a version for good; not the one that serves, nor the canary."""
-    gone = releases().retire(version)
+    gone = releases(why).retire(version)
     console.print(f"Retired version {version}" if gone else f"Version {version} was retired before")
+
+
+@app.command()
+def history(
+    at: Optional[str] = typer.Option(None, help="What served then, as 2026-11-01T12:00? In UTC, or with +02:00."),
+) -> None:
+    """List who published, promoted, rolled back and retired what, when and why; or say what served at a moment."""
+    from pipeline.release import timeline
+
+    found = releases()
+    if at is None:
+        console.print(timeline.table(found.history()))
+        return
+    try:
+        moment = timeline.instant(at)
+    except ValueError as error:
+        raise typer.BadParameter(f"{at!r} is not an instant, as 2026-11-01T12:00", param_hint="--at") from error
+    for line in timeline.answered(found, moment):
+        console.print(line)
 
 
 @app.command()

@@ -18,11 +18,14 @@ from seamline_client.contract import BYTES, MODEL_NAME
 BATCHING = typer.Option(False, "--batching", help="Put requests together; config/batching.config says for whom.")
 GATEWAY = typer.Option(False, "--gateway", help="And the gateway before it: TLS, tokens and limits.")
 SHARE = typer.Option(0, "--share", min=0, max=100, help="With --gateway: of 100 REST requests, so many ask the canary.")
+MONITORING = typer.Option(False, "--monitoring", help="And Prometheus and Alertmanager, which watch them.")
 SHEET = typer.Option(None, "--to", help="Where the picture goes, - for standard output. Default: var/demo.png.")
 
 
 @app.command()
-def serve(batching: bool = BATCHING, gateway: bool = GATEWAY, share: int = SHARE) -> None:
+def serve(
+    batching: bool = BATCHING, gateway: bool = GATEWAY, share: int = SHARE, monitoring: bool = MONITORING
+) -> None:
     """Start a server in the background, unless one runs, and wait until the model is available."""
     from pipeline import job
     from pipeline.release.golden import sample
@@ -50,6 +53,8 @@ def serve(batching: bool = BATCHING, gateway: bool = GATEWAY, share: int = SHARE
     )
     if gateway:
         _serve_gateway(settings, photo, share)
+    if monitoring:
+        _serve_monitoring(settings)
 
 
 def _serve_gateway(settings: Settings, photo: Path, share: int) -> None:
@@ -66,6 +71,17 @@ def _serve_gateway(settings: Settings, photo: Path, share: int) -> None:
         f"  .venv/bin/python client/predict.py {photo} --target {found.url} --token-file token "
         f"--tls-ca {Files(settings.gateway).authority}"
     )
+
+
+def _serve_monitoring(settings: Settings) -> None:
+    from pipeline.gateway import running as gateway
+    from pipeline.monitoring import running
+
+    console.print()
+    for program, started in running.serve(settings, gateway.find(settings) is not None):
+        console.print(f"{'Started' if started else 'Already running:'} the {program.name}  {program.url}")
+    if not settings.alerts:
+        console.print("Alerts are shown there and sent to nobody: SEAMLINE_ALERTS names a file that says to whom.")
 
 
 @app.command()
@@ -85,11 +101,14 @@ def demo(to: Optional[Path] = SHEET) -> None:
 
 @app.command()
 def stop() -> None:
-    """End the background server, and the gateway."""
+    """End the background server, the gateway, and what watches them."""
     from pipeline.gateway import running
+    from pipeline.monitoring import running as watching
     from pipeline.serving import local
 
     settings = Settings.from_environment()
+    for name in watching.stop(settings):
+        console.print(f"Stopped the {name}")
     pid = running.stop(settings)
     if pid:
         console.print(f"Stopped the gateway, process {pid}")
@@ -101,6 +120,7 @@ def stop() -> None:
 def status() -> None:
     """Say what runs, since when and where, and a line on each version. Exit code 6 when no server runs."""
     from pipeline.gateway import running
+    from pipeline.monitoring import running as watching
     from pipeline.release import versions
     from pipeline.serving import fleet, process
 
@@ -116,6 +136,8 @@ def status() -> None:
     gateway = running.find(Settings.from_environment())
     if gateway:
         console.print(f"  gateway  {gateway.url}, process {gateway.pid}, log {gateway.log}")
+    for program in watching.find(Settings.from_environment()):
+        console.print(f"  {program.name}  {program.url}")
     for line in versions.lines(releases()):
         console.print(f"  {line}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from pipeline.settings import Settings
 from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
+    from pipeline.data.parts import Engine
     from pipeline.release.releases import Releases
     from pipeline.training.checkpoints import Checkpoint
     from pipeline.training.presets import Preset
@@ -30,6 +33,9 @@ PRESET = typer.Option(
     None,
     "--preset",
     help="demo, photos, gpu, tiny, or a TOML file with settings of its own. Default: demo, photos with --data.",
+)
+SPARK = typer.Option(
+    None, "--spark", help="Work on Apache Spark: spark://host:port, local[*], yarn, k8s://... Default: on this machine."
 )
 
 
@@ -59,13 +65,29 @@ def latest_checkpoint() -> tuple[Run, Checkpoint]:
     return run, checkpoint
 
 
-def releases() -> Releases:
-    """Of this project's store and the server of it that runs."""
+def releases(why: str | None = None) -> Releases:
+    """Of this project's store and the server of it that runs. `why` is what the history says of changes."""
+    from pipeline.release.history import By
     from pipeline.release.releases import Releases
     from pipeline.serving import local
 
     settings = Settings.from_environment()
-    return Releases(ModelStore(settings.models, MODEL_NAME), local.target(settings))
+    by = By(settings.who, why or None)
+    return Releases(ModelStore(settings.models, MODEL_NAME), local.target(settings), by=by)
+
+
+@contextmanager
+def engine(spark: str | None) -> Iterator[Engine]:
+    """What does the work: Spark where it is asked for, otherwise this process."""
+    from pipeline.data.parts import here
+
+    if spark is None:
+        yield here
+        return
+    from pipeline.scale.spark import engine
+
+    with engine(spark) as found:
+        yield found
 
 
 def running_target(*, rest: bool = False) -> str:

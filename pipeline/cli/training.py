@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from pipeline.cli.shared import DATA, PRESET, app, chosen_preset, latest_checkpoint, releases
+from pipeline.cli.shared import DATA, PRESET, SPARK, app, chosen_preset, engine, latest_checkpoint, releases
 from pipeline.console import console, progress
 from pipeline.errors import DataError
 from pipeline.settings import Settings
@@ -41,6 +41,9 @@ def train(
 
     chosen = with_options(chosen_preset(preset, source), steps=steps, batch=batch, init=init)
     run, checkpoint = job.train(source, chosen, Settings.from_environment())
+    if checkpoint is None:
+        console.print(f"Trained in {run.folder}. The evaluator has the best checkpoint and writes the report.")
+        return
     console.print(f"Best checkpoint: step {checkpoint.step}, NE {checkpoint.ne:.1f} %, in {run.folder}")
     if report.is_current(checkpoint):
         console.print(f"Report: {report.path_of(run.folder)}")
@@ -71,12 +74,12 @@ def evaluate(
     version: Optional[int] = typer.Option(None, help="A published version. Default: the one that serves."),
     split: str = typer.Option("all", help="train, val or all: by subfolders, or else as training splits the folder."),
     as_json: bool = typer.Option(False, "--json", help="For programs: one JSON object on standard output."),
+    spark: Optional[str] = SPARK,
 ) -> None:
     """Say how good a published version is on any annotated photos: overall, by category, by keypoint."""
     from pipeline.data.photos import SPLITS, Photos
     from pipeline.evaluation import scoreboard
-    from pipeline.evaluation.saved_model import answers
-    from pipeline.evaluation.scores import score
+    from pipeline.evaluation.saved_model import evaluate_photos
     from pipeline.release import card
 
     if split not in SPLITS:
@@ -89,8 +92,8 @@ def evaluate(
         raise DataError(f"{source}: annotated with other keypoints than those that version {found.number} answers")
     made = card.read(found.folder)
     trained_on = made["dataset"]["name"] if made else "unknown photos"
-    with nullcontext(_silent) if as_json else progress("Evaluating") as on_progress:
-        scores = score(answers(found.folder, photos.batches(on_progress)), photos.keypoints)
+    with engine(spark) as workers, nullcontext(_silent) if as_json else progress("Evaluating") as on_progress:
+        scores = evaluate_photos(found.folder.absolute(), photos, on_progress, workers)
     if as_json:
         about = {"version": found.number, "trained_on": trained_on, "data": str(source), "split": split}
         print(json.dumps({**about, "refused": len(photos.refusals), **scores.as_json()}, indent=1))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seamline_client.errors import one_line
 from seamline_client.keypoints import KeypointSet
-from seamline_client.reports import one_line
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels of the photo."""

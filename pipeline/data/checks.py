@@ -43,18 +43,24 @@ class Photo:
 
 
 def check_all(annotations: Iterable[Annotation], keypoints: KeypointSet) -> Iterator[Photo | Refusal]:
-    """In order, decoding on all cores: the decoders let go of the interpreter's lock.
+    """In order, decoding on all `cores`: the decoders let go of the interpreter's lock.
 
     Only so many are read ahead: where reading is faster than what follows, a large folder would end up in memory.
     """
     waiting: deque[Future[Photo | Refusal]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for annotation in annotations:
             waiting.append(pool.submit(_check, annotation, keypoints.keypoints))
             if len(waiting) >= READ_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def cores() -> int | None:
+    """How many threads may decode. Engines that run several processes on a machine say so by OMP_NUM_THREADS."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() and said != "0" else os.cpu_count()
 
 
 def _check(annotation: Annotation, names: Sequence[str]) -> Photo | Refusal:

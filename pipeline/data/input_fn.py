@@ -34,11 +34,14 @@ def train_input_fn(
     *,
     memory: int = 1 << 30,
     disk: Path | None = None,
+    part: int = 0,
+    parts: int = 1,
 ) -> InputFn:
     """Endless augmented batches. `start_step` is where the run goes on from: it does not see the same draws again.
 
     Decoded pictures are kept in `memory` bytes if all of them fit, otherwise below the folder `disk`, if they fit
-    there. Without `augmentation` batches are as they are, with their number for `augment_features`.
+    there. Without `augmentation` batches are as they are, with their number for `augment_features`. `part` of so many
+    `parts` has a share of the photos that no other has: one for each task of a cluster.
     """
 
     def prepared(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -48,7 +51,7 @@ def train_input_fn(
         return {**features, NUMBER: number}, labels
 
     def input_fn() -> tf.data.Dataset:
-        examples = _endless(dataset, seed + start_step, memory, disk)
+        examples = _endless(dataset, seed + start_step, memory, disk, part, parts)
         batches = examples.batch(batch_size, drop_remainder=True).enumerate(start_step)
         return batches.map(prepared, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
@@ -78,9 +81,10 @@ def _as_written(input_fn: InputFn) -> InputFn:
     return unconverted
 
 
-def _endless(dataset: Dataset, seed: int, memory: int, disk: Path | None) -> tf.data.Dataset:
+def _endless(dataset: Dataset, seed: int, memory: int, disk: Path | None, part: int, parts: int) -> tf.data.Dataset:
     """The training photos, decoded, shuffled, over and over."""
-    records, count = tf.data.TFRecordDataset(dataset.shards("train")), dataset.count("train")
+    records = tf.data.TFRecordDataset(dataset.shards("train")).shard(parts, part)
+    count = len(range(part, dataset.count("train"), parts))
     if count * PICTURE_BYTES <= memory:
         return _decoded(dataset, records).cache().shuffle(count, seed=seed).repeat()
     records = records.shuffle(SHUFFLE_RECORDS, seed=seed)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from model.receivers import decode_image
-from pipeline.console import OnProgress
-from pipeline.data.annotations import Refusal
+from pipeline.data.annotations import Annotation, Refusal
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.input_fn import EVAL_BATCH
+from pipeline.data.parts import Tick, sliced, unseen
 from pipeline.data.sources import read_folder
 from pipeline.errors import DataError
 from seamline_client.keypoints import KeypointSet
 
 SPLITS = {"train": ("train",), "val": ("eval",), "all": ("train", "eval")}
+PART = 16 * EVAL_BATCH
+"""So many photos are evaluated by one process, one after the other."""
 
 
 class Photos:
@@ -31,32 +33,40 @@ class Photos:
         self.folder = folder
         annotated = read_folder(folder, keypoints, training=False)
         self.keypoints, self.refusals = annotated.keypoints, annotated.refusals
-        """Rows, and after `batches` photos, that cannot be used."""
-        self._annotations = [annotation for name in SPLITS[split] for annotation in annotated.splits[name]]
-        if not self._annotations:
+        """Rows that cannot be used, and photos, once somebody has found and added them."""
+        self.annotations = [annotation for name in SPLITS[split] for annotation in annotated.splits[name]]
+        if not self.annotations:
             raise DataError(f"{folder}: no photo of split {split} to evaluate.{self._reasons()}")
 
-    def batches(self, on_progress: OnProgress) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Pictures (N, 384, 384, 3) uint8 and `metrics.Labels`. Raises DataError at the end if no photo can be used."""
-        waiting: list[Photo] = []
-        used = 0
-        for done, checked in enumerate(check_all(self._annotations, self.keypoints), 1):
-            on_progress(done, len(self._annotations))
-            if isinstance(checked, Refusal):
-                self.refusals.append(checked)
-                continue
-            waiting.append(checked)
-            used += 1
-            if len(waiting) == EVAL_BATCH:
-                yield _batch(waiting, self.keypoints)
-                waiting = []
-        if waiting:
-            yield _batch(waiting, self.keypoints)
+    def parts(self) -> list[Sequence[Annotation]]:
+        """All of them in order, in parts of whole batches."""
+        return list(sliced(self.annotations, PART))
+
+    def refuse_none(self, used: int) -> None:
+        """Raises DataError where none of the photos could be used."""
         if not used:
             raise DataError(f"{self.folder}: none of its photos can be used.{self._reasons()}")
 
     def _reasons(self) -> str:
         return "".join(f"\n  {refusal}" for refusal in self.refusals[:5])
+
+
+def batches(
+    annotations: Iterable[Annotation], keypoints: KeypointSet, refuse: Callable[[Refusal], None], tick: Tick = unseen
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Pictures (N, 384, 384, 3) uint8 and `metrics.Labels`. `refuse` is told of each photo that cannot be used."""
+    waiting: list[Photo] = []
+    for checked in check_all(annotations, keypoints):
+        tick()
+        if isinstance(checked, Refusal):
+            refuse(checked)
+            continue
+        waiting.append(checked)
+        if len(waiting) == EVAL_BATCH:
+            yield _batch(waiting, keypoints)
+            waiting = []
+    if waiting:
+        yield _batch(waiting, keypoints)
 
 
 def _batch(photos: list[Photo], keypoints: KeypointSet) -> tuple[Any, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Checked annotations to sharded TFRecords, and back.
 
-    <folder>/dataset.json, <folder>/{train,eval}-00000-of-00004.tfrecord
+    <folder>/dataset.json, <folder>/{train,eval}-00000-of-00004.tfrecord, and more shards where there are more photos
 
 A record keeps the photo's own bytes. A data set is written beside its place and renamed into it, so it is whole or
 absent; `dataset.json` says what it was made from, so that it is made again only when the source has changed.
@@ -8,21 +8,24 @@ absent; `dataset.json` says what it was made from, so that it is made again only
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
 from pipeline.console import OnProgress
+from pipeline.data import shards
 from pipeline.data.annotations import Annotated, Annotation, Refusal, is_mixed
-from pipeline.data.checks import Photo, check_all, refuse_too_little
+from pipeline.data.checks import refuse_too_little
 from pipeline.data.folders import new_folder
 from pipeline.data.mirroring import check_sides
+from pipeline.data.parts import Engine, here
 from pipeline.data.sources import read_folder
 from pipeline.data.split import EVAL_PERCENT
 from pipeline.errors import DataError
@@ -31,7 +34,6 @@ from seamline_client.keypoints import KeypointSet
 
 FORMAT = 4
 """Part of the stamp: a change of what a record holds, or of what is let in, makes data sets anew."""
-SHARDS = 4
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Dataset:
     folder: Path
     keypoints: KeypointSet
     fingerprint: str
-    """SHA-256 of all that the records hold: the same photos and annotations have the same fingerprint anywhere."""
+    """Of all that the records hold: the same photos and annotations have the same one, however many wrote them."""
     stamp: str
     """Changes when the source folder does; cheap to compute."""
     categories: dict[str, dict[str, int]]
@@ -79,7 +81,9 @@ class Dataset:
         return parsed
 
 
-def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool = False) -> Dataset:
+def prepare(
+    source: Path, folder: Path, on_progress: OnProgress, *, strict: bool = False, engine: Engine = here
+) -> Dataset:
     """The data set in `folder`, written from the photos in `source` unless it is there already.
 
     With `strict` a refused row or photo is an error, and so is a category without photos. Raises DataError where
@@ -88,7 +92,7 @@ def prepare(source: Path, folder: Path, on_progress: OnProgress, *, strict: bool
     annotated = read_folder(source)
     stamp = _stamp(annotated)
     made = _is_made(folder, stamp)
-    dataset = load(folder) if made else _write(source, folder, annotated, stamp, on_progress)
+    dataset = load(folder) if made else _write(source, folder, annotated, stamp, on_progress, engine)
     if strict and dataset.refusals:
         raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, dataset.refusals)))
     if strict and dataset.missing:
@@ -138,7 +142,7 @@ def reading(*datasets: Dataset | None) -> Iterator[None]:
 
 def _stamp(annotated: Annotated) -> str:
     """Changes with all that is read: the rows and the photos that they name, wherever those are or links lead to."""
-    made_by = f"{FORMAT} {SHARDS} {EVAL_PERCENT} {annotated.keypoints} {annotated.refusals}"
+    made_by = f"{FORMAT} {shards.LEAST} {EVAL_PERCENT} {annotated.keypoints} {annotated.refusals}"
     digest = hashlib.sha256(made_by.encode())
     for split, rows in annotated.splits.items():
         for row in rows:
@@ -152,54 +156,34 @@ def _stamp(annotated: Annotated) -> str:
     return digest.hexdigest()
 
 
-def _write(source: Path, folder: Path, annotated: Annotated, stamp: str, on_progress: OnProgress) -> Dataset:
+def _write(
+    source: Path, folder: Path, annotated: Annotated, stamp: str, on_progress: OnProgress, engine: Engine
+) -> Dataset:
     with new_folder(folder, replace=True) as partial:
-        keypoints, refusals = annotated.keypoints, annotated.refusals
-        digest = hashlib.sha256(repr(keypoints).encode())
-        usable: dict[str, list[Annotation]] = {split: [] for split in annotated.splits}
-        total, done = sum(map(len, annotated.splits.values())), 0
+        keypoints = annotated.keypoints
+        work = functools.partial(shards.write, folder=partial, keypoints=keypoints)
+        written = engine(work, shards.plan(annotated), on_progress)
+        for left in partial.glob(".*"):  # of an engine's worker that ended, whose shard another one wrote
+            left.unlink()
+        usable: dict[str, list[Annotation]] = {}
         for split, rows in annotated.splits.items():
-            with ExitStack() as stack:
-                names = [f"{split}-{shard:05d}-of-{SHARDS:05d}.tfrecord" for shard in range(SHARDS)]
-                writers = [stack.enter_context(tf.io.TFRecordWriter(str(partial / name))) for name in names]
-                for checked in check_all(rows, keypoints):
-                    done += 1
-                    on_progress(done, total)
-                    if isinstance(checked, Refusal):
-                        refusals.append(checked)
-                        continue
-                    record = _serialise(checked, keypoints)
-                    digest.update(split.encode() + record)
-                    writers[len(usable[split]) % SHARDS].write(record)
-                    usable[split].append(checked.annotation)
+            of_it = [shard for shard in written if shard.split == split]
+            usable[split] = [rows[place] for place in sorted(place for shard in of_it for place in shard.used)]
+            refused = sorted((each for shard in of_it for each in shard.refused), key=lambda each: each[0])
+            annotated.refusals.extend(refusal for _, refusal in refused)
         refuse_too_little(source, annotated, usable)
         categories = {split: dict(sorted(Counter(each.category for each in usable[split]).items())) for split in usable}
-        sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
+        sizes = dict(sorted((shard.name, shard.size) for shard in written))
         notes = [*annotated.notes, *check_sides(source, usable["train"], keypoints)]
         mixed = sum(is_mixed(each.category, each.v, keypoints) for split in usable.values() for each in split)
         if mixed:
             found = keypoints.counted(mixed)
             notes.append(f"with points that nothing of their category has, and trained on as they are: {found}.")
+        fingerprint = shards.fingerprint(keypoints, written)
         dataset = Dataset(
-            folder, keypoints, digest.hexdigest(), stamp, categories, tuple(refusals), sizes, tuple(notes)
+            folder, keypoints, fingerprint, stamp, categories, tuple(annotated.refusals), sizes, tuple(notes)
         )
         raw = {**asdict(dataset), "keypoints": keypoints.as_json()}
         del raw["folder"]
         (partial / "dataset.json").write_text(json.dumps(raw, indent=1))
     return dataset
-
-
-def _serialise(photo: Photo, keypoints: KeypointSet) -> bytes:
-    annotation = photo.annotation
-    ratios = [ratio for x, y in annotation.points for ratio in (x / photo.width, y / photo.height)]
-    example = tf.train.Example()
-    features = example.features.feature
-    features["image"].bytes_list.value.append(photo.encoded)
-    features["image_id"].bytes_list.value.append(annotation.image_id.encode())
-    features["category"].int64_list.value.append(keypoints.category_names.index(annotation.category))
-    features["size"].float_list.value.extend([photo.width, photo.height])
-    features["box"].float_list.value.extend(annotation.box)
-    features["area"].float_list.value.append(annotation.area)
-    features["xy"].float_list.value.extend(ratios)
-    features["v"].int64_list.value.extend(v + 1 for v in annotation.v)
-    return bytes(example.SerializeToString(deterministic=True))

@@ -10,8 +10,8 @@ from pipeline.data.annotations import Annotated, Annotation, Refusal
 from pipeline.data.names import Files
 from pipeline.data.split import split_of
 from pipeline.errors import DataError
+from seamline_client.errors import one_line
 from seamline_client.keypoints import GARMENTS, KeypointSet
-from seamline_client.reports import one_line
 
 _LAYOUTS = (
     "Annotations/*.csv and Images/<category>/*.jpg (FashionAI), or annotations/*.json and their photos (COCO keypoints)"

@@ -53,10 +53,16 @@ def calibrate(answers: Answers, keypoints: KeypointSet) -> tuple[Calibration, Re
     photo is judged by what was learned from itself.
     """
     evidence, right, said = measured(answers, keypoints)
+    scores = held_out(evidence, right)
+    return fit(evidence, right), reliability(scores[said], right[said], len(right))
+
+
+def held_out(evidence: Floats, right: NDArray[np.bool_]) -> Floats:
+    """(M, K, 2) evidence of M photos and whether points are right -> (M, K) scores, each by constants from others."""
     scores = np.zeros(right.shape)
     for half in (0, 1):
         scores[half::2] = score(evidence[half::2], fit(evidence[1 - half :: 2], right[1 - half :: 2]))
-    return fit(evidence, right), reliability(scores[said], right[said], len(right))
+    return scores
 
 
 def measured(answers: Answers, keypoints: KeypointSet) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.metrics import BALANCED_RECALL, IMAGES_SCORED, NE, OF_POINTS, OKS, Batches, Metrics
 from seamline_client.keypoints import KeypointSet
@@ -45,28 +46,51 @@ class Scores:
         return raw
 
 
-def score(batches: Batches, keypoints: KeypointSet) -> Scores:
-    """Scores batches of predicted xy (N, K, 2), predicted v (N, K) and their labels."""
+@dataclass(frozen=True)
+class Tally:
+    """What batches add up to, and what tallies of other batches can be added to, in whatever order."""
+
+    sums: NDArray[np.float64]
+    """(2, M), as `Metrics.tally`."""
+    photo_ne: tuple[float, ...]
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.sums + other.sums, self.photo_ne + other.photo_ne)
+
+
+def tally(batches: Batches, keypoints: KeypointSet) -> Tally:
+    """Of batches of predicted xy (N, K, 2), predicted v (N, K) and their labels."""
     metrics = Metrics(keypoints)
-    total = np.zeros((2, len(metrics.names)))
+    sums = np.zeros((2, len(metrics.names)))
     photo_ne: list[float] = []
     for xy, v, labels in batches:
-        total += metrics.tally(xy, v, labels).numpy()
+        sums += metrics.tally(xy, v, labels).numpy()
         photo_ne += metrics.photo_ne(xy, labels).numpy().tolist()
-    found = metrics.means(total)
-    points = dict(zip(metrics.names, total[1]))
+    return Tally(sums, tuple(photo_ne))
+
+
+def score(batches: Batches, keypoints: KeypointSet) -> Scores:
+    """Scores batches, which are as for `tally`."""
+    return scores(tally(batches, keypoints), keypoints)
+
+
+def scores(total: Tally, keypoints: KeypointSet) -> Scores:
+    """What a tally of all photos says."""
+    metrics = Metrics(keypoints)
+    found = metrics.means(total.sums)
+    points = dict(zip(metrics.names, total.sums[1]))
 
     def group(suffix: str) -> Score:
         return Score(int(points[NE + suffix]), *(found.get(name + suffix) for name in OF_POINTS))
 
     return Scores(
-        photos=len(photo_ne),
-        scored=int(total[0][metrics.names.index(IMAGES_SCORED)]),
+        photos=len(total.photo_ne),
+        scored=int(total.sums[0][metrics.names.index(IMAGES_SCORED)]),
         visibility_recall=found.get(BALANCED_RECALL),
         oks=found.get(OKS),
         overall=group(""),
         categories={name: group(f"/{name}") for name in keypoints.category_names},
         keypoints={name: group(f"/{name}") for name in keypoints.keypoints},
         metrics=found,
-        photo_ne=tuple(photo_ne),
+        photo_ne=total.photo_ne,
     )

@@ -43,7 +43,7 @@ def _cluster(name: str, addresses: Sequence[tuple[str, int]], check: Json, proto
         "cluster_type": {"name": "envoy.cluster.dns", "typed_config": _BY_NAME},
         "lb_policy": "LEAST_REQUEST",
         "connect_timeout": f"{CONNECT_SECONDS}s",
-        # An address that its name has no more gets nothing more, however well it answers: it is not proven, or will go.
+        # An address that its name has no more gets nothing more, however well it answers: it is to go.
         "ignore_health_on_host_removal": True,
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
         "typed_extension_protocol_options": {_OPTIONS: typed(_OPTIONS, **protocol)},

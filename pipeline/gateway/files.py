@@ -12,6 +12,7 @@ from pipeline.gateway.callers import token_check
 from pipeline.gateway.clusters import clusters
 from pipeline.gateway.extensions import Json, extension, typed, watched
 from pipeline.gateway.listener import CERTIFICATE, listener
+from pipeline.gateway.metrics import administration
 from pipeline.gateway.routes import routes
 from pipeline.settings import Settings
 
@@ -30,6 +31,8 @@ class Files:
         self.authority = self.folder / "certificate.pem"
         """The certificate, for callers who do not trust it yet."""
         self.bootstrap = self._file("bootstrap")
+        self.metrics = self.folder / "metrics"
+        """Where Envoy writes on which address and port its metrics are."""
         self._listeners, self._clusters = self._file("listeners"), self._file("clusters")
         self._keys, self._secret, self._routes = self._file("keys"), self._file("secret"), self._file("routes")
 
@@ -57,7 +60,7 @@ class Files:
         )
         _put(self._routes, typed("envoy.config.route.v3.RouteConfiguration", **routes(canary_share)))
         _put(self._listeners, typed("envoy.config.listener.v3.Listener", **door))
-        write_atomically(self.bootstrap, json.dumps(self._bootstrap(), indent=1))
+        write_atomically(self.bootstrap, json.dumps(self._bootstrap(settings.gateway_metrics), indent=1))
 
     def rotate(self) -> str:
         """Another key signs from now on, of which this is the name."""
@@ -93,8 +96,8 @@ class Files:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def _bootstrap(self) -> Json:
-        """What counts from start to end. No administration port: whoever may use one can replace these files, too."""
+    def _bootstrap(self, address: tuple[str, int]) -> Json:
+        """What counts from start to end."""
         connections = extension(
             "resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
             "envoy.resource_monitors.global_downstream_max_connections",
@@ -108,6 +111,7 @@ class Files:
         full = {"name": heap["name"], "threshold": {"value": 0.95}}
         return {
             "node": {"id": "gateway", "cluster": "seamline"},
+            "admin": administration(address),
             "dynamic_resources": {"lds_config": watched(self._listeners), "cds_config": watched(self._clusters)},
             "overload_manager": {
                 "resource_monitors": [connections, heap],

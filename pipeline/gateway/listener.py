@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.gateway.callers import CALLER, rate_filter, token_filter
 from pipeline.gateway.extensions import Json, extension, watched
+from pipeline.gateway.metrics import request_metrics
 from pipeline.gateway.routes import NAME
 
 CERTIFICATE = "certificate"
@@ -50,10 +51,13 @@ def _connection(filters: list[Json], routes: Path) -> Json:
     return extension(
         "filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="gateway",
-        access_log=[_access_log()],
+        access_log=[_access_log(), request_metrics()],
         rds={"route_config_name": NAME, "config_source": watched(routes)},
         http_filters=filters,
         use_remote_address=True,
+        # A caller's own, or else a new one, so that what it was told and what is written down are found together.
+        preserve_external_request_id=True,
+        always_set_request_id_in_response=True,
         internal_address_config={},  # nobody may steer Envoy by headers, whatever the address
         normalize_path=True,
         merge_slashes=True,
@@ -78,6 +82,7 @@ def _access_log() -> Json:
     """A line of JSON for each request, without its query and without its token."""
     line = {
         "time": "%START_TIME%",
+        "id": "%REQ(X-REQUEST-ID):64%",
         "caller": f"%REQ({CALLER})%",
         "from": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
         "method": "%REQ(:METHOD)%",

@@ -1,4 +1,4 @@
-"""The gateway as a process of this machine, in the background: started, found again, ended."""
+"""A program in the background of this machine, like the gateway: started, found again, ended."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ STOP_SECONDS = 10.0
 
 
 class Process:
-    """Envoy holds a lock as long as it lives, and so nobody takes another process for it."""
+    """It holds a lock as long as it lives, and so nobody takes another process for it.
 
-    def __init__(self, folder: Path) -> None:
+    `what` it is, and the `setting` that names its address, are for messages.
+    """
+
+    def __init__(self, folder: Path, what: str = "gateway", setting: str = "SEAMLINE_GATEWAY") -> None:
         self._lock = folder / "process"
-        self.log = folder / "gateway.log"
+        self.log = folder / f"{what}.log"
+        self._what, self._setting = what, setting
 
     def pid(self) -> int | None:
         """None when it does not run."""
@@ -51,13 +55,13 @@ class Process:
             except OSError as error:
                 where = "{}:{}".format(*address)
                 raise ServingError(
-                    f"{where} cannot be used ({error.strerror}). SEAMLINE_GATEWAY names another address and port."
+                    f"{where} cannot be used by the {self._what} ({error.strerror}). {self._setting} names another."
                 ) from error
         with self._lock.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ServingError(f"{self._lock}: another process starts the gateway just now.") from error
+                raise ServingError(f"{self._lock}: another process starts the {self._what} just now.") from error
             lock.truncate(0)
             self.log.write_text("")
             source, sink = os.pipe()
@@ -79,7 +83,7 @@ class Process:
             if ended or time.monotonic() > deadline:
                 what = "ended" if ended else f"did not answer within {seconds:.0f} s"
                 tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-                raise ServingError(f"The gateway {what}. Last lines of {self.log}:\n{tail}")
+                raise ServingError(f"The {self._what} {what}. Last lines of {self.log}:\n{tail}")
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> int | None:

@@ -40,7 +40,10 @@ def routes(canary_share: int) -> Json:
         "domains": ["*"],
         "retry_policy": _RETRY,
         "routes": [
-            *({"match": {"path": method, "grpc": {}}, "route": _to(GRPC)} for method in METHODS),
+            *(
+                {"name": f"grpc/{method.rpartition('/')[2]}", "match": {"path": method, "grpc": {}}, "route": _to(GRPC)}
+                for method in METHODS
+            ),
             *_rest(canary_share),
             {
                 "match": {"path": RELOAD},
@@ -58,12 +61,14 @@ def _rest(canary_share: int) -> list[Json]:
         *([_to_canary(canary_share)] if canary_share else []),
         *(
             {
+                "name": f"rest/{name}",
                 "match": {
-                    "safe_regex": {"regex": f"/v1/models/({MODEL_NAME}|{CANARY}){_VERSION}{ending}"},
+                    "safe_regex": {"regex": f"/v1/models/{name}{_VERSION}{ending}"},
                     "headers": [{"name": ":method", "string_match": {"exact": method}}],
                 },
                 "route": _to(REST),
             }
+            for name in (MODEL_NAME, CANARY)
             for ending, method in ((":predict", "POST"), ("(/metadata)?", "GET"))
         ),
     ]
@@ -71,6 +76,7 @@ def _rest(canary_share: int) -> list[Json]:
 
 def _to_canary(share: int) -> Json:
     return {
+        "name": f"rest/{CANARY}",
         "match": {
             "path": f"/v1/models/{MODEL_NAME}:predict",
             "headers": [{"name": ":method", "string_match": {"exact": "POST"}}],

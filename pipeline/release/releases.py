@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import ReplicaError, ServingError
 from pipeline.release import history, models_config
-from pipeline.release.history import ROLLBACK, History
+from pipeline.release.history import CANARY, PROMOTE, PUBLISH, RETIRE, ROLLBACK, By, History
 from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore, Version
 from pipeline.serving import fleet
@@ -26,6 +26,7 @@ from seamline_client.errors import ClientError
 
 WAIT_SECONDS = 120.0
 SETTLE_SECONDS = 10.0
+NOBODY = By("unknown")
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,15 @@ class Releases:
     Of several servers, `replicas`, `target` has all with commas between them. A change is one only if all follow that
     can be reached: those that cannot are in no caller's way, and no reason not to go back to what answered before.
 
-    Everything that changes what serves raises BusyError when another process is changing the store.
+    Everything that changes what serves raises BusyError when another process is changing the store, and is on record
+    as the work of `by`.
     """
 
-    def __init__(self, store: ModelStore, target: str | None, *, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, store: ModelStore, target: str | None, *, by: By = NOBODY, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self.store, self.target = store, target
+        self._by = by
         self.replicas = fleet.replicas(target or "")
         self.name, self.canary_name = store.folder.name, models_config.canary_name(store)
         self._wait_seconds = wait_seconds
@@ -90,7 +95,7 @@ class Releases:
         return next((version for version in self.store.versions() if version.number == number), None)
 
     def history(self) -> History:
-        return history.read(self.store, self.names().version)
+        return history.read(self.store)
 
     def previous(self) -> int | None:
         """Where a rollback would go."""
@@ -127,15 +132,16 @@ class Releases:
         with self.store.locked(wait=False):
             # A models.config of old may say "the newest", whichever that is.
             models_config.write(self.store, self.names())
-            return self.store.publish(candidate)
+            with self._noted(PUBLISH, None, self.store.next_number()):
+                return self.store.publish(candidate)
 
-    def promote(self, number: int, *, by: str = "promote", wait: bool = False) -> Change:
+    def promote(self, number: int, *, what: str = PROMOTE, wait: bool = False) -> Change:
         """From now on the plain name answers with that version. With `wait`, waits for another process's changes.
 
         Raises ServingError when there is no such version, or the server does not load it: then nothing has changed.
         """
         with self._changing(wait=wait) as serving:
-            return self._move(serving, self.store.find(number).number, by)
+            return self._move(serving, self.store.find(number).number, what)
 
     def rollback(self) -> Change:
         """Promotes what answered before. Raises ServingError when nothing did.
@@ -163,7 +169,8 @@ class Releases:
                 self.store.find(number)
                 if serving.version is None:
                     raise ServingError(f"No version serves yet. Promote one first: `make promote VERSION={number}`.")
-            return self._change(self.canary_name, serving, replace(serving, canary=number))
+            with self._noted(CANARY, serving.canary, number):
+                return self._change(self.canary_name, serving, replace(serving, canary=number))
 
     def retire(self, number: int) -> bool:
         """Deletes a version; False when it was deleted before. Raises ServingError when it serves or is the canary."""
@@ -175,7 +182,8 @@ class Releases:
                 raise ServingError(f"Version {number} serves. Promote another one first (`make versions` shows which).")
             if number == serving.canary:
                 raise ServingError(f"Version {number} is the canary. End that first: `make canary END=1`.")
-            self.store.remove(number)
+            with self._noted(RETIRE, number, None):
+                self.store.remove(number)
             return True
 
     def prune(self, keep: int) -> list[int]:
@@ -188,15 +196,22 @@ class Releases:
             needed = (names.version, names.canary, self.previous())
             old = [number for number in self.store.numbers() if number not in needed][:-keep]
             for number in old:
-                self.store.remove(number)
+                with self._noted(RETIRE, number, None, why=f"besides those in use, {keep} are kept"):
+                    self.store.remove(number)
         return old
 
-    def _move(self, serving: Serving, number: int, by: str) -> Change:
-        if number != serving.version:
-            history.record(self.store, serving.version, number, by)
-        change = self._change(self.name, serving, replace(serving, version=number))
-        history.confirm(self.store, number)
+    def _move(self, serving: Serving, number: int, what: str) -> Change:
+        with self._noted(what, serving.version, number):
+            change = self._change(self.name, serving, replace(serving, version=number))
+        history.confirm(self.store)
         return change
+
+    @contextmanager
+    def _noted(self, what: str, before: int | None, now: int | None, *, why: str | None = None) -> Iterator[None]:
+        """What changes nothing is not on record."""
+        by = replace(self._by, why=why or self._by.why)
+        with nullcontext() if before == now else history.noted(self.store, what, before, now, by):
+            yield
 
     def _change(self, name: str, before: Serving, after: Serving) -> Change:
         """Has the server answer `name` as in `after`, or puts `before` back."""

@@ -100,7 +100,7 @@ class ModelStore:
             for path in [*candidate.rglob("*"), candidate]:
                 sync(path)
             self.folder.mkdir(exist_ok=True)
-            number = self._next()
+            number = self.next_number()
             version = Version(number, self.folder / str(number))
             # The number is taken before it is used: a crash between the two skips one rather than use it twice.
             write_atomically(self._last, str(number))
@@ -115,7 +115,7 @@ class ModelStore:
 
     def was_given(self, number: int) -> bool:
         """Whether some version had that number, though it may be gone."""
-        return 0 < number < self._next()
+        return 0 < number < self.next_number()
 
     def _sweep(self) -> None:
         """Called with the store's lock, which anyone who writes into the base holds."""
@@ -158,7 +158,8 @@ class ModelStore:
             hint = _HINTS.get(error.errno or 0, "")
             raise StoreError(f"{self.base}: the store cannot be changed: {error}{hint}") from error
 
-    def _next(self) -> int:
+    def next_number(self) -> int:
+        """That of the next version. Raises StoreError where the file with the last one was spoiled."""
         text = self._last.read_text(errors="replace").strip() if self._last.is_file() else "0"
         if not text.isdecimal():
             raise StoreError(

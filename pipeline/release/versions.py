@@ -38,7 +38,7 @@ def lines(releases: Releases) -> list[str]:
 def rows(releases: Releases) -> list[tuple[str, ...]]:
     """A cell for each of COLUMNS, newest version first.
 
-    Raises ServingError when models.config or the record of promotions cannot be read.
+    Raises ServingError when models.config or the history cannot be read.
     """
     names, history, states = releases.names(), releases.history(), _states(releases)
     roles = (("serves", names.version), ("canary", names.canary), ("rollback goes here", releases.previous()))

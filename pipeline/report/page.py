@@ -25,6 +25,7 @@ h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top:
 p { max-width: 46rem; color: #5c6770; } img { max-width: 100%; height: auto; }
 dl { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; } dt { color: #5c6770; font-size: .85rem; }
 dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
+td, th { text-align: left; padding: .25rem .8rem .25rem 0; } table { border-spacing: 0; }
 """
 NOTE = (
     "NE, the normalised error, is the distance from the truth in percent of the {thing}'s own size ({sizes}), "
@@ -44,7 +45,7 @@ def write(folder: Path, title: str, facts: Mapping[str, str], keypoints: Keypoin
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items()
     )
     figures = "".join(
-        f'<h2>{heading}</h2><img alt="{heading}" src="{_embedded(folder / f"{name}.png")}">'
+        f'<h2>{heading}</h2><img alt="{heading}" src="{embedded(folder / f"{name}.png")}">'
         for name, heading in TITLES.items()
     )
     sizes = {" to ".join(each.normaliser) if each.normaliser else BOX_SIDE for each in keypoints.categories}
@@ -58,9 +59,9 @@ def write(folder: Path, title: str, facts: Mapping[str, str], keypoints: Keypoin
     return path
 
 
-def _embedded(path: Path) -> str:
+def embedded(path: Path) -> str:
     """As a data URL. Photos weigh a quarter as JPEG; charts are sharper, and smaller, as they are."""
-    if path.stem != "sheet":
+    if path.stem not in ("sheet", "worst"):
         return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
     file = io.BytesIO()
     with Image.open(path) as picture:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from pipeline.runtime import engine as engines
 from pipeline.runtime.engine import Engine, EngineError, explain
+from pipeline.runtime.who import who
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("docker-compose.yml",)
@@ -25,10 +26,12 @@ class Compose:
     def __init__(self, engine: Engine, *, gpu: bool) -> None:
         """Raises EngineError where Compose cannot read the project's files, or a variable makes no sense in them."""
         self.engine = engine
-        self._command = ["docker", "compose", "--profile", "job", "--profile", "gateway"]
+        self._command = ["docker", "compose", "--profile", "job", "--profile", "gateway", "--profile", "monitoring"]
         for file in GPU_FILES if gpu else FILES:
             self._command += ["--file", str(ROOT / file)]
-        self.environment = {"DOCKER_SOCKET": engine.socket, "DOCKER_GID": str(engine.socket_group), **os.environ}
+        # In a container nobody has a name, and the host's is a number.
+        ours = {"DOCKER_SOCKET": engine.socket, "DOCKER_GID": str(engine.socket_group), "SEAMLINE_WHO": who()}
+        self.environment = {**ours, **os.environ}
         config: dict[str, Any] = json.loads(self.ask("config", "--format", "json"))
         self.project = str(config["name"])
         self.services: dict[str, Any] = config["services"]

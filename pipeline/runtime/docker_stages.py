@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.runtime import deleting, docker_gateway, docker_server, ownership
+from pipeline.runtime import deleting, docker_gateway, docker_monitoring, docker_server, ownership
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
@@ -32,6 +32,8 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     """
     if stage == "predict":
         return _predict(compose, arguments)
+    if stage == "page":  # beside the photos, and for this machine alone
+        os.execv(sys.executable, [sys.executable, "-m", "pipeline.page", *arguments])
     if stage == "report":
         return _report(compose, arguments)
     if stage == "demo":
@@ -43,6 +45,7 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage == "status":
         docker_server.describe(compose)
         docker_gateway.describe(compose)
+        docker_monitoring.describe(compose)
         return compose.run("release", "status")
     if stage == "serve":
         # Said anew each time, as in the local runtime: the container is made again where it was said otherwise before.
@@ -50,8 +53,11 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
         docker_server.serve(compose)
         if "--gateway" in arguments:
             docker_gateway.serve(compose, _value(arguments, "--share") or "0")
+        if "--monitoring" in arguments:
+            docker_monitoring.serve(compose)
         return 0
     if stage == "stop":
+        docker_monitoring.stop(compose)
         docker_gateway.stop(compose)
         docker_server.stop(compose)
         return 0

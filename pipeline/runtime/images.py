@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.runtime import engine, ownership
 from pipeline.runtime.compose import Compose
 from pipeline.runtime.engine import EngineError
@@ -12,7 +14,7 @@ SERVING_LABEL = "seamline.serving-image"
 SERVICES = {
     **{stage: stage for stage in ("train", "evaluate", "export", "serve")},
     **dict.fromkeys(("data", "report"), "train"),
-    **dict.fromkeys(("versions", "promote", "canary", "rollback", "retire", "verify", "demo"), "release"),
+    **dict.fromkeys(("versions", "promote", "canary", "rollback", "retire", "history", "verify", "demo"), "release"),
     "predict": "client",
 }
 """By stage, the service that does it. Stages that are not here are told the engine, or what runs already."""
@@ -32,12 +34,12 @@ def plan(stage: str, compose: Compose) -> str:
     return words
 
 
-def prepare(stage: str, compose: Compose, *, gateway: bool = False) -> None:
-    """Builds what a stage needs, and the gateway with it or not, which takes a second when nothing changed.
+def prepare(stage: str, compose: Compose, *, also: Sequence[str] = ()) -> None:
+    """Builds what a stage needs, and what else was asked for with it, which takes a second when nothing changed.
 
     Raises EngineError when an image can be neither pulled nor built, or the project is another checkout's.
     """
-    services = (*_needed(stage), *(("gateway",) if gateway else ()))
+    services = (*_needed(stage), *also)
     if services:
         ownership.claim(compose)
     for service in services:

@@ -15,9 +15,21 @@ from pipeline.runtime import EXIT_NO_DOCKER, EXIT_SERVING, EXIT_USAGE, venv
 venv.check_python()  # before the modules that an old Python cannot read
 sys.path.insert(0, str(venv.ROOT / "client"))  # the contract, and nothing that has to be installed
 
-from pipeline.runtime import docker_stages, engine, gpu_check, images, local_stages, ownership, targets  # noqa: E402
+from pipeline.runtime import (  # noqa: E402
+    cluster_lines,
+    docker_stages,
+    engine,
+    gpu_check,
+    images,
+    local_stages,
+    ownership,
+    targets,
+)
 from pipeline.runtime.compose import Compose  # noqa: E402
 from pipeline.runtime.engine import EngineError  # noqa: E402
+
+BUILT_FOR = (("--gateway", "gateway"), ("--monitoring", "train"))
+"""By option of `serve`, the service whose image it needs besides."""
 
 
 def main() -> None:
@@ -38,13 +50,18 @@ def main() -> None:
         options = [*targets.arguments(stage, os.environ), *arguments.options]
     except ValueError as error:
         _fail(f"ARGS={os.environ['ARGS']}: {error}", EXIT_USAGE)
+    if stage == "train" and os.environ.get("CLUSTER") and not os.environ.get("TF_CONFIG"):
+        try:
+            sys.exit(cluster_lines.write(os.environ["CLUSTER"], os.environ))
+        except ValueError as error:
+            _fail(str(error), EXIT_USAGE)
     if stage == "gpu-check":
         sys.exit(gpu_check.main(runtime))
     compose, why = choose(runtime, stage)
     print(f"Runtime: {'docker' if compose else 'local'} ({why})", flush=True)
     if compose:
         try:
-            images.prepare(stage, compose, gateway="--gateway" in options)
+            images.prepare(stage, compose, also=[name for each, name in BUILT_FOR if each in options])
         except EngineError as error:
             if runtime == "docker" or compose.used:
                 _no_docker(error)
@@ -66,6 +83,10 @@ def choose(asked: str, stage: str) -> "tuple[Compose | None, str]":
     """
     if asked == "local":
         return None, "RUNTIME=local"
+    if stage == "train" and os.environ.get("TF_CONFIG"):
+        if asked == "docker":
+            _fail("TF_CONFIG: make starts no task of a cluster in a container; see docs/scale.md", EXIT_USAGE)
+        return None, "TF_CONFIG makes it a task of a cluster"
     if asked == "auto" and local_stages.used():
         return None, f"its runs and models are in {local_stages.home()}; RUNTIME=docker uses containers"
     compose = None

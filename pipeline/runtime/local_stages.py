@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.runtime import EXIT_SERVING, deleting, venv
 
-MADE = ("data/records", "data/drawn", "runs", "models", "server", "demo.png")
+MADE = ("data/records", "data/drawn", "runs", "models", "server", "cluster", "monitoring", "demo.png")
 """What the stages make below SEAMLINE_HOME."""
 
 
@@ -30,10 +30,10 @@ def run(stage: str, options: list[str]) -> int:
         return _clean()
     if stage == "logs":
         return _logs()
-    if "--gateway" in options:
-        venv.ensure_extra("gateway")
-    else:
-        venv.ensure()
+    venv.ensure()
+    for extra in venv.EXTRAS:
+        if any(each.partition("=")[0] == f"--{extra}" for each in options):
+            venv.ensure_extra(extra)
     predict = str(venv.ROOT / "client" / "predict.py")
     program = [predict] if stage == "predict" else ["-m", "pipeline", stage]
     # File names may have any characters, whatever the locale says.

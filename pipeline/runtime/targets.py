@@ -13,19 +13,22 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 _TRAIN = {"DATA": "--data", "PRESET": "--preset", "STEPS": "--steps", "BATCH": "--batch", "INIT": "--init"}
-_EXPORT = {"HOLD": "--hold", "FORCE": "--force"}
+_EXPORT = {"HOLD": "--hold", "FORCE": "--force", "WHY": "--why"}
 OPTIONS: dict[str, dict[str, str]] = {
     "train": _TRAIN,
     "evaluate": {"DATA": "--data", "VERSION": "--version", "SPLIT": "--split"},
     "export": _EXPORT,
-    "serve": {"BATCHING": "--batching", "GATEWAY": "--gateway", "SHARE": "--share"},
+    "serve": {"BATCHING": "--batching", "GATEWAY": "--gateway", "SHARE": "--share", "MONITORING": "--monitoring"},
     "predict": {"IMAGE": "", "LABEL": "--label"},
-    "promote": {"VERSION": ""},
-    "canary": {"VERSION": "", "END": "--end"},
-    "retire": {"VERSION": ""},
+    "page": {"PHOTOS": "--photos", "LIST": "--list"},
+    "promote": {"VERSION": "", "WHY": "--why"},
+    "canary": {"VERSION": "", "END": "--end", "WHY": "--why"},
+    "rollback": {"WHY": "--why"},
+    "retire": {"VERSION": "", "WHY": "--why"},
+    "history": {"AT": "--at"},
 }
 """By target, the variable and the option that carries its value; without one the value is an argument."""
-SWITCHES = ("HOLD", "FORCE", "END", "YES", "BATCHING", "GATEWAY")
+SWITCHES = ("HOLD", "FORCE", "END", "YES", "BATCHING", "GATEWAY", "MONITORING")
 """Variables that are on or off: their option carries no value."""
 ALSO = {
     "demo": (*_TRAIN, *_EXPORT, "BATCHING"),
@@ -33,13 +36,30 @@ ALSO = {
     "bench": ("BENCH", "ARGS"),
     **dict.fromkeys(("test", "test-all", "soak", "report", "versions", "verify", "status"), ("ARGS",)),
     **dict.fromkeys(OPTIONS, ("ARGS",)),
+    "train": ("CLUSTER", "ARGS"),
 }
 """By target, variables that are no single option. ARGS holds options as one would type them."""
 EVERYWHERE = (
     *("RUNTIME", "PYTHON", "SEAMLINE_HOME", "SEAMLINE_GRPC_PORT", "SEAMLINE_REST_PORT", "SEAMLINE_GRPC_THREADS"),
-    *("SEAMLINE_TRAIN_MEMORY", "SEAMLINE_SERVE_MEMORY", "SEAMLINE_KEEP", "SEAMLINE_TEST_PHOTOS", "SEAMLINE_TEST_GPU"),
+    *("SEAMLINE_TRAIN_MEMORY", "SEAMLINE_SERVE_MEMORY", "SEAMLINE_KEEP", "SEAMLINE_WHO"),
+    *("SEAMLINE_TEST_PHOTOS", "SEAMLINE_TEST_GPU"),
     *("SEAMLINE_GATEWAY", "SEAMLINE_GATEWAY_BODY_MB", "SEAMLINE_GATEWAY_RATE", "SEAMLINE_REPLICAS"),
-    *("PYTHON_IMAGE", "SERVING_IMAGE", "COMPOSE_PROJECT_NAME", "DOCKER_SOCKET", "DOCKER_GID"),
+    *(
+        "SEAMLINE_GATEWAY_METRICS",
+        "SEAMLINE_MONITORING_PORTS",
+        "SEAMLINE_ALERTS",
+        "SEAMLINE_GOLDEN_SECONDS",
+        "SEAMLINE_LOGS",
+    ),
+    *(
+        "PYTHON_IMAGE",
+        "SERVING_IMAGE",
+        "PROMETHEUS_IMAGE",
+        "ALERTMANAGER_IMAGE",
+        "COMPOSE_PROJECT_NAME",
+        "DOCKER_SOCKET",
+        "DOCKER_GID",
+    ),
     *("TENSORFLOW_MODEL_SERVER", "TENSORFLOW_SERVING_IMAGE"),
 )
 """Good for every target, and in the environment as well as on make's command line."""

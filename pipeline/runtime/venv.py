@@ -22,7 +22,10 @@ PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
 EXTRAS = {
+    "drift": ("what compares samples (SciPy), 145 MB", (3, 9)),
     "gateway": ("Envoy and what signs tokens, 110 MB", (3, 10)),
+    "monitoring": ("what writes a page for Prometheus", (3, 9)),
+    "spark": ("Apache Spark and Apache Arrow, 640 MB", (3, 10)),
 }
 """What most people never install, by its lock file in requirements/: what it brings, and the oldest Python for it."""
 LOCKS = ROOT / "requirements"

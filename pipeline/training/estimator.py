@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import tensorflow as tf
 
 from model.model_fn import Weights, model_fn
 from model.predictions import Served
-from pipeline.data.input_fn import NUMBER, augment_features
+from pipeline.data.input_fn import NUMBER, InputFn, augment_features
+from pipeline.training.cluster import VARIABLE, Task
 from pipeline.training.presets import Preset
 from seamline_client.keypoints import KeypointSet
 
@@ -29,13 +31,16 @@ def build(
     initial: Weights | None = None,
     gpus: bool = False,
     served: Served | None = None,
+    task: Task | None = None,
 ) -> Any:
     """A `tf.compat.v1.estimator.Estimator` (the one that still has `export_savedmodel`) over the run in `folder`.
 
     A run without a checkpoint starts from the weights in `initial`. With `gpus`, each of several GPUs trains on batches
-    of its own (MirroredStrategy). `served` is what an exported model says besides where the points are.
+    of its own (MirroredStrategy). `served` is what an exported model says besides where the points are. As `task` it
+    trains in step with the other tasks of a cluster (MultiWorkerMirroredStrategy over all GPUs, where there are some).
     """
-    mirrors = devices(gpus)
+    # RunConfig and the strategy read it. Whoever evaluates or exports is in no cluster, whatever the environment says.
+    os.environ[VARIABLE] = task.for_tensorflow() if task else "{}"
     return v1.estimator.Estimator(
         model_fn=augmenting(preset),
         model_dir=str(folder),
@@ -45,13 +50,46 @@ def build(
             save_checkpoints_steps=preset.evaluate_every,
             save_summary_steps=20,
             log_step_count_steps=20,
-            keep_checkpoint_max=2,
+            # An evaluator of its own may be behind.
+            keep_checkpoint_max=5 if task else 2,
             # Nobody reads it, and writing it as text takes seconds. TensorBoard has the graph all the same.
             checkpoint_save_graph_def=False,
             session_config=_session(preset),
-            train_distribute=tf.distribute.MirroredStrategy(mirrors) if len(mirrors) > 1 else None,
+            train_distribute=_strategy(gpus, task),
         ),
     )
+
+
+def _strategy(gpus: bool, task: Task | None) -> Any:
+    if task:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    mirrors = devices(gpus)
+    return tf.distribute.MirroredStrategy(mirrors) if len(mirrors) > 1 else None
+
+
+def save_first_checkpoint(estimator: Any, input_fn: InputFn) -> None:
+    """The checkpoint of step 0, which all tasks of a cluster start from: they would wait for each other in an init_fn.
+
+    `estimator` is one without a strategy, whose variables have the same names.
+    """
+    with tf.Graph().as_default():
+        v1.set_random_seed(estimator.config.tf_random_seed)
+        v1.train.get_or_create_global_step()
+        features, labels = tf.nest.map_structure(
+            lambda spec: v1.placeholder(spec.dtype, spec.shape), input_fn().element_spec
+        )
+        spec = estimator.model_fn(features, labels, v1.estimator.ModeKeys.TRAIN, estimator.config)
+        saver = v1.train.Saver(sharded=True, defer_build=True, save_relative_paths=True)  # as Estimator's own
+        v1.add_to_collection(v1.GraphKeys.SAVERS, saver)
+        with v1.train.MonitoredTrainingSession(
+            checkpoint_dir=estimator.model_dir,
+            scaffold=spec.scaffold,
+            save_checkpoint_steps=1,  # and when it begins
+            save_summaries_steps=0,
+            log_step_count_steps=None,
+            save_graph_def=False,
+        ):
+            pass
 
 
 def augmenting(preset: Preset) -> Callable[..., Any]:

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from pipeline.console import OnProgress
 from pipeline.evaluation.samples import Sample, pair
-from pipeline.training import estimator as estimators
 from pipeline.training.checkpoints import BestSoFar
 from pipeline.training.presets import Preset
 from seamline_client.answers import Prediction
@@ -54,11 +53,10 @@ class Stop(tf.compat.v1.train.SessionRunHook):
 
 
 class ProgressLine(tf.compat.v1.train.SessionRunHook):
-    """Feeds the progress line: step, loss, best NE, images per second."""
+    """Feeds the progress line: step, loss, best NE, images per second. A step takes so many `images`."""
 
-    def __init__(self, preset: Preset, best: BestSoFar, on_progress: OnProgress) -> None:
-        self._preset, self._best, self._on_progress = preset, best, on_progress
-        self._images = preset.batch_size * max(1, len(estimators.devices(preset.gpus)))
+    def __init__(self, preset: Preset, images: int, best: BestSoFar, on_progress: OnProgress) -> None:
+        self._preset, self._images, self._best, self._on_progress = preset, images, best, on_progress
         self._seconds_per_step: float | None = None
 
     def before_run(self, run_context: Any) -> Any:

@@ -72,6 +72,12 @@ def latest_run(runs: Path) -> Run:
         raise PipelineError(
             f"{latest}: it names the run {folder.name!r}, which is gone. `make train` starts a new one."
         )
+    return read_run(folder)
+
+
+def read_run(folder: Path) -> Run:
+    """The run that was opened in this folder. Raises as `latest_run` does."""
+    runs = folder.parent
     try:
         record = json.loads((folder / _RECORD).read_text())
         data, fingerprint = Path(os.path.normpath(runs.parent / record["dataset"])), record["data"]

@@ -30,7 +30,7 @@ from pipeline.training import estimator as estimators
 from pipeline.training import weights
 from pipeline.training.checkpoints import BestSoFar, Checkpoint, step_of
 from pipeline.training.hooks import Overlays, ProgressLine, Stop
-from pipeline.training.presets import STARTER
+from pipeline.training.presets import STARTER, Preset
 from pipeline.training.runs import Run
 
 v1 = tf.compat.v1
@@ -52,10 +52,16 @@ def train(run: Run) -> Checkpoint:
     TrainingError when the folder is in use, cannot be written, or holds a checkpoint that training cannot go on from,
     when the weights to start from do not fit, or when the loss is no longer a number.
     """
+    with explained(run), alone(run.folder), Stop() as stop:
+        return _train(run, stop)
+
+
+@contextmanager
+def explained(run: Run) -> Iterator[None]:
+    """Turns what goes wrong in training, and is known, into errors for people."""
     try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(run.folder), Stop() as stop, reading(run.dataset):
-            return _train(run, stop)
+        with reading(run.dataset):
+            yield
     except OSError as error:
         raise TrainingError(f"{run.folder}: cannot be written: {error}") from error
     except tf.errors.ResourceExhaustedError as error:
@@ -99,12 +105,13 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
         if start:
             console.print(f"Going on from step {start} of {preset.steps} in {folder}")
         elif initial:
-            console.print(_starting(preset.init, None if knows else len(run.dataset.keypoints)))
+            console.print(starting(preset.init, None if knows else len(run.dataset.keypoints)))
+        images = preset.batch_size * max(1, len(estimators.devices(preset.gpus)))
         with progress("Training") as on_progress:
             estimator.train(
                 input_fn(run, start),
                 max_steps=preset.steps,
-                hooks=[stop, ProgressLine(preset, best, on_progress)],
+                hooks=[stop, ProgressLine(preset, images, best, on_progress)],
                 saving_listeners=[evaluation],
             )
         if evaluation.over():
@@ -122,8 +129,8 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
     return best.checkpoint
 
 
-def input_fn(run: Run, start: int) -> InputFn:
-    """What the run is trained on, from step `start` on."""
+def input_fn(run: Run, start: int, part: int = 0, parts: int = 1) -> InputFn:
+    """What the run is trained on, from step `start` on, or one of so many parts of it."""
     preset = run.preset
     in_graph = preset.augment_on_gpu and estimators.gpus()
     return train_input_fn(
@@ -133,11 +140,13 @@ def input_fn(run: Run, start: int) -> InputFn:
         preset.seed,
         start,
         memory=preset.cache_bytes,
-        disk=run.folder / PIXELS,
+        disk=run.folder / PIXELS / (f"{part}-of-{parts}" if parts > 1 else ""),
+        part=part,
+        parts=parts,
     )
 
 
-def _starting(init: str | None, new: int | None) -> str:
+def starting(init: str | None, new: int | None) -> str:
     """From which weights, and of how many keypoints the heads are new; None where they are taken too."""
     if new is None:
         return f"Starting from the weights {init}"
@@ -145,11 +154,15 @@ def _starting(init: str | None, new: int | None) -> str:
     return f"Starting from {taken}; the heads of {new} keypoints are new"
 
 
+def is_over(best: BestSoFar, preset: Preset) -> bool:
+    """Whether a run needs no more training: its last step, or the end of its patience, has been evaluated."""
+    return best.evaluated >= preset.steps or best.waited >= (preset.patience or math.inf)
+
+
 class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
     """Evaluates each checkpoint when it is saved, keeps the best one, and ends training when patience has run out.
 
-    On a cluster only the chief saves, so only the chief would evaluate; an evaluator of its own would call `after_save`
-    for the checkpoints that appear in the run's folder.
+    On a cluster the evaluator calls `after_save` for the checkpoints that appear in the run's folder.
     """
 
     def __init__(self, run: Run, estimator: Any, best: BestSoFar, stop: Stop, *, first: int) -> None:
@@ -158,9 +171,7 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
         self._hooks = [Overlays(run.folder / "eval", one_of_each(run.dataset))]
 
     def over(self) -> bool:
-        """Whether the run needs no more training: its last step, or the end of its patience, has been evaluated."""
-        patience = self._run.preset.patience
-        return self._best.evaluated >= self._run.preset.steps or self._best.waited >= (patience or math.inf)
+        return is_over(self._best, self._run.preset)
 
     @property
     def early(self) -> str:
@@ -188,8 +199,9 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Two trainers in one folder would overwrite each other's checkpoints. The lock ends with its process."""
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -25,6 +25,7 @@ CASES = {
     "client": ["predict.py --help", "ours, gRPC uint8", "usual way, gRPC float", "usual way, REST float JSON"],
     "gateway": ["gRPC uint8", "gRPC uint8, gateway", "REST bytes, gateway"],
     "swap": ["warm-up", "no warm-up"],
+    "scale": ["without Spark, all cores", "1 executor"],
 }
 FAST = "data"
 """The one that needs no server: `make test` runs it, `make test-all` the others."""

@@ -23,8 +23,8 @@ from PIL import Image
 from pipeline import cli
 from pipeline.data.fashionai import header
 from seamline_client.command import main as client
+from seamline_client.errors import one_line
 from seamline_client.keypoints import GARMENTS
-from seamline_client.reports import one_line
 from tests.client.conftest import Server, run
 
 PIECES = [

@@ -16,7 +16,7 @@ from tests.ports import free_port
 
 SERVICES = ("train", "serve", "client", "gateway")
 """Those that have an image of their own."""
-PROFILES = ("--profile", "job", "--profile", "gateway")
+PROFILES = ("--profile", "job", "--profile", "gateway", "--profile", "monitoring")
 PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm")
 STAND_IN = "stand-in"
 LAUNCH = (sys.executable, "-m", "pipeline.runtime.launch", "--runtime", "docker")

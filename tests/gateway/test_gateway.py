@@ -181,6 +181,14 @@ def test_settings_of_now_count_without_a_restart(started: Callable[..., Door], s
         client.status()
 
 
+@pytest.mark.slow
+def test_a_token_ends_while_it_is_in_use(door: Door) -> None:
+    """Its signature is checked once and remembered, its end each time: it counts for 5 s more, as clocks differ."""
+    brief = door.files.token("camera-7", 2 / 86_400)
+    assert passes(door, brief)
+    wait_for(lambda: not passes(door, brief))
+
+
 def test_private_keys_are_private(door: Door) -> None:
     """Only their owner reads the keys that sign, and that of the certificate."""
     folder = door.settings.gateway

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pipeline.errors import ServingError
 from pipeline.release import history, models_config
 from pipeline.release.models_config import Serving
-from pipeline.release.releases import Releases
+from pipeline.release.releases import NOBODY, Releases
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
 from tests.ports import free_port
@@ -104,26 +105,32 @@ def test_when_each_version_served_is_on_record(offline: World) -> None:
     """From and until, the last time; the one that serves has no end yet. And which command it was."""
     act(offline, "export export rollback publish")
     found = offline.releases.history()
-    assert [each.by for each in found.promotions] == ["export", "export", "rollback"]
+    assert [each.what for each in found.promotions] == ["export", "export", "rollback"]
     began = [each.at for each in found.promotions]
     assert [found.last_served(number) for number in (1, 2, 3)] == [(began[2], None), (began[1], began[2]), (None, None)]
+
+
+def begun(world: World, what: str, before: int | None, now: int) -> None:
+    """A command that was killed right after its line was written."""
+    with suppress(KeyboardInterrupt), history.noted(world.store, what, before, now, NOBODY):
+        raise KeyboardInterrupt
 
 
 def test_a_promotion_that_never_reached_the_config_did_not_happen(offline: World) -> None:
     """A command that was killed between the two: a rollback is not led astray by it, then and later."""
     act(offline, "export export export")
-    history.record(offline.store, 3, 1, "promote")
+    begun(offline, history.PROMOTE, 3, 1)
     assert offline.releases.previous() == 2
     act(offline, "promote:2")
-    assert [each.version for each in offline.releases.history().promotions] == [1, 2, 3, 2]
-    history.record(offline.store, 2, 3, history.ROLLBACK)
+    assert [each.now for each in offline.releases.history().promotions] == [1, 2, 3, 2]
+    begun(offline, history.ROLLBACK, 2, 3)
     assert offline.releases.rollback().now == 3
 
 
 def test_a_rollback_that_was_cut_short_is_finished_by_the_next_one(offline: World) -> None:
     """It was written into the config and not confirmed: once more does not go back twice, and says so."""
     act(offline, "export export export")
-    history.record(offline.store, 3, 2, history.ROLLBACK)
+    begun(offline, history.ROLLBACK, 3, 2)
     models_config.write(offline.store, Serving(2))
     assert "is done, another goes further back" in str(offline.releases.rollback())
     assert offline.releases.names().version == 2
@@ -138,7 +145,7 @@ def test_what_somebody_wrote_into_the_config_did_answer(offline: World) -> None:
     act(offline, "promote:1")
     assert offline.releases.rollback().now == 3
     models_config.path(offline.store).unlink()
-    history.record(offline.store, None, 1, "promote")
+    begun(offline, history.PROMOTE, None, 1)
     assert offline.releases.rollback().now == 3
 
 
@@ -200,8 +207,9 @@ def test_before_anything_is_published_or_promoted_every_command_says_so(tmp_path
     [
         (models_config.CONFIG, "not a config", r"models.config: cannot be read.*Delete it and promote"),
         (models_config.CONFIG, OLD.format("").replace("keypoints", "other"), r"models.config: cannot be read"),
-        (history.FILE, '{"version": 1}\n', r"promotions.jsonl: line 1 cannot be read.*Delete that line"),
-        (history.FILE, "{", r"promotions.jsonl: line 1 cannot be read"),
+        (history.FILE, '{"what": "promote"}\n', r"history.jsonl: line 1 cannot be read.*Put the file back"),
+        (history.FILE, "{\n", r"history.jsonl: line 1 cannot be read"),
+        (history.OLD_FILE, '{"version": 1}\n', r"promotions.jsonl: line 1 cannot be read"),
     ],
 )
 def test_a_file_that_was_spoiled_by_hand_says_what_to_do(offline: World, file: str, content: str, message: str) -> None:

@@ -64,7 +64,7 @@ class Rule:
         new = self.world.publish()
         self.existing.add(new)
         self.callers.rule(self.serving, new)
-        self.world.releases.promote(new, by="export", wait=True)
+        self.world.releases.promote(new, what="export", wait=True)
         self._promoted(new)
         old = sorted(self.existing - {self.serving, self.canary_is, self.previous})[:-KEEP]
         assert self.world.releases.prune(KEEP) == old

@@ -67,7 +67,7 @@ class World:
     def export(self) -> int:
         """Published and promoted, as `make export` does once a candidate is proven."""
         number = self.publish()
-        self.releases.promote(number, by="export", wait=True)
+        self.releases.promote(number, what="export", wait=True)
         return number
 
     def start(self) -> None:

@@ -26,7 +26,7 @@ def make(*words: str, cwd: Path = ROOT, code: int = 0, **environment: str) -> st
     ("words", "said"),
     [
         (("train", "STEP=3"), "STEP is not a variable of Seamline. Did you mean STEPS?"),
-        (("train", "CFLAGS=-O2"), "CFLAGS is not a variable of Seamline. It knows ARGS, BATCH"),
+        (("train", "CFLAGS=-O2"), "CFLAGS is not a variable of Seamline. It knows ARGS, AT, BATCH"),
         (("promote", "STEPS=3"), "STEPS means nothing to make promote. It is for demo, train"),
         (("lint", "HOLD=1"), "HOLD means nothing to make lint"),
     ],

@@ -12,7 +12,7 @@ import tensorflow as tf
 from model.network import KeypointNetwork, NetworkConfig
 from model.predictions import EVIDENCE, predict
 from pipeline.data.input_fn import LABELS
-from pipeline.data.photos import Photos
+from pipeline.data.photos import Photos, batches
 from pipeline.evaluation import calibration
 from pipeline.evaluation.answers import Answers
 from pipeline.evaluation.baseline import mean_position_ne
@@ -30,7 +30,8 @@ CARD = STARTER_FILE.with_name("README.md")
 def starters_answers(folder: Path, split: str) -> Answers:
     """The starter's on the photos of a folder. Every variable of the network must have its array, and no other."""
     weights = load(STARTER).arrays
-    batches = list(Photos(folder, split).batches(lambda done, total, note="": None))
+    photos = Photos(folder, split)
+    given = list(batches(photos.annotations, photos.keypoints, photos.refusals.append))
     with tf.Graph().as_default(), v1.Session() as session:
         pictures = v1.placeholder(tf.float32, (None, 384, 384, 3))
         network = KeypointNetwork(NetworkConfig(), len(GARMENTS))
@@ -40,8 +41,8 @@ def starters_answers(folder: Path, split: str) -> Answers:
         assert {variable.op.name for variable in network.variables} == weights.keys()
         for variable in network.variables:
             variable.load(weights[variable.op.name], session)
-        answered = [session.run(answers, {pictures: images}) for images, _ in batches]
-    truth = {name: np.concatenate([labels[name] for _, labels in batches]) for name in LABELS}
+        answered = [session.run(answers, {pictures: images}) for images, _ in given]
+    truth = {name: np.concatenate([labels[name] for _, labels in given]) for name in LABELS}
     xy, v, evidence = map(np.concatenate, zip(*answered))
     return Answers(xy, v, evidence, truth)
 

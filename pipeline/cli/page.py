@@ -1,0 +1,54 @@
+"""The page in a browser: look at answers, correct them, and keep what was corrected as training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from pipeline.cli.shared import app, running_target
+from pipeline.console import console, progress
+from pipeline.page.desk import PORT as DEFAULT_PORT
+from pipeline.settings import Settings
+
+PHOTOS = typer.Option(None, "--photos", help="A folder of photos to correct, those first that would teach the most.")
+LIST = typer.Option(None, "--list", help="With --photos: in the order of this file, which `rank --coco` wrote.")
+TO = typer.Option(None, "--to", help="The folder that corrected photos are saved to. Default: corrected.")
+PORT = typer.Option(DEFAULT_PORT, min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")
+TARGET = typer.Option(None, help="URL of the model's REST API. Default: the server that runs here.")
+
+
+@app.command()
+def page(
+    photos: Optional[Path] = PHOTOS,
+    list: Optional[Path] = LIST,
+    to: Optional[Path] = TO,
+    port: int = PORT,
+    target: Optional[str] = TARGET,
+) -> None:
+    """Serve the page on 127.0.0.1 until Ctrl-C: drop photos, see their points, correct and save them."""
+    from pipeline.page import __main__ as stage
+    from pipeline.page import desk
+    from pipeline.serving import local
+
+    if list and not photos:
+        raise typer.BadParameter("it names photos below a folder, which --photos says", param_hint="--list")
+    settings = Settings.from_environment()
+    # Of a server that is not there the page itself says so, and asks again.
+    rest = target or local.target(settings, rest=True) or f"127.0.0.1:{settings.rest_port}"
+    found = {}
+    if photos:
+        found = desk.listed(photos, list) if list else _ranked(photos, target)
+    stage.serve(desk.lay(rest, to or desk.CORRECTED, found), port)
+
+
+def _ranked(photos: Path, target: str | None) -> dict[str, Path]:
+    from pipeline.labelling.rank import rank
+    from seamline_client import PredictClient
+
+    with PredictClient(target or running_target()) as client, progress("Asking") as on_progress:
+        ranking = rank(client, photos, on_progress)
+    for refusal in ranking.refusals:
+        console.print(f"Left out: {refusal}")
+    return {each.answer.photo.below: Path(each.answer.photo.path) for each in ranking.photos}

@@ -1,0 +1,1 @@
+"""Is it still right? A sample of what was asked and answered, held against the evaluation photos of the version."""

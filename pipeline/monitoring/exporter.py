@@ -1,0 +1,145 @@
+"""What neither the server nor the gateway can say of itself, as a page for Prometheus.
+
+Which version answers and which one should, what did not load, whether the golden requests are answered as trained, how
+much room the store has, and whatever other commands left in files for it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.console import console
+from pipeline.errors import ParityError, PipelineError
+from pipeline.extras import needed
+from pipeline.release.releases import Releases
+from pipeline.release.verify import verify
+from seamline_client import PredictClient
+from seamline_client.errors import ClientError, NotFound
+
+with needed("monitoring"):
+    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.parser import text_string_to_metric_families
+    from prometheus_client.registry import Collector
+
+ASK_SECONDS = 2.0
+
+
+class Exporter(Collector):
+    """Asked when Prometheus asks, but for the golden requests, which are replayed by `replay` alone.
+
+    `find` is called anew each time: servers come and go.
+    """
+
+    def __init__(self, find: Callable[[], Releases], files: Path) -> None:
+        self._find, self._files = find, files
+        self._golden: dict[str, tuple[str, float, bool, float]] = {}
+        """By model: the version, the largest difference (NaN where it is too large), whether it passed, and when."""
+
+    def replay(self) -> None:
+        """Asks all golden requests of both names once. A server that cannot be asked leaves what was known."""
+        try:
+            found = self._find()
+        except PipelineError:
+            return  # which the page says
+        for model in (found.name, found.canary_name) if found.target else ():
+            version, difference, same = "", float("nan"), False
+            try:
+                number, difference = verify(found.store, str(found.target), model)
+                version, same = str(number), True
+            except ParityError as error:
+                console.print(f"{model}: not what was trained: {error}")
+            except NotFound:
+                self._golden.pop(model, None)
+                continue
+            except ClientError as error:
+                console.print(f"{model}: {error}")
+                continue
+            self._golden[model] = (version, difference, same, time.time())
+
+    def collect(self) -> Iterator[Any]:
+        """All families. What cannot be found out is left out, and `seamline_unknown` says so."""
+        unknown = 0
+        for part in (self._versions, self._replayed, self._room, self._left):
+            try:
+                yield from part()
+            except (PipelineError, ClientError, OSError, ValueError) as error:
+                console.print(f"{part.__name__.strip('_')}: {error}")
+                unknown += 1
+        yield GaugeMetricFamily("seamline_unknown", "Parts of this page that could not be found out", unknown)
+
+    def _versions(self) -> Iterator[Any]:
+        found = self._find()
+        names = found.names()
+        wanted = {found.name: names.version, found.canary_name: names.canary}
+        yield _family("seamline_promoted", "1: should answer", ("model_name", "version"), _pairs(wanted))
+        answers: dict[str, int | None] = {}
+        states: list[Sequence[str]] = []
+        for model in wanted if found.target else ():
+            client = PredictClient(found.target, model=model, timeout=ASK_SECONDS, retries=0)
+            with client, suppress(ClientError):  # of a server that is not there Prometheus knows already
+                states += [(model, str(each.version), each.state, each.error_code) for each in client.status()]
+                answers[model] = client.metadata().version
+        yield _family("seamline_answering", "1: answers", ("model_name", "version"), _pairs(answers))
+        labels = ("model_name", "version", "state", "code")
+        yield _family("seamline_version_state", "1: as the server sees it, and why it ended", labels, states)
+
+    def _replayed(self) -> Iterator[Any]:
+        labels = ("model_name", "version")
+        same = GaugeMetricFamily("seamline_golden_same", "1: answers as trained", labels=labels)
+        largest = GaugeMetricFamily("seamline_golden_difference", "Largest difference of a number", labels=labels)
+        when = GaugeMetricFamily("seamline_golden_timestamp_seconds", "When that was asked", labels=labels[:1])
+        for model, (version, difference, passed, at) in self._golden.copy().items():
+            same.add_metric((model, version), passed)
+            largest.add_metric((model, version), difference)
+            when.add_metric((model,), at)
+        yield from (same, largest, when)
+
+    def _room(self) -> Iterator[Any]:
+        disk = shutil.disk_usage(self._find().store.folder.parent)
+        yield GaugeMetricFamily("seamline_store_bytes", "Of the disk that the model store is on", disk.total)
+        yield GaugeMetricFamily("seamline_store_free_bytes", "Of it, free", disk.free)
+
+    def _left(self) -> Iterator[Any]:
+        """What other commands wrote, in Prometheus' text format, as files of one name each that end in .prom."""
+        written = GaugeMetricFamily("seamline_file_timestamp_seconds", "When it was written", labels=("file",))
+        for path in sorted(self._files.glob("*.prom")):
+            yield from text_string_to_metric_families(path.read_text())
+            written.add_metric((path.stem,), path.stat().st_mtime)
+        yield written
+
+
+def serve(exporter: Exporter, address: tuple[str, int], every: float) -> None:
+    """Serves the page, and replays the golden requests each `every` seconds, until the process is ended.
+
+    Raises PipelineError when it cannot listen there.
+    """
+    registry = CollectorRegistry()
+    try:
+        start_http_server(address[1], address[0], registry)
+    except OSError as error:
+        raise PipelineError(
+            f"{address[0]}:{address[1]} cannot be used ({error.strerror}); --listen names another"
+        ) from error
+    registry.register(exporter)
+    waiting = threading.Event()
+    while True:
+        exporter.replay()
+        waiting.wait(every)
+
+
+def _pairs(versions: dict[str, int | None]) -> list[Sequence[str]]:
+    return [(model, str(version)) for model, version in versions.items() if version is not None]
+
+
+def _family(name: str, help_: str, labels: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+    family = GaugeMetricFamily(name, help_, labels=labels)
+    for row in rows:
+        family.add_metric(row, 1)
+    return family

@@ -1,0 +1,160 @@
+"""Prometheus, Alertmanager and our page of metrics as processes of this machine; Debian has the first two."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.atomic import write_atomically
+from pipeline.errors import ServingError
+from pipeline.gateway.files import Files
+from pipeline.gateway.process import Process
+from pipeline.settings import Settings
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 30.0
+ANSWER_SECONDS = 2.0
+KEPT = "30d"
+"""How long Prometheus keeps what it was told: the longest window of a rule is three days."""
+PORTS = "ports.json"
+SETTING = "SEAMLINE_MONITORING_PORTS"
+PROMETHEUS, ALERTMANAGER, METRICS = "Prometheus", "Alertmanager", "page of metrics"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One of the three: what it is called, where it listens, and the path that answers when it is ready."""
+
+    name: str
+    port: int
+    ready: str
+    command: list[str]
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def process(self, folder: Path) -> Process:
+        return Process(_below(folder, self.name), self.name, SETTING)
+
+    def answers(self) -> bool:
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=ANSWER_SECONDS)
+        try:
+            connection.request("GET", self.ready)
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def serve(settings: Settings, gateway: bool) -> list[tuple[Program, bool]]:
+    """Starts those that do not run, and tells Prometheus where everything is; each program, and whether it was started.
+
+    Raises ServingError when one is not installed, has no port or does not become ready. Those before it go on.
+    """
+    programs = list(_programs(settings))
+    write(settings, gateway)
+    found = []
+    for each in programs:
+        process = each.process(settings.monitoring)
+        running = process.pid()
+        if not running:
+            process.start(each.command, (LOOPBACK, each.port))
+        process.wait_until(each.answers, START_SECONDS)
+        found.append((each, not running))
+    return found
+
+
+def write(settings: Settings, gateway: bool) -> None:
+    """Copies of the files in deploy/monitoring, with the places of this machine, which Prometheus looks up again."""
+    for name in (PROMETHEUS, ALERTMANAGER, METRICS):
+        _below(settings.monitoring, name).mkdir(parents=True, exist_ok=True)
+    for name in ("prometheus.yml", "rules.yml"):
+        write_atomically(settings.monitoring / name, (DEPLOY / name).read_text())
+    write_atomically(settings.monitoring / PORTS, json.dumps(settings.monitoring_ports))
+    _, alerts, page = settings.monitoring_ports
+    places = {
+        "servers": [f"{each.host}:{each.rest_port}" for each in settings.replicas],
+        "gateway": [Files(settings.gateway).metrics.read_text()] if gateway else [],
+        "seamline": [f"{LOOPBACK}:{page}"],
+        "alertmanager": [f"{LOOPBACK}:{alerts}"],
+    }
+    for name, targets in places.items():
+        path = settings.monitoring / "targets" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, json.dumps([{"targets": targets}]))
+
+
+def find(settings: Settings) -> list[Program]:
+    """Those that run, on the ports that they were started with."""
+    try:
+        ports = tuple(json.loads((settings.monitoring / PORTS).read_text()))
+    except OSError:
+        return []
+    programs = _programs(replace(settings, monitoring_ports=ports), needed=False)
+    return [each for each in programs if each.process(settings.monitoring).pid()]
+
+
+def stop(settings: Settings) -> list[str]:
+    """Ends those that run, and says which."""
+    found = find(settings)
+    for each in found:
+        each.process(settings.monitoring).stop()
+    return [each.name for each in found]
+
+
+def _programs(settings: Settings, *, needed: bool = True) -> Iterator[Program]:
+    folder = settings.monitoring.resolve()
+    prometheus, alerts, page = settings.monitoring_ports
+    yield Program(
+        METRICS,
+        page,
+        "/metrics",
+        [sys.executable, "-m", "pipeline", "metrics", "--listen", f"{LOOPBACK}:{page}"],
+    )
+    yield Program(
+        ALERTMANAGER,
+        alerts,
+        "/-/ready",
+        [
+            _executable("prometheus-alertmanager", "alertmanager", needed=needed),
+            f"--config.file={(settings.alerts or DEPLOY / 'alertmanager.yml').resolve()}",
+            f"--storage.path={_below(folder, ALERTMANAGER) / 'data'}",
+            f"--web.listen-address={LOOPBACK}:{alerts}",
+            "--cluster.listen-address=",
+        ],
+    )
+    yield Program(
+        PROMETHEUS,
+        prometheus,
+        "/-/ready",
+        [
+            _executable("prometheus", needed=needed),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={_below(folder, PROMETHEUS) / 'data'}",
+            f"--storage.tsdb.retention.time={KEPT}",
+            f"--web.listen-address={LOOPBACK}:{prometheus}",
+        ],
+    )
+
+
+def _below(folder: Path, name: str) -> Path:
+    return folder / name.split()[0].lower()
+
+
+def _executable(*names: str, needed: bool) -> str:
+    found = next(filter(None, map(shutil.which, names)), None)
+    if needed and not found:
+        raise ServingError(
+            f"{names[0]} is not installed, which MONITORING=1 needs (Debian: apt-get install prometheus "
+            "prometheus-alertmanager; as services of Debian's they need not run)."
+        )
+    return found or os.devnull

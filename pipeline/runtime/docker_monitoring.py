@@ -1,0 +1,32 @@
+"""Prometheus, Alertmanager and our page of metrics in containers. Standard library only."""
+
+from __future__ import annotations
+
+from pipeline.runtime.compose import Compose
+
+SERVICES = ("metrics", "alertmanager", "prometheus")
+PAGES = {"prometheus": "9090", "alertmanager": "9093"}
+"""Those with a page for people, and the port inside."""
+
+
+def serve(compose: Compose) -> None:
+    """Starts what does not run. Raises EngineError where an image cannot be had or a port is taken."""
+    compose.ask("up", "--detach", "--no-deps", *SERVICES)
+    print("\nWatched, by containers")
+    describe(compose)
+
+
+def stop(compose: Compose) -> None:
+    if _running(compose):
+        compose.ask("rm", "--stop", "--force", *SERVICES)
+        print("Stopped Prometheus, Alertmanager and the page of metrics")
+
+
+def describe(compose: Compose) -> None:
+    """Says where they are, if they run."""
+    for service, port in PAGES.items() if _running(compose) else ():
+        print(f"  {service}  http://{compose.ask('port', service, port)}")
+
+
+def _running(compose: Compose) -> str:
+    return compose.ask("ps", "--quiet", "--status", "running", "prometheus")

@@ -1,0 +1,213 @@
+"""Training as a task of a cluster: the chief opens the run, all that train step together, the evaluator keeps the best.
+
+    chief       opens the run, saves step 0 if nothing is saved yet, trains, saves
+    worker      trains
+    evaluator   evaluates what the chief saves, and says when patience has run out
+
+Each ends when the evaluator has seen the last checkpoint, or when any of them is lost (`watch`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from pipeline import gpu
+from pipeline.console import console, progress
+from pipeline.data.input_fn import InputFn
+from pipeline.errors import ClusterError, TrainingError
+from pipeline.evaluation.limits import limits
+from pipeline.training import estimator as estimators
+from pipeline.training import weights
+from pipeline.training.checkpoints import UNREADABLE, BestSoFar, Checkpoint, step_of
+from pipeline.training.cluster import CHIEF, EVALUATOR, Task
+from pipeline.training.hooks import ProgressLine, Stop
+from pipeline.training.presets import Preset
+from pipeline.training.runs import Run, read_run
+from pipeline.training.train import PIXELS, Evaluation, Interrupted, alone, explained, input_fn, is_over, starting
+from pipeline.training.watch import Others, await_verdict, meet
+
+v1 = tf.compat.v1
+
+LOOK_SECONDS = 0.5
+SHARED_SECONDS = 90.0
+"""How long a folder of the network may take to show what another machine wrote: NFS remembers for up to a minute."""
+
+
+def train(task: Task, preset: Preset, runs: Path, opened: Callable[[], Run]) -> tuple[Run, Checkpoint | None]:
+    """Trains in step with the other tasks. The evaluator returns the best checkpoint, others None.
+
+    `opened` prepares the data and opens the run, which only the chief does: the others take it from the folder `runs`,
+    which they share. Raises as `train.train` does, and ClusterError where the tasks do not find each other.
+    """
+    stop = Stop()
+    with meet(task, stop) as others:
+        if task.type == CHIEF:
+            run = opened()
+            with stop, alone(run.folder), explained(run):
+                start = _first_step(run, task, stop)
+                others.wait(lambda: others.heard("complete") or stop.requested)
+                others.tell(run=run.folder.name, step=start, preset=preset.fingerprint)
+                _train(task, run, start, stop, others)
+            return run, None
+        with stop:
+            others.wait(lambda: others.heard("run") or stop.requested)
+            if stop.requested:
+                raise Interrupted("Stopped before training began.")
+            run, start = _chiefs_run(task, preset, runs, others)
+            with explained(run):
+                if task.type == EVALUATOR:
+                    return run, _evaluate(run, stop, others)
+                _train(task, run, start, stop, others)
+                return run, None
+
+
+def _first_step(run: Run, task: Task, stop: Stop) -> int:
+    """Where training goes on from. Where it begins, the checkpoint of step 0 is there afterwards."""
+    folder, preset = run.folder, run.preset
+    latest = tf.train.latest_checkpoint(str(folder))
+    if latest:
+        run.check(latest)
+        start = step_of(folder)
+        if start < preset.steps:
+            console.print(f"Going on from step {start} of {preset.steps} in {folder}")
+        return start
+    initial = weights.load(preset.init) if preset.init else None
+    if initial:
+        knows = initial.keypoints == run.dataset.keypoints.keypoints
+        console.print(starting(preset.init, None if knows else len(run.dataset.keypoints)))
+    plain = estimators.build(folder, preset, run.dataset.keypoints, initial=initial)
+    estimators.save_first_checkpoint(plain, input_fn(run, 0))
+    return 0
+
+
+def _chiefs_run(task: Task, preset: Preset, runs: Path, others: Others) -> tuple[Run, int]:
+    """The run that the chief has opened, once it can be seen here, and the step that it goes on from."""
+    if others.heard("preset") != preset.fingerprint:
+        raise TrainingError(f"{task.name} was started with other options than the chief: give all tasks the same")
+    folder, start = runs / others.heard("run"), others.heard("step")
+
+    def is_here() -> bool:
+        return (folder / "run.json").is_file() and bool(step_of(folder) == start)
+
+    for _ in range(int(SHARED_SECONDS / LOOK_SECONDS)):
+        if is_here():
+            return read_run(folder), start
+        others.wait(lambda: False, LOOK_SECONDS)
+    raise ClusterError(
+        f"{folder}: the chief has a checkpoint of step {start} there, which {task.name} does not see. Data and runs "
+        f"have to be in a folder that all tasks share (SEAMLINE_HOME)."
+    )
+
+
+def _train(task: Task, run: Run, start: int, stop: Stop, others: Others) -> None:
+    """What chief and workers do: steps, all of them at once."""
+    for name, capability in estimators.gpus():
+        console.print(gpu.sentence(name, capability))
+    preset, best = run.preset, BestSoFar(run.folder)
+    if start < preset.steps and not is_over(best, preset) and not others.enough:
+        v1.disable_eager_execution()  # its strategy cannot be copied, which Estimator does
+        here = max(1, len(estimators.devices(gpus=True)))
+        mine = replace(run, preset=task.share(preset, here * task.trainers))
+        console.print(
+            f"{task.trainers} tasks train; {mine.preset.batch_size * here} of the {preset.batch_size} pictures of each "
+            f"step are for this one"
+        )
+        estimator = estimators.build(run.folder, mine.preset, run.dataset.keypoints, task=task)
+        with progress("Training") as on_progress:
+            hooks = [InStep(others), ProgressLine(preset, preset.batch_size, best, on_progress)]
+            _in_step(estimator, input_fn(mine, start, task.place, task.trainers), preset.steps, hooks)
+    step = step_of(run.folder)
+    others.tell(trained=step)
+    others.wait(lambda: others.heard("end"))
+    if task.type != CHIEF:
+        shutil.rmtree(run.folder / f"tmp_{task.type}_{task.index}", ignore_errors=True)
+    if others.heard("end") == "stopped":
+        raise _interrupted(run)
+    shutil.rmtree(run.folder / PIXELS / f"{task.place}-of-{task.trainers}", ignore_errors=True)
+
+
+def _in_step(estimator: Any, input_fn: InputFn, steps: int, hooks: list[Any]) -> None:
+    """Estimator's `train` knows no cluster, `train_and_evaluate` does; a task that trains evaluates nothing in it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "To make it possible to preserve tf.data options")  # Estimator loses none
+            tf.estimator.train_and_evaluate(
+                estimator,
+                tf.estimator.TrainSpec(input_fn, max_steps=steps, hooks=hooks),
+                tf.estimator.EvalSpec(input_fn, steps=1),
+            )
+    except (tf.errors.ResourceExhaustedError, tf.errors.DataLossError):
+        raise  # this task's own
+    except tf.errors.OpError as error:
+        await_verdict(error)
+
+
+def _evaluate(run: Run, stop: Stop, others: Others) -> Checkpoint:
+    """What the evaluator does: it follows the chief's checkpoints, taking the newest one each time."""
+    for sentence in limits(run.dataset):
+        console.print(f"Note: {sentence}")
+    best, preset = BestSoFar(run.folder), run.preset
+    initial = weights.load(preset.init) if preset.init else None
+    knows = initial is not None and initial.keypoints == run.dataset.keypoints.keypoints
+    estimator = estimators.build(run.folder, preset, run.dataset.keypoints)
+    evaluation = Evaluation(run, estimator, best, stop, first=0 if knows else 1)
+    while True:
+        last = len(others.trained) == others.trainers
+        before, newest = best.evaluated, step_of(run.folder)
+        if not stop.requested:
+            try:
+                evaluation.after_save(None, newest)
+            except UNREADABLE:
+                if step_of(run.folder) == newest:  # not deleted for being old
+                    raise
+        if evaluation.over() and not others.heard("enough"):
+            others.tell(enough=True)
+        if last and (best.evaluated == before or stop.requested):
+            break
+        others.wait(lambda: len(others.trained) == others.trainers, LOOK_SECONDS)
+    others.tell(end="over" if evaluation.over() else "stopped")
+    if not evaluation.over():
+        raise _interrupted(run)
+    if best.evaluated < preset.steps:
+        console.print(f"Ended early, {evaluation.early}")
+    if best.checkpoint is None:
+        raise TrainingError(f"{run.folder}: no checkpoint has an NE: the network's answers are no longer numbers.")
+    return best.checkpoint
+
+
+def _interrupted(run: Run) -> Interrupted:
+    return Interrupted(
+        f"Stopped at step {step_of(run.folder)} of {run.preset.steps}. "
+        f"A checkpoint was saved; all tasks started again go on from it."
+    )
+
+
+class InStep(tf.compat.v1.train.SessionRunHook):
+    """Ends training after the same step in all tasks, when one of them has heard that it is enough.
+
+    Each step adds up, over all of them, who has: whatever is known to one before a step counts for all after it.
+    """
+
+    def __init__(self, others: Others) -> None:
+        self._others = others
+
+    def begin(self) -> None:
+        strategy = tf.distribute.get_strategy()
+        self._enough = v1.placeholder_with_default(0.0, [])
+        self._anybody = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: self._enough + 0.0), axis=None)
+        self._others.stepped()
+
+    def before_run(self, run_context: Any) -> Any:
+        return v1.train.SessionRunArgs(self._anybody, {self._enough: float(self._others.enough)})
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        self._others.stepped()
+        if run_values.results > 0:
+            run_context.request_stop()

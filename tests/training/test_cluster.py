@@ -1,0 +1,160 @@
+"""A cluster of real processes on the loopback interface: chief, a worker and an evaluator train one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.training.checkpoints import best, step_of
+from pipeline.training.presets import choose
+from pipeline.training.runs import Run, latest_run
+from pipeline.training.train import train
+from tests.homes import ROOT, TinyRun
+from tests.ports import free_port
+
+STEPS = 240
+TASKS = ("chief", "worker", "evaluator")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+class Cluster:
+    """Its processes, what they say, and how they end."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        self.home = home
+        self.addresses = {kind: [f"127.0.0.1:{free_port()}"] for kind in TASKS}
+        self.logs = {kind: home / f"{kind}.log" for kind in TASKS}
+        self.processes = {kind: self._start(kind, options) for kind in TASKS}
+
+    def _start(self, kind: str, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        config = {"cluster": self.addresses, "task": {"type": kind, "index": 0}}
+        with self.logs[kind].open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "pipeline", "train", "--preset", "tiny", *options],
+                cwd=ROOT,
+                env={**os.environ, "SEAMLINE_HOME": str(self.home), "TF_CONFIG": json.dumps(config)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def said(self, kind: str) -> str:
+        return self.logs[kind].read_text()
+
+    def until_it_trains(self) -> Run:
+        """Until it has saved a checkpoint of its own."""
+        saved = self._newest()
+        deadline = time.monotonic() + 300
+        while self._newest() <= saved:
+            assert time.monotonic() < deadline
+            assert all(each.poll() is None for each in self.processes.values()), "".join(map(self.said, TASKS))
+            time.sleep(0.05)
+        return latest_run(self.home / "runs")
+
+    def _newest(self) -> int:
+        """The step of the newest checkpoint; 0 counts as none, for it is there before training is."""
+        return max(
+            (int(path.stem.rsplit("-", 1)[1]) for path in self.home.glob("runs/*/model.ckpt-*.index")), default=0
+        )
+
+    def ends(self, seconds: float = 60) -> dict[str, int]:
+        """The exit codes of all tasks, which end within so many seconds."""
+        deadline = time.monotonic() + seconds
+        for process in self.processes.values():
+            process.wait(max(0.1, deadline - time.monotonic()))
+        assert "Traceback" not in "".join(map(self.said, TASKS))
+        return {kind: process.returncode for kind, process in self.processes.items()}
+
+
+@contextmanager
+def cluster(home: Path, *options: str) -> Iterator[Cluster]:
+    made = Cluster(home, *options)
+    try:
+        yield made
+    finally:
+        for process in made.processes.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def home(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With one run, which each test goes on with, whichever was before it."""
+    return with_photos(tiny_run, tmp_path_factory.mktemp("cluster"))
+
+
+def with_photos(tiny_run: TinyRun, home: Path) -> Path:
+    (home / "data").symlink_to(tiny_run.home / "data")
+    return home
+
+
+@pytest.mark.parametrize("lost", TASKS)
+def test_when_a_task_is_killed_all_end_and_name_it(home: Path, lost: str) -> None:
+    """Exit code 15 and one line in each other task, within a minute; what was saved is whole."""
+    with cluster(home, "--steps", str(STEPS)) as tasks:
+        run = tasks.until_it_trains()
+        tasks.processes[lost].kill()
+        killed = time.monotonic()
+        assert tasks.ends() == {**dict.fromkeys(TASKS, 15), lost: -signal.SIGKILL}
+        print(f"{lost} was killed; the others had ended after {time.monotonic() - killed:.1f} s")
+        address = tasks.addresses[lost][0]
+        name = "worker 0" if lost == "worker" else lost
+        for kind in set(TASKS) - {lost}:
+            said = tasks.said(kind).splitlines()
+            assert [line for line in said if "Error" in line] == said[-1:]
+            assert said[-1].startswith(f"Error: {name} ({address}) is lost: its process ended. Every task of the ")
+    assert 0 < step_of(run.folder) < STEPS
+
+
+def test_a_stop_that_one_task_is_asked_for_stops_all_after_the_same_step(home: Path) -> None:
+    """SIGTERM to the worker: the chief saves a checkpoint, all end with 130 and say the same."""
+    with cluster(home, "--steps", str(STEPS)) as tasks:
+        run = tasks.until_it_trains()
+        tasks.processes["worker"].send_signal(signal.SIGTERM)
+        assert tasks.ends() == dict.fromkeys(TASKS, 130)
+        step = step_of(run.folder)
+        for kind in TASKS:
+            assert f"Error: Stopped at step {step} of {STEPS}. A checkpoint was saved;" in tasks.said(kind)
+
+
+def test_two_that_train_are_as_good_as_one(home: Path, tiny_run: TinyRun, tmp_path: Path) -> None:
+    """The same steps of the same total batch end with the same NE, but for noise; on the way all was started anew."""
+    before = step_of(latest_run(home / "runs").folder) if (home / "runs").is_dir() else 0
+    with cluster(home, "--steps", str(STEPS)) as tasks:
+        assert tasks.ends(600) == dict.fromkeys(TASKS, 0)
+        said = {kind: tasks.said(kind) for kind in TASKS}
+    run = latest_run(home / "runs")
+    if before:
+        assert f"Going on from step {before} of {STEPS}" in said["chief"]
+    for kind in ("chief", "worker"):
+        assert "2 tasks train; 2 of the 4 pictures of each step are for this one" in said[kind]
+        assert "The evaluator has the best checkpoint" in said[kind]
+    assert re.search(r"Best checkpoint: step \d+, NE .*\nReport: .*report.html$", said["evaluator"].strip())
+    assert step_of(run.folder) == STEPS
+    assert not list(run.folder.glob("tmp_*"))
+    together = best(run.folder)
+    assert together
+    alone = train(Run(tmp_path / "alone", tiny_run.dataset, replace(choose("tiny", steps=STEPS), evaluate_every=60)))
+    print(f"NE of two {together.ne:.1f} %, of one {alone.ne:.1f} %")
+    assert together.ne == pytest.approx(alone.ne, rel=0.25)
+
+
+def test_a_cluster_ends_early_when_patience_has_run_out(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """The evaluator says so; all stop after the same step, with the same words as on one machine, and exit code 0."""
+    still = tmp_path / "still.toml"
+    still.write_text('base = "tiny"\npatience = 1\nmodel.optimiser = {learning_rate = 0.0, steps = 5000}\n')
+    home = with_photos(tiny_run, tmp_path)
+    with cluster(home, "--preset", str(still)) as tasks:
+        assert tasks.ends(600) == dict.fromkeys(TASKS, 0)
+        assert "Ended early, at step" in tasks.said("evaluator")
+    assert 0 < step_of(latest_run(home / "runs").folder) < 5000
