@@ -28,7 +28,7 @@ from tests.homes import ROOT, Made
 pytestmark = pytest.mark.slow
 
 STACK = "models"
-SECONDS = 120.0
+SECONDS = 240.0
 OWNER = 10001
 
 
@@ -84,7 +84,7 @@ def swarm(built: Job, made: Made, tmp_path_factory: pytest.TempPathFactory) -> I
         if each.stat().st_mode & 0o777 == 0o700:
             each.chmod(0o711)
     images = {f"{name.upper()}_IMAGE": f"{built.name}-{image}" for name, image in SERVICES}
-    settings = {**images, "SEAMLINE_HOME": str(home), "SEAMLINE_START_PERIOD": "20s"}
+    settings = {**images, "SEAMLINE_HOME": str(home), "SEAMLINE_START_PERIOD": "60s"}
     try:
         hosts.up(list(images.values()))
         nodes = hosts.docker("node", "ls", "--format", "{{.Hostname}}").split()
