@@ -70,7 +70,19 @@ def test_names_and_ports_are_the_contract() -> None:
     assert f"SEAMLINE_SERVER: serve:{GRPC_PORT}\n" in compose
     assert "--grpc_max_threads=${SEAMLINE_GRPC_THREADS:-64}\n" in compose
     assert " ".join(BATCHING).replace(f"{ROOT}/config/", "/etc/seamline/") in compose
-    assert f"/dev/tcp/127.0.0.1/{REST_PORT} " in (ROOT / "config" / "healthy.bash").read_text()
+    assert f"ask 127.0.0.1 {REST_PORT} " in (ROOT / "config" / "healthy.bash").read_text()
+
+
+def test_a_swarm_serves_as_compose_does() -> None:
+    """The same flags, but for where the models are; the same settings of the gateway; and the ports of the contract."""
+    compose, stack = (ROOT / each for each in ("docker-compose.yml", "deploy/swarm/stack.yml"))
+    flags = [set(re.findall(r"^      (--[a-z_]+=\S+)$", each.read_text(), re.M)) for each in (compose, stack)]
+    assert {flag.partition("=")[0] for flag in flags[0] ^ flags[1]} == {"--model_config_file"}
+    settings = [
+        dict(re.findall(r"^      (SEAMLINE_GATEWAY\w*): (.+)$", each.read_text(), re.M)) for each in (compose, stack)
+    ]
+    assert settings[1].items() <= settings[0].items()
+    assert f"SEAMLINE_SERVER: serve:{GRPC_PORT}\n" in stack.read_text()
 
 
 def services(*files: str) -> dict[str, Any]:
