@@ -1,7 +1,8 @@
 """The photos of the recipe: annotated ones, and many more of which only the kind is known.
 
-    <folder>/train, <folder>/val    annotated, in the layout that training takes
-    <folder>/more/kinds.csv         image_id and image_category of photos below <folder>/more
+    <folder>/train, <folder>/val    annotated, as `python -m pipeline garments` makes them
+    <folder>/more                   the public set as it is fetched, with its images.csv; or a folder with a kinds.csv,
+                                    which has image_id and image_category
 
 They are decoded once, into files that are mapped into memory. Of the train split and of `more`, the photos that
 `split_of` keeps for evaluation choose between weights and are never trained on; those of val are only reported on.
@@ -21,13 +22,23 @@ from PIL import Image
 
 from model.receivers import decode_image
 from pipeline.console import progress
+from pipeline.data import clothing
 from pipeline.data.folders import new_folder
 from pipeline.data.input_fn import LABELS
 from pipeline.data.photos import Photos
 from pipeline.data.split import split_of
+from pipeline.errors import DataError
 from seamline_client.contract import IMAGE_SIDE
 from seamline_client.keypoints import GARMENTS
 
+KINDS = {
+    "blouse": ("T-Shirt", "Longsleeve", "Shirt", "Polo", "Undershirt", "Top", "Blouse"),
+    "outwear": ("Outwear", "Hoodie", "Blazer"),
+    "dress": ("Dress",),
+    "skirt": ("Skirt",),
+    "trousers": ("Pants", "Shorts"),
+}
+"""What the public set calls the garments of each kind; what it calls otherwise is left out."""
 SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 3)
 
 
@@ -76,24 +87,44 @@ def _annotated(cache: Path, name: str, folder: Path, split: str) -> None:
 
 
 def _more(cache: Path, folder: Path, most: int | None) -> None:
-    with (folder / "kinds.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    parts = {
-        "more": [row for row in rows if split_of(row["image_id"]) == "train"],
-        "kinds": [row for row in rows if split_of(row["image_id"]) != "train"],
-    }
-    for name, part in parts.items():
-        part = part[:most]
+    photos = _of_known_kind(folder)
+    for name, split in {"more": "train", "kinds": "eval"}.items():
+        part = [photo for photo in photos if split_of(photo[0]) == split][:most]
         shape = (len(part), *SHAPE)
         pixels = np.lib.format.open_memmap(cache / f"{name}.npy", "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
         sizes = np.empty((len(part), 2), np.float32)
         with progress(f"Decoding {name}") as on_progress:
-            for index, row in enumerate(part):
-                encoded = (folder / row["image_id"]).read_bytes()
+            for index, (_, path, _) in enumerate(part):
+                encoded = path.read_bytes()
                 pixels[index] = decode_image(encoded).numpy()
                 sizes[index] = Image.open(io.BytesIO(encoded)).size
                 on_progress(index + 1, len(part))
         pixels.flush()
-        names = GARMENTS.category_names
-        category = np.array([names.index(row["image_category"]) for row in part], np.int64)
+        category = np.array([GARMENTS.category_names.index(kind) for _, _, kind in part], np.int64)
         np.savez(cache / f"{name}.npz", category=category, size=sizes)
+
+
+def _of_known_kind(folder: Path) -> list[tuple[str, Path, str]]:
+    """Image id, file and kind of each photo. Raises DataError where none are named."""
+    try:
+        if (folder / "kinds.csv").is_file():
+            return [
+                (row["image_id"], folder / row["image_id"], row["image_category"]) for row in _rows(folder, "kinds")
+            ]
+        kinds = {label: kind for kind, named in KINDS.items() for label in named}
+        annotated = {Path(image_id).stem for split in clothing.SPLITS for image_id in clothing.annotated(split)}
+        return [
+            (f"Images/{kinds[row['label']]}/{row['image']}.jpg", path, kinds[row["label"]])
+            for row in _rows(folder, "images")
+            if row["label"] in kinds and row["image"] not in annotated
+            if (path := folder / "images" / f"{row['image']}.jpg").is_file()
+        ]
+    except (OSError, KeyError, csv.Error) as error:
+        raise DataError(
+            f"{folder}: no photos of known kind: {error}. Expected images.csv or kinds.csv there."
+        ) from error
+
+
+def _rows(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
