@@ -44,9 +44,6 @@ class OptimiserConfig:
     clip_norm: float = 5.0
     average_decay: float = 0.999
     """Exponential moving averages of the weights are what is evaluated and served: they beat the last weights."""
-    keep_statistics: bool = False
-    """Batch norms keep the statistics that the weights came with: what is learned from pictures of another kind, such as
-    drawn ones, then takes least away from what was known of photos. Only for runs that start from weights."""
     mixed_precision: bool = False
     """Compute in float16 where a GPU can (compute capability 7.0 and newer), with a loss scale that adapts itself."""
 
@@ -80,9 +77,7 @@ def model_fn(
     network = KeypointNetwork(config.network, len(keypoints))
     # Nothing in it branches on a tensor; AutoGraph would take seconds to find that out.
     as_written = tf.autograph.experimental.do_not_convert(network)
-    heads = as_written(
-        tf.cast(features["images"], tf.float32), training=training and not config.optimiser.keep_statistics
-    )
+    heads = as_written(tf.cast(features["images"], tf.float32), training=training)
     served: Served | None = params.get("served")
     predictions = predict(heads, keypoints, served)
     if served and "query" in features:

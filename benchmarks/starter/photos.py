@@ -87,7 +87,7 @@ def _annotated(cache: Path, name: str, folder: Path, split: str) -> None:
 
 
 def _more(cache: Path, folder: Path, most: int | None) -> None:
-    photos = _of_known_kind(folder)
+    photos = of_known_kind(folder)
     for name, split in {"more": "train", "kinds": "eval"}.items():
         part = [photo for photo in photos if split_of(photo[0]) == split][:most]
         shape = (len(part), *SHAPE)
@@ -104,7 +104,7 @@ def _more(cache: Path, folder: Path, most: int | None) -> None:
         np.savez(cache / f"{name}.npz", category=category, size=sizes)
 
 
-def _of_known_kind(folder: Path) -> list[tuple[str, Path, str]]:
+def of_known_kind(folder: Path) -> list[tuple[str, Path, str]]:
     """Image id, file and kind of each photo. Raises DataError where none are named."""
     try:
         if (folder / "kinds.csv").is_file():

@@ -20,7 +20,7 @@ from seamline_client.keypoints import GARMENTS
 
 ROUNDS = (
     Round(OptimiserConfig(steps=600, learning_rate=7e-4, warmup_steps=40)),
-    Round(OptimiserConfig(steps=2000, learning_rate=1e-3, warmup_steps=40), seed=2),
+    Round(OptimiserConfig(steps=800, learning_rate=8e-4, warmup_steps=40), balance=0.3, seed=2),
 )
 """Each begins with the weights of the one before and learns what those say of the photos without points."""
 WEIGHTS, VIEWS, FIGURES = "weights.npz", "views.npz", "figures.json"

@@ -49,7 +49,7 @@ def train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: We
     with tf.Graph().as_default():
         step = v1.train.get_or_create_global_step()
         start = _step_of(folder)
-        iterator = v1.data.make_initializable_iterator(_batches(how, fit, taught, start))
+        iterator = v1.data.make_initializable_iterator(batches(how, fit, taught, start))
         v1.add_to_collection(v1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
         batch = iterator.get_next()
         network = KeypointNetwork(NetworkConfig(), len(GARMENTS))
@@ -58,6 +58,8 @@ def train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: We
         heads = as_written(tf.cast(batch["images"], tf.float32), training=True)
         losses = loss_parts(heads, batch["xy"], batch["v"])
         update = train_op(tf.add_n(losses), network, average, how.optimiser)
+        with tf.control_dependencies([update]):
+            taken = step.read_value()
         scaffold = starting_from(initial, GARMENTS, network, average)
         v1.summary.scalar("rate", learning_rate(step, how.optimiser))
         with (
@@ -73,10 +75,9 @@ def train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: We
         ):
             done, smooth = start, None
             while done < steps:
-                _, now, parts = session.run([update, step, losses])
-                done = int(now)
+                done, parts = session.run([taken, losses])
                 smooth = np.array(parts) if smooth is None else 0.98 * smooth + 0.02 * np.array(parts)
-                on_progress(done, steps, f"loss: position {smooth[0]:.3f}, visibility {smooth[1]:.3f}")
+                on_progress(int(done), steps, f"loss: position {smooth[0]:.3f}, visibility {smooth[1]:.3f}")
 
 
 def _step_of(folder: Path) -> int:
@@ -96,7 +97,7 @@ def loss_parts(heads: Heads, xy: tf.Tensor, v: tf.Tensor) -> tuple[tf.Tensor, tf
     return position_loss(heads, xy, v, LossConfig()), tf.reduce_mean(visibility)
 
 
-def _batches(how: Round, fit: Pictures, taught: Pictures, start: int) -> tf.data.Dataset:
+def batches(how: Round, fit: Pictures, taught: Pictures, start: int) -> tf.data.Dataset:
     size = how.annotated + how.taught
     chances = [_chances(each.labels["category"], how.balance) for each in (fit, taught)]
 
