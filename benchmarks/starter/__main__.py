@@ -17,15 +17,19 @@ from pipeline.console import console
 from pipeline.errors import PipelineError
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.starter", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--photos", type=Path, required=True, help="folder with train, val and more")
     parser.add_argument("--out", type=Path, default="var/starter", help="state and result; default: %(default)s")
-    parser.add_argument("--init", default="starter", help="weights that label first; default: %(default)s")
+    parser.add_argument("--init", default="none", help="weights that label first: starter, a file, or none")
     parser.add_argument("--quick", action="store_true", help="a few steps of everything: a check that it runs")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    arguments = parser().parse_args()
     try:
         rounds.run(arguments.photos, arguments.out, arguments.init, quick=arguments.quick)
     except PipelineError as error:

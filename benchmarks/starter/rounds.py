@@ -18,6 +18,8 @@ from pipeline.training import weights
 from pipeline.training.checkpoints import Checkpoint
 from seamline_client.keypoints import GARMENTS
 
+FIRST = Round(OptimiserConfig(steps=6000, warmup_steps=200), annotated=16, taught=0)
+"""From nothing, on the annotated photos alone: what labels first where no weights are given."""
 ROUNDS = (
     Round(OptimiserConfig(steps=600, learning_rate=7e-4, warmup_steps=40)),
     Round(OptimiserConfig(steps=800, learning_rate=8e-4, warmup_steps=40), balance=0.3, seed=2),
@@ -34,9 +36,12 @@ def run(photos: Path, out: Path, init: str, *, quick: bool) -> Path:
     pictures = load(photos, out / "photos", most=32 if quick else None)
     usual = labels.usual(pictures["fit"])
     more = pictures["more"]
-    known = weights.load(init)
     folder = out / "round-0"
     folder.mkdir(exist_ok=True)
+    if init == "none":
+        known = _round(folder, _shortened(FIRST) if quick else FIRST, pictures["fit"], more, None)
+    else:
+        known = weights.load(init)
     seen: list[Views] = []
     for number, how in enumerate(ROUNDS, 1):
         _report(out, folder.name, known, pictures)
@@ -53,7 +58,7 @@ def run(photos: Path, out: Path, init: str, *, quick: bool) -> Path:
     return path
 
 
-def _round(folder: Path, how: Round, fit: Pictures, taught: Pictures, known: Weights) -> Weights:
+def _round(folder: Path, how: Round, fit: Pictures, taught: Pictures, known: Weights | None) -> Weights:
     path = folder / WEIGHTS
     if not path.is_file():
         student.train(folder, how, fit, taught, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,10 +44,12 @@ class Round:
     seed: int = 1
 
 
-def train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: Weights) -> None:
+def train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: Weights | None) -> None:
     """Trains up to the last step, from the checkpoint in `folder` where there is one."""
     steps = how.optimiser.steps
+    random.seed(how.seed)  # where Keras draws the seeds of its first weights
     with tf.Graph().as_default():
+        v1.set_random_seed(how.seed)
         step = v1.train.get_or_create_global_step()
         start = _step_of(folder)
         iterator = v1.data.make_initializable_iterator(batches(how, fit, taught, start))
@@ -105,10 +108,11 @@ def batches(how: Round, fit: Pictures, taught: Pictures, start: int) -> tf.data.
         number = start
         while True:
             # By the step, so that a round which goes on sees what it would have seen.
-            random = np.random.default_rng([how.seed, number])
+            draws = np.random.default_rng([how.seed, number])
             parts = [
-                (pictures, np.sort(random.choice(len(pictures), count, p=chance)))
+                (pictures, np.sort(draws.choice(len(pictures), count, p=chance)))
                 for pictures, count, chance in zip((fit, taught), (how.annotated, how.taught), chances)
+                if count
             ]
             labels = {name: np.concatenate([each.labels[name][rows] for each, rows in parts]) for name in LABELS}
             yield {"images": np.concatenate([each.pixels[rows] for each, rows in parts]), **labels}

@@ -20,6 +20,7 @@ from benchmarks.starter.student import Round, batches, loss_parts
 from model.losses import LossConfig, position_loss, total_loss
 from model.model_fn import OptimiserConfig
 from model.network import Heads
+from pipeline.data.clothing import annotated
 from seamline_client.contract import ABSENT, OCCLUDED, VISIBLE
 from seamline_client.keypoints import GARMENTS
 from tests.homes import ROOT, TinyRun
@@ -127,9 +128,9 @@ def test_a_round_that_goes_on_sees_what_it_would_have_seen() -> None:
 
 def test_the_public_set_is_read_as_it_is_fetched(tmp_path: Path) -> None:
     """Photos of a known kind are taken from its images.csv; other labels, annotated and missing photos are not."""
-    (annotated, *_) = (Path(each).stem for each in photos.clothing.annotated("val"))
+    (labelled_photo, *_) = (Path(each).stem for each in annotated("val"))
     (tmp_path / "images").mkdir()
-    named = {"a": "Pants", "b": "Hoodie", "c": "Not sure", "gone": "Dress", annotated: "Skirt"}
+    named = {"a": "Pants", "b": "Hoodie", "c": "Not sure", "gone": "Dress", labelled_photo: "Skirt"}
     for name in named.keys() - {"gone"}:
         (tmp_path / "images" / f"{name}.jpg").touch()
     rows = "".join(f"{name},1,{label},False\n" for name, label in named.items())
