@@ -8,8 +8,10 @@
     │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
     │   ├── ScoreError      12   refused: it scores worse than the version that serves
     │   ├── ChecksumError   13   refused: its files are not those that were written
+    │   ├── SignatureError  15   refused: not signed by a key that this machine trusts, or not as this
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
+    ├── RemoteError         16   where versions are kept for several machines cannot be reached, or has none
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
 
 Exit code 2 is a wrong command line; 7 to 9 are those of `venv` and `launch` in `pipeline.runtime`, 130 a stop on
@@ -53,12 +55,20 @@ class ChecksumError(ExportError):
     exit_code = 13
 
 
+class SignatureError(ExportError):
+    exit_code = 15
+
+
 class BusyError(ExportError):
     exit_code = 14
 
 
 class StoreError(ExportError):
     exit_code = 5
+
+
+class RemoteError(PipelineError):
+    exit_code = 16
 
 
 class ServingError(PipelineError):

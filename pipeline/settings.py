@@ -44,6 +44,10 @@ class Settings:
     """Requests a second that each caller may make."""
     keep: int = 5
     """How many versions stay in the store, beside those that serve, are the canary or would be rolled back to."""
+    signing_key: Path | None = None
+    """The private key that `push` signs with. None: it signs nothing."""
+    trusted_keys: Path | None = None
+    """A file of public keys, or a folder of such. None: what is not signed counts, too."""
     model_server: Path | None = None
     """The official executable, which serves in place of the stand-in. None: the stand-in does."""
     serving_image: str | None = None
@@ -54,8 +58,8 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         """SEAMLINE_HOME (default `var`), SEAMLINE_GRPC_PORT, SEAMLINE_REST_PORT, SEAMLINE_KEEP,
-        TENSORFLOW_MODEL_SERVER, and of the gateway SEAMLINE_GATEWAY, SEAMLINE_GATEWAY_BODY_MB, SEAMLINE_GATEWAY_RATE
-        and SEAMLINE_REPLICAS.
+        SEAMLINE_SIGNING_KEY, SEAMLINE_TRUSTED_KEYS, TENSORFLOW_MODEL_SERVER, and of the gateway SEAMLINE_GATEWAY,
+        SEAMLINE_GATEWAY_BODY_MB, SEAMLINE_GATEWAY_RATE and SEAMLINE_REPLICAS.
 
         Compose gives its containers SEAMLINE_SERVING_IMAGE and SEAMLINE_SERVER.
 
@@ -87,10 +91,17 @@ class Settings:
             gateway_body_mb=_number("SEAMLINE_GATEWAY_BODY_MB", cls.gateway_body_mb, "megabytes", 1024),
             gateway_rate=_number("SEAMLINE_GATEWAY_RATE", cls.gateway_rate, "requests a second", 10**6),
             keep=_number("SEAMLINE_KEEP", cls.keep, "a number of versions", 10**6),
+            signing_key=_file("SEAMLINE_SIGNING_KEY"),
+            trusted_keys=_file("SEAMLINE_TRUSTED_KEYS"),
             model_server=Path(model_server) if model_server else None,
             serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,
             serving_target=os.environ.get("SEAMLINE_SERVER") or None,
         )
+
+
+def _file(variable: str) -> Path | None:
+    text = os.environ.get(variable)
+    return Path(os.path.expanduser(text)) if text else None  # noqa: PTH111  # any `~` will do
 
 
 def _number(variable: str, default: int, what: str, most: int) -> int:

@@ -14,13 +14,13 @@ from pipeline.gpu import ENVIRONMENT
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 
 # Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import data, training, release, serving, labelling, gateway  # isort: skip
+from pipeline.cli import data, training, release, serving, labelling, gateway, sync  # isort: skip
 from pipeline.cli.shared import app
 from pipeline.errors import PipelineError, ServingError
 from seamline_client.errors import CannotConnect, ClientError
 from seamline_client.reports import one_line
 
-__all__ = ["app", "data", "gateway", "labelling", "main", "release", "serving", "training"]
+__all__ = ["app", "data", "gateway", "labelling", "main", "release", "serving", "sync", "training"]
 
 
 def main() -> None:

@@ -92,15 +92,16 @@ def read(store: ModelStore, serving: int | None) -> History:
 def record(store: ModelStore, serving: int | None, version: int, by: str) -> None:
     """Notes that `version` is about to take the place of `serving`."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    _write(store, (*read(store, serving).promotions, Promotion(version, by, now)))
+    write(store, (*read(store, serving).promotions, Promotion(version, by, now)))
 
 
 def confirm(store: ModelStore, serving: int) -> None:
     """Notes that the promotion of what serves has come to its end."""
     *before, last = read(store, serving).promotions
     if not last.confirmed:
-        _write(store, (*before, replace(last, confirmed=True)))
+        write(store, (*before, replace(last, confirmed=True)))
 
 
-def _write(store: ModelStore, promotions: tuple[Promotion, ...]) -> None:
+def write(store: ModelStore, promotions: tuple[Promotion, ...]) -> None:
+    """Replaces the record by another store's, which this one follows."""
     write_atomically(store.base / FILE, "".join(f"{json.dumps(asdict(each))}\n" for each in promotions))

