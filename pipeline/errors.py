@@ -8,7 +8,7 @@
     │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
     │   ├── ScoreError      12   refused: it scores worse than the version that serves
     │   ├── ChecksumError   13   refused: its files are not those that were written
-    │   ├── SignatureError  15   refused: not signed by a key that this machine trusts, or not as this
+    │   ├── SignatureError  18   refused: not signed by a key that this machine trusts, or not as this
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
     ├── RemoteError         16   where versions are kept for several machines cannot be reached, or has none
@@ -56,7 +56,7 @@ class ChecksumError(ExportError):
 
 
 class SignatureError(ExportError):
-    exit_code = 15
+    exit_code = 18
 
 
 class BusyError(ExportError):

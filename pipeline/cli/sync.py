@@ -62,7 +62,7 @@ def signing_key(to: Path = TO) -> None:
 
 @app.command()
 def signed() -> None:
-    """Check that what serves, the canary too, is signed by a trusted key, as `serve` does. Exit code 15 when not."""
+    """Check that what serves, the canary too, is signed by a trusted key, as `serve` does. Exit code 18 when not."""
     from pipeline.release import signing
 
     found, trusted = releases(), Settings.from_environment().trusted_keys

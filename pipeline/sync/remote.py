@@ -41,29 +41,33 @@ class Remote:
 
     where: str
 
+    def __post_init__(self) -> None:
+        if not self.where.strip():
+            raise RemoteError("An empty remote: name s3://bucket/folder, a remote of rclone's, or a folder.")
+
     def read(self, name: str) -> bytes:
         """A small object; empty where there is none."""
-        done = self._run("cat", self._path(name), seconds=ANSWER_SECONDS, fine=(0, NOT_FOUND))
+        done = self._run("cat", "--", self._path(name), seconds=ANSWER_SECONDS, fine=(0, NOT_FOUND))
         return done.stdout if done.returncode == 0 else b""
 
     def write(self, name: str, content: bytes) -> None:
         """Replaces a small object in one step."""
-        self._run("rcat", f"--size={len(content)}", self._path(name), seconds=ANSWER_SECONDS, content=content)
+        self._run("rcat", f"--size={len(content)}", "--", self._path(name), seconds=ANSWER_SECONDS, content=content)
 
     def upload(self, folder: Path, name: str, *rules: str) -> None:
         """Those files that rclone's filter rules let pass and that are not there yet. One that differs is an error."""
-        rules = tuple(f"--filter={rule}" for rule in rules)
-        self._run("copy", "--checksum", "--immutable", *rules, str(folder), self._path(name), seconds=COPY_SECONDS)
+        options = ("--checksum", "--immutable", *(f"--filter={rule}" for rule in rules))
+        self._run("copy", *options, "--", str(folder), self._path(name), seconds=COPY_SECONDS)
 
     def download(self, name: str, folder: Path) -> None:
-        self._run("copy", "--checksum", self._path(name), str(folder), seconds=COPY_SECONDS)
+        self._run("copy", "--checksum", "--", self._path(name), str(folder), seconds=COPY_SECONDS)
 
     def folders(self, name: str) -> list[str]:
-        done = self._run("lsf", "--dirs-only", self._path(name), seconds=ANSWER_SECONDS, fine=(0, NOT_FOUND))
+        done = self._run("lsf", "--dirs-only", "--", self._path(name), seconds=ANSWER_SECONDS, fine=(0, NOT_FOUND))
         return [line.rstrip("/") for line in done.stdout.decode(errors="replace").splitlines()]
 
     def remove(self, name: str) -> None:
-        self._run("purge", self._path(name), seconds=COPY_SECONDS, fine=(0, NOT_FOUND))
+        self._run("purge", "--", self._path(name), seconds=COPY_SECONDS, fine=(0, NOT_FOUND))
 
     def _path(self, name: str) -> str:
         place = S3 + self.where[len("s3://") :] if self.where.startswith("s3://") else self.where

@@ -24,7 +24,7 @@ from tests.ports import free_port
 
 KEYS = ("AKIDTEST", "not-secret")
 REMOTE = Remote("s3://bucket/of/ours")
-DEADLINE = 20.0
+DEADLINE = 60.0
 FILES = ("saved_model.pb", "variables/variables.index", "assets.extra/golden/golden.npz")
 
 

@@ -66,7 +66,7 @@ def test_signed_versions_arrive(share: Remote, publisher: Publisher, key: Path, 
 def test_what_is_refused(
     share: Remote, publisher: Publisher, key: Path, trusted: Path, tmp_path: Path, case: str, said: str
 ) -> None:
-    """By who can write where versions are kept, and has no key: one sentence, exit code 15, and nothing is there."""
+    """By who can write where versions are kept, and has no key: one sentence, exit code 18, and nothing is there."""
     for _ in range(2):
         publisher.publish()
     publisher.push(key, share)
@@ -108,7 +108,7 @@ def test_what_is_refused(
         machine.pull()
     assert machine.releases.names().version is None
     assert "\n" not in str(caught.value)
-    assert caught.value.exit_code == 15
+    assert caught.value.exit_code == 18
     assert machine.whole() in ([], [1])
 
 
@@ -118,11 +118,11 @@ def test_a_server_starts_with_what_is_signed(publisher: Publisher, key: Path, tr
     seamline = Seamline(tmp_path / "publisher")
     seamline.environment["SEAMLINE_TRUSTED_KEYS"] = str(trusted)
     for command in ("serve", "signed"):
-        assert "is not signed" in seamline.pipeline(command, code=15)
+        assert "is not signed" in seamline.pipeline(command, code=18)
     signing.sign(version, key)
     assert f"Version 1 is signed by one of {trusted}" in seamline.pipeline("signed")
     (version.folder / "saved_model.pb").write_text("another")
-    assert "saved_model.pb" in seamline.pipeline("serve", code=15)
+    assert "saved_model.pb" in seamline.pipeline("serve", code=18)
     del seamline.environment["SEAMLINE_TRUSTED_KEYS"]
     assert "names no keys" in seamline.pipeline("signed", code=1)
 

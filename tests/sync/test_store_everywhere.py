@@ -156,6 +156,13 @@ def test_the_past_is_not_believed(bucket: Bucket, publisher: Publisher, machine:
     assert machine.pull()
 
 
+@pytest.mark.parametrize("where", ["", " "])
+def test_an_empty_name(where: str) -> None:
+    """Is not this machine's root."""
+    with pytest.raises(RemoteError, match="empty remote"):
+        Remote(where)
+
+
 @pytest.mark.parametrize(
     ("where", "said"),
     [
