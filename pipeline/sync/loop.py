@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
+from time import sleep
+from typing import NoReturn
 
 from pipeline.console import console
 from pipeline.errors import PipelineError, RemoteError
 from pipeline.sync.pull import Follower
 
 
-def run(follower: Follower, seconds: float) -> None:
+def run(follower: Follower, seconds: float) -> NoReturn:
     """Pulls, waits so long, and again. SIGTERM ends this process, and leaves nothing half done."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        _go_on(follower, seconds)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _go_on(follower: Follower, seconds: float) -> NoReturn:
     trouble = ""
     while True:
         try:
@@ -28,4 +36,4 @@ def run(follower: Follower, seconds: float) -> None:
             for line in [*(["It answers again"] if trouble else []), *said]:
                 console.print(line)
             trouble = ""
-        time.sleep(seconds)
+        sleep(seconds)

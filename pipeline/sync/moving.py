@@ -31,10 +31,9 @@ def move(releases: Releases, there: State) -> list[str]:
         if after.version is None:
             return ["Nothing was promoted there yet"]
         try:
-            if releases.target:
-                for number in sorted(_numbers(after) - _numbers(before)):
-                    models_config.write(store, replace(before, trial=number))
-                    _ask(releases.target, models_config.trial_name(store), number, releases)
+            for number in sorted(_numbers(after) - _numbers(before)) if releases.target else ():
+                models_config.write(store, replace(before, trial=number))
+                _ask(releases, models_config.trial_name(store), number)
             history.write(store, there.promotions)
             if before != after:
                 models_config.write(store, after)
@@ -59,7 +58,7 @@ def _numbers(serving: Serving) -> set[int]:
 def _say(releases: Releases, name: str, before: int | None, after: int | None) -> str:
     if releases.target is None:
         return f"{name}: {_version(after)} answers from the next start on; no server is running"
-    proof = _ask(releases.target, name, after, releases)
+    proof = _ask(releases, name, after)
     moved = "" if before == after else f", {_version(before)} before"
     return f"{name}: {_version(after)} answers at {releases.target}{proof}{moved}"
 
@@ -68,14 +67,19 @@ def _version(number: int | None) -> str:
     return f"version {number}" if number else "no version"
 
 
-def _ask(target: str, name: str, number: int | None, releases: Releases) -> str:
-    """Waits until that version answers there, and has its golden requests answered."""
-    wait_until_answering(target, name, number, WAIT_SECONDS)
-    if number is None:
-        return ""
-    golden = Golden.load(releases.store.folder / str(number))
-    try:
-        with PredictClient(target, model=name) as client:
-            return f" as trained (differences at most {replay(golden, client, version=number):.1g})"
-    except ClientError as error:
-        raise ServingError(f"{name} at {target}: a golden request was not answered: {error}") from error
+def _ask(releases: Releases, name: str, number: int | None) -> str:
+    """Waits until that version answers at each server, and has its golden requests answered; what came of it."""
+    largest = 0.0
+    for server in (releases.target or "").split(","):
+        wait_until_answering(server, name, number, WAIT_SECONDS)
+        if number is None:
+            continue
+        golden = Golden.load(releases.store.folder / str(number))
+        try:
+            with PredictClient(server, model=name) as client:
+                largest = max(largest, replay(golden, client, version=number))
+        except ParityError as error:
+            raise ParityError(f"Version {number}, asked as {name}: {error}") from error
+        except ClientError as error:
+            raise ServingError(f"{name} at {server}: a golden request was not answered: {error}") from error
+    return f" as trained, differences at most {largest:.1g}" if number else ""

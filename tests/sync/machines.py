@@ -87,8 +87,8 @@ class Bucket:
         return {**dict(zip(names, KEYS)), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}"}
 
     def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        """The server's answer. Where the wire is cut, one that rclone does not ask again after: what counts here is where
-        it ended, not how."""
+        """The server's answer. Where the wire is cut, one after which rclone does not ask again: what counts here is
+        where it ended, not how."""
         if self.allowed is not None:
             self.allowed -= 1
             if self.allowed < 0:

@@ -21,6 +21,7 @@ from pipeline.release import models_config
 from pipeline.release.golden import Golden, replay
 from pipeline.release.store import ModelStore, write_checksums
 from pipeline.sync import moving
+from pipeline.sync.state import State
 from seamline_client.contract import SIGNATURES, Signature
 from tests.homes import ROOT
 from tests.release.world import World
@@ -73,6 +74,10 @@ def pulled(tmp_path: Path) -> Iterator[World]:
         world.stop()
 
 
+def state(world: World, version: int) -> State:
+    return State((1, 2, 3), version, None, 3, world.offline.history().promotions)
+
+
 def test_golden_requests_before_a_version_answers(pulled: World) -> None:
     """One that answers as trained takes the place of another; one that does not never answers to a name that anybody
     calls, and what answered before goes on."""
@@ -89,7 +94,7 @@ def test_golden_requests_before_a_version_answers(pulled: World) -> None:
         assert said.startswith("keypoints: version 2 answers at ")
         assert "as trained" in said
         assert said.endswith("version 1 before")
-        with pytest.raises(ParityError, match=r"keypoints.* pred_x_ratio differs"):
+        with pytest.raises(ParityError, match=r"Version 3, asked as keypoints-trial: .* pred_x_ratio differs"):
             moving.move(pulled.releases, state(pulled, 3))
     Serving = models_config.Serving
     assert served == [Serving(1, None, 2), Serving(2), Serving(2, None, 3), Serving(2)]

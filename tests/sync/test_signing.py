@@ -6,12 +6,17 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
 from pipeline.errors import PipelineError, SignatureError
 from pipeline.release import envelopes, signing
 from pipeline.release.store import SIGNATURE, write_checksums
+from pipeline.runtime import docker_stages
+from pipeline.runtime.compose import Compose
 from pipeline.sync.remote import Remote
 from tests.homes import Seamline
 from tests.sync.machines import Machine, Publisher
@@ -125,6 +130,21 @@ def test_a_server_starts_with_what_is_signed(publisher: Publisher, key: Path, tr
     assert "saved_model.pb" in seamline.pipeline("serve", code=18)
     del seamline.environment["SEAMLINE_TRUSTED_KEYS"]
     assert "names no keys" in seamline.pipeline("signed", code=1)
+
+
+def test_in_docker_too(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container with the store and the keys is asked first; where it refuses, the server's is not started."""
+    asked: list[str] = []
+    answer = Mock(side_effect=lambda *arguments: asked.extend(arguments) or (b"", 18))
+    monkeypatch.setattr(docker_stages, "docker_server", Mock(serve=Mock(side_effect=AssertionError)))
+    compose = cast(Compose, SimpleNamespace(environment={}, answer=answer))
+    monkeypatch.setenv("SEAMLINE_TRUSTED_KEYS", str(trusted))
+    assert docker_stages.run(compose, "serve", []) == 18
+    assert asked[-2:] == ["release", "signed"]
+    assert f"{trusted}:/trusted:ro" in asked
+    monkeypatch.setenv("SEAMLINE_TRUSTED_KEYS", "nowhere")
+    with pytest.raises(ValueError, match="nowhere: no such file or folder"):
+        docker_stages.run(compose, "serve", [])
 
 
 @pytest.mark.parametrize("trusted", ["missing", "empty", "text", "private"])
