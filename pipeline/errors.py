@@ -9,8 +9,10 @@
     │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
     │   ├── ScoreError      12   refused: it scores worse than the version that serves
     │   ├── ChecksumError   13   refused: its files are not those that were written
+    │   ├── SignatureError  18   refused: not signed by a key that this machine trusts, or not as this
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
+    ├── RemoteError         19   where versions are kept for several machines cannot be reached, or has none
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
         └── ReplicaError    17   one of several servers cannot be reached; the others do what they should
 
@@ -62,12 +64,20 @@ class ChecksumError(ExportError):
     exit_code = 13
 
 
+class SignatureError(ExportError):
+    exit_code = 18
+
+
 class BusyError(ExportError):
     exit_code = 14
 
 
 class StoreError(ExportError):
     exit_code = 5
+
+
+class RemoteError(PipelineError):
+    exit_code = 19
 
 
 class ServingError(PipelineError):

@@ -25,6 +25,7 @@ from pipeline.cli import (  # isort: skip  # noqa: F401
     drift,
     gateway,
     monitoring,
+    sync,
 )
 from pipeline.cli.shared import app
 from pipeline.console import JsonLines, console, json_line
