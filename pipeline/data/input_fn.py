@@ -83,8 +83,9 @@ def _as_written(input_fn: InputFn) -> InputFn:
 
 def _endless(dataset: Dataset, seed: int, memory: int, disk: Path | None, part: int, parts: int) -> tf.data.Dataset:
     """The training photos, decoded, shuffled, over and over."""
-    records = tf.data.TFRecordDataset(dataset.shards("train")).shard(parts, part)
-    count = len(range(part, dataset.count("train"), parts))
+    records, count = tf.data.TFRecordDataset(dataset.shards("train")), dataset.count("train")
+    if parts > 1:
+        records, count = records.shard(parts, part), len(range(part, count, parts))
     if count * PICTURE_BYTES <= memory:
         return _decoded(dataset, records).cache().shuffle(count, seed=seed).repeat()
     records = records.shuffle(SHUFFLE_RECORDS, seed=seed)

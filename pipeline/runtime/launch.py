@@ -50,7 +50,7 @@ def main() -> None:
         options = [*targets.arguments(stage, os.environ), *arguments.options]
     except ValueError as error:
         _fail(f"ARGS={os.environ['ARGS']}: {error}", EXIT_USAGE)
-    if stage == "train" and os.environ.get("CLUSTER") and not os.environ.get("TF_CONFIG"):
+    if stage == "train" and os.environ.get("CLUSTER") and not _in_cluster():
         try:
             sys.exit(cluster_lines.write(os.environ["CLUSTER"], os.environ))
         except ValueError as error:
@@ -83,7 +83,7 @@ def choose(asked: str, stage: str) -> "tuple[Compose | None, str]":
     """
     if asked == "local":
         return None, "RUNTIME=local"
-    if stage == "train" and os.environ.get("TF_CONFIG"):
+    if stage == "train" and _in_cluster():
         if asked == "docker":
             _fail("TF_CONFIG: make starts no task of a cluster in a container; see docs/scale.md", EXIT_USAGE)
         return None, "TF_CONFIG makes it a task of a cluster"
@@ -102,6 +102,10 @@ def choose(asked: str, stage: str) -> "tuple[Compose | None, str]":
         _no_docker(error)
     words = (f"engine {found.version} answers", found.gpu and f"training on GPUs through {found.gpu}", served)
     return compose, "; ".join(filter(None, words))
+
+
+def _in_cluster() -> bool:
+    return (os.environ.get("TF_CONFIG") or "{}") != "{}"
 
 
 def _no_docker(error: EngineError) -> NoReturn:

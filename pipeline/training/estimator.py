@@ -40,7 +40,9 @@ def build(
     trains in step with the other tasks of a cluster (MultiWorkerMirroredStrategy over all GPUs, where there are some).
     """
     # RunConfig and the strategy read it. Whoever evaluates or exports is in no cluster, whatever the environment says.
-    os.environ[VARIABLE] = task.for_tensorflow() if task else "{}"
+    os.environ.pop(VARIABLE, None)
+    if task:
+        os.environ[VARIABLE] = task.for_tensorflow()
     return v1.estimator.Estimator(
         model_fn=augmenting(preset),
         model_dir=str(folder),

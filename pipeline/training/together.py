@@ -50,7 +50,7 @@ def train(task: Task, preset: Preset, runs: Path, opened: Callable[[], Run]) -> 
     with meet(task, stop) as others:
         if task.type == CHIEF:
             run = opened()
-            with stop, alone(run.folder), explained(run):
+            with explained(run), alone(run.folder), stop:
                 start, knows = _begin(run)
                 _await("complete", others, stop)
                 others.tell(run=run.folder.name, step=start, knows=knows, preset=preset.fingerprint)

@@ -55,6 +55,6 @@ def test_what_names_no_machines_is_an_error(machines: str) -> None:
 
 def test_a_task_of_a_cluster_is_started_in_no_container(seamline: Seamline) -> None:
     """It would train alone there, in a volume of its own."""
-    seamline.environment["TF_CONFIG"] = "{}"
+    seamline.environment["TF_CONFIG"] = '{"cluster": {}}'
     said = seamline.run("make", "train", "RUNTIME=docker", code=2)
     assert "Error: TF_CONFIG: make starts no task of a cluster in a container" in said

@@ -152,7 +152,10 @@ def test_two_that_train_are_as_good_as_one(home: Path, tiny_run: TinyRun, tmp_pa
 def test_a_cluster_ends_early_when_patience_has_run_out(tiny_run: TinyRun, tmp_path: Path) -> None:
     """The evaluator says so; all stop after the same step, with the same words as on one machine, and exit code 0."""
     still = tmp_path / "still.toml"
-    still.write_text('base = "tiny"\npatience = 1\nmodel.optimiser = {learning_rate = 0.0, steps = 5000}\n')
+    still.write_text(
+        'base = "tiny"\npatience = 1\nmodel.optimiser = {learning_rate = 0.0, steps = 5000}\n'
+        "model.network = {batch_norm_momentum = 1.0}\n"
+    )
     home = with_photos(tiny_run, tmp_path)
     with cluster(home, "--preset", str(still)) as tasks:
         assert tasks.ends(600) == dict.fromkeys(TASKS, 0)
