@@ -113,7 +113,11 @@ def test_only_questions_about_the_model_pass(door: Door, method: str, path: str,
 
 def test_the_page_loads_without_a_token(door: Door) -> None:
     """Its files do, to be read and no more; and who they were sent to is not what a stranger says."""
-    stranger = {"verify": str(door.files.authority), "headers": {"x-seamline-caller": "somebody"}, "timeout": 20}
+    stranger: dict[str, Any] = {
+        "verify": str(door.files.authority),
+        "headers": {"x-seamline-caller": "somebody"},
+        "timeout": 20,
+    }
     for path, asset in assets().items():
         found = requests.get(door.url + path, **stranger)
         assert (found.status_code, found.text) == (200, asset.text)
