@@ -6,7 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const RADIUS = 4;
 const RING = 8;
 const REACH = 22;
-const LETTER = 6.4;
+const SIZE = 12;
 const LINE = 15;
 
 export const readable = (name) => name.replaceAll("_", " ");
@@ -43,6 +43,10 @@ export class Drawing {
       text.textContent = readable(name);
       return text;
     });
+    const { font } = getComputedStyle(this.box);
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.font = font.replace(/[\d.]+px/, `${SIZE}px`);
+    this.lengths = this.names.map((text) => pen.measureText(text.textContent).width + 4);
     this.svg.replaceChildren(...strokes.flat(), ...this.names, ...this.marks);
   }
 
@@ -63,7 +67,7 @@ export class Drawing {
         set(kind[number], { ...place, opacity: opacity(start, end) });
       }
     });
-    const taken = [];
+    const taken = points.filter(isThere).map(({ x, y }) => this.#box(x - RING * unit, x + RING * unit, y));
     points.forEach((point, index) => {
       const mark = this.marks[index];
       mark.classList.toggle("occluded", point.v === 1);
@@ -81,12 +85,16 @@ export class Drawing {
     });
   }
 
-  /** Beside its point, to the left of a left one where there is room, and below names that are there already. */
+  #box(left, right, middle) {
+    return { left, right, top: middle - (LINE / 2) * this.unit };
+  }
+
+  /** Beside its point, to the left of a left one where there is room, and below marks and names that are there already. */
   #name(index, point, taken) {
     const text = this.names[index];
-    set(text, { visibility: shown(isThere(point)), "font-size": 12 * this.unit });
+    set(text, { visibility: shown(isThere(point)), "font-size": SIZE * this.unit });
     if (!isThere(point)) return;
-    const long = text.textContent.length * LETTER * this.unit;
+    const long = this.lengths[index] * this.unit;
     const gap = (RING + 5) * this.unit;
     const high = LINE * this.unit;
     const [before, after] = [point.x - gap - long, point.x + gap];

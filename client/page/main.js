@@ -196,7 +196,7 @@ function update() {
   work.classList.toggle("beside", Boolean(other));
   table.update(entry.points, selected, beside);
   kind.value = entry.category;
-  find("#said").textContent = selected < 0 ? "" : sentence(entry, selected);
+  find("#said").textContent = selected < 0 ? "Drag a point to correct it." : sentence(entry, selected);
   find("[data-do=undo]").disabled = !entry.undo.length;
   find("[data-do=mirror]").disabled = !editing.pairOf(entry.about, selected);
   find("[data-do=mirrorAll]").hidden = find("[data-do=mirror]").hidden = !entry.about.pairs.length;

@@ -20,6 +20,7 @@ import pytest
 import requests
 
 from pipeline.gateway import bounded_log, running
+from pipeline.page.assets import HEADERS, assets
 from seamline_client import PredictClient
 from seamline_client.errors import AccessDenied, CannotConnect, InvalidInput, ServerBusy
 from tests.client.fakes import TRANSPORTS
@@ -111,6 +112,27 @@ def test_only_questions_about_the_model_pass(door: Door, method: str, path: str,
     url.headers["Authorization"] = f"Bearer {door.files.token('camera-7', 1)}"
     with requests.Session() as session:
         assert session.send(url, verify=str(door.files.authority), timeout=20).status_code == status
+
+
+def test_the_page_loads_without_a_token(door: Door) -> None:
+    """Its files do, to be read and no more; and who they were sent to is not what a stranger says."""
+    stranger: dict[str, Any] = {
+        "verify": str(door.files.authority),
+        "headers": {"x-seamline-caller": "somebody"},
+        "timeout": 20,
+    }
+    for path, asset in assets().items():
+        found = requests.get(door.url + path, **stranger)
+        assert (found.status_code, found.text) == (200, asset.text)
+        assert found.headers["Content-Type"] == asset.kind
+        assert {name: found.headers[name] for name in HEADERS} == HEADERS
+    assert requests.get(door.url + "/v1/models/keypoints", **stranger).status_code == 401
+    assert requests.post(door.url + "/", data="x", **stranger).status_code == 404
+    deadline = time.monotonic() + 10
+    while "/page.json" not in door.log:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "somebody" not in door.log
 
 
 @pytest.mark.parametrize(

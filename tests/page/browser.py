@@ -35,6 +35,7 @@ class Browser:
         for flag in (*FLAGS, f"--user-data-dir={folder}"):
             options.add_argument(flag)
         self._driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+        self._log: Any = self._driver.get_log
         self._driver.set_script_timeout(SECONDS)
         self.downloads = folder
 
@@ -52,7 +53,7 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the console has said since the last time: broken scripts, and what the policy of the page forbids."""
-        return [each["message"] for each in self._driver.get_log("browser") if not EXPECTED.search(each["message"])]
+        return [each["message"] for each in self._log("browser") if not EXPECTED.search(each["message"])]
 
     def cdp(self, command: str, **options: Any) -> Any:
         return self._driver.execute_cdp_cmd(command, options)

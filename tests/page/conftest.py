@@ -7,7 +7,9 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from http.server import HTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -20,9 +22,11 @@ from tests.model_server.support import Server
 from tests.page.browser import Browser
 from tests.ports import free_port
 
+AnyServer = TypeVar("AnyServer", bound=HTTPServer)
+
 
 @contextmanager
-def serving(server: PageServer) -> Iterator[PageServer]:
+def serving(server: AnyServer) -> Iterator[AnyServer]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     with server:
         thread.start()

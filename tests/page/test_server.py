@@ -89,8 +89,8 @@ def test_files_of_the_page(page: PageServer) -> None:
         assert "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", ""), path
         if path.name != "index.html":
             assert ask(page, "GET", f"/{path.name}") == (200, text.encode())
-    for path in ("/../pipeline/page/server.py", "/%2e%2e/README.md", "/seamline_client/api.py", "/page.css?x"):
-        assert ask(page, "GET", path)[0] == 404
+    for other in ("/../pipeline/page/server.py", "/%2e%2e/README.md", "/seamline_client/api.py", "/page.css?x"):
+        assert ask(page, "GET", other)[0] == 404
 
 
 @pytest.mark.parametrize(
