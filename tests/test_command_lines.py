@@ -125,6 +125,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patched.setenv("SEAMLINE_GRPC_PORT", "1")
         patched.setattr("pipeline.data.prepare.write_dataset", mock.Mock(side_effect=PipelineError("drawing begins")))
         patched.setattr(job, "train_run", mock.Mock(side_effect=PipelineError("training begins")))
+        patched.setattr("pipeline.monitoring.exporter.serve", mock.Mock(side_effect=PipelineError("serving begins")))
         patched.setattr(finding, "_arrivals", mock.Mock(side_effect=KeyboardInterrupt))
         yield Place(here, writes_outside(here))
 
