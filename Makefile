@@ -103,7 +103,7 @@ bench-docs: ### Measure at length and write the figures into docs/benchmarks.md.
 	$(VENV)/python -m benchmarks all
 	$(VENV)/python -m benchmarks page
 
-EXTRAS = drift gateway monitoring spark
+EXTRAS = drift gateway monitoring spark sync
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.9 --generate-hashes --no-header --no-annotate
 lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) --all-extras --upgrade -o requirements.lock
@@ -111,4 +111,4 @@ lock: ### Resolve pyproject.toml anew into the lock files (needs uv).
 	$(RESOLVE) -c requirements.lock --extra server -o requirements/server.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline -o requirements/train.lock
 	$(RESOLVE) -c requirements.lock --extra pipeline requirements/gpu.in -o requirements/train-gpu.lock
-	for name in $(EXTRAS); do $(subst pyproject.toml,requirements/$$name.in,$(RESOLVE)) -c requirements.lock --upgrade -o requirements/$$name.lock || exit 1; done
+	for name in $(EXTRAS); do $(subst pyproject.toml,requirements/$$name.in,$(RESOLVE)) -c requirements.lock --overrides requirements/extras.overrides --upgrade -o requirements/$$name.lock || exit 1; done

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from model.network import Heads
-from seamline_client.contract import ABSENT, OCCLUDED
+from seamline_client.contract import ABSENT, OCCLUDED, VISIBLE
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def position_loss(heads: Heads, xy: tf.Tensor, v: tf.Tensor, config: LossConfig)
     compared with an even spread instead. `xy`: (N, K, 2) fractions. `v`: (N, K) classes. Scalar.
     """
     absent = tf.equal(v, ABSENT)
-    present = tf.where(absent, 0.0, tf.where(tf.equal(v, OCCLUDED), config.occluded, 1.0))
+    present = tf.where(tf.equal(v, VISIBLE), 1.0, tf.where(tf.equal(v, OCCLUDED), config.occluded, 0.0))
     cross_entropy = sum(
         _marginal(logits, xy[..., axis], absent, config.sigma)
         for axis, logits in enumerate((heads.x_logits, heads.y_logits))

@@ -109,8 +109,8 @@ def model_fn(
     return v1.estimator.EstimatorSpec(
         mode,
         loss=loss,
-        train_op=_train_op(loss, network, average, config.optimiser),
-        scaffold=_starting_from(params.get("initial"), keypoints, network, average),
+        train_op=train_op(loss, network, average, config.optimiser),
+        scaffold=starting_from(params.get("initial"), keypoints, network, average),
     )
 
 
@@ -123,9 +123,10 @@ def _export_outputs(predictions: Mapping[str, tf.Tensor]) -> dict[str, Any]:
     }
 
 
-def _train_op(
+def train_op(
     loss: tf.Tensor, network: KeypointNetwork, average: tf.train.ExponentialMovingAverage, config: OptimiserConfig
 ) -> tf.Operation:
+    """A step of the optimiser, of the batch norms and of the weights' average."""
     step = v1.train.get_or_create_global_step()
     rate = learning_rate(step, config)
     v1.summary.scalar("learning_rate", rate)
@@ -159,7 +160,7 @@ def _averaged(average: tf.train.ExponentialMovingAverage, network: KeypointNetwo
     return v1.train.Scaffold(saver=v1.train.Saver(restore))
 
 
-def _starting_from(
+def starting_from(
     initial: Weights | None,
     keypoints: KeypointSet,
     network: KeypointNetwork,

@@ -9,9 +9,10 @@
     │   ├── ParityError     11   refused: a server does not answer what the Estimator predicted
     │   ├── ScoreError      12   refused: it scores worse than the version that serves
     │   ├── ChecksumError   13   refused: its files are not those that were written
+    │   ├── SignatureError  18   refused: not signed by a key that this machine trusts, or not as this
     │   ├── BusyError       14   another process is changing the store
     │   └── StoreError       5   the store cannot be written: full, read-only, spread over two file systems
-    ├── DriftFound          16   no failure: a sample differs from what the version was evaluated on
+    ├── RemoteError         19   where versions are kept for several machines cannot be reached, or has none
     └── ServingError         6   no server runs, or it does not do what it should; no version to serve or to go back to
         └── ReplicaError    17   one of several servers cannot be reached; the others do what they should
 
@@ -20,6 +21,9 @@ request.
 """
 
 from __future__ import annotations
+
+EXIT_DRIFT = 16
+"""Of `drift`: something differs from what the version was evaluated on."""
 
 
 class PipelineError(Exception):
@@ -60,6 +64,10 @@ class ChecksumError(ExportError):
     exit_code = 13
 
 
+class SignatureError(ExportError):
+    exit_code = 18
+
+
 class BusyError(ExportError):
     exit_code = 14
 
@@ -68,8 +76,8 @@ class StoreError(ExportError):
     exit_code = 5
 
 
-class DriftFound(PipelineError):
-    exit_code = 16
+class RemoteError(PipelineError):
+    exit_code = 19
 
 
 class ServingError(PipelineError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.console import console
 from pipeline.data.prepare import prepare
-from pipeline.release import gate
+from pipeline.release import gate, signing
 from pipeline.release.export import export as export_candidate
 from pipeline.release.releases import Releases
 from pipeline.release.store import Version
@@ -88,9 +88,13 @@ def export(
 def serve(releases: Releases, settings: Settings, *, batching: bool = False) -> Served:
     """The version that was promoted last -> a server in the background that answers with it.
 
-    Raises ServingError when nothing was promoted, a port is taken, or the model does not become available.
+    Raises ServingError when nothing was promoted, a port is taken, or the model does not become available; and where
+    keys are trusted SignatureError for a version that none of them signed.
     """
-    return local.serve(settings, releases.config(), batching=batching)
+    config = releases.config()
+    if settings.trusted_keys:
+        signing.check_serving(releases, settings.trusted_keys)
+    return local.serve(settings, config, batching=batching)
 
 
 def _throw_away_server(settings: Settings) -> gate.Serve:

@@ -59,6 +59,10 @@ class Settings:
     """Alertmanager's file, which says who is told. None: that of deploy/monitoring, which tells nobody."""
     keep: int = 5
     """How many versions stay in the store, beside those that serve, are the canary or would be rolled back to."""
+    signing_key: Path | None = None
+    """The private key that `push` signs with. None: it signs nothing."""
+    trusted_keys: Path | None = None
+    """A file of public keys, or a folder of such. None: what is not signed counts, too."""
     model_server: Path | None = None
     """The official executable, which serves in place of the stand-in. None: the stand-in does."""
     serving_image: str | None = None
@@ -110,10 +114,17 @@ class Settings:
             gateway_rate=_number("SEAMLINE_GATEWAY_RATE", cls.gateway_rate, "requests a second", 10**6),
             who=os.environ.get("SEAMLINE_WHO") or who(),
             keep=_number("SEAMLINE_KEEP", cls.keep, "a number of versions", 10**6),
+            signing_key=_file("SEAMLINE_SIGNING_KEY"),
+            trusted_keys=_file("SEAMLINE_TRUSTED_KEYS"),
             model_server=Path(model_server) if model_server else None,
             serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,
             serving_target=os.environ.get("SEAMLINE_SERVER") or None,
         )
+
+
+def _file(variable: str) -> Path | None:
+    text = os.environ.get(variable)
+    return Path(os.path.expanduser(text)) if text else None  # noqa: PTH111  # any `~` will do
 
 
 def json_logs() -> bool:

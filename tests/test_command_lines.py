@@ -28,7 +28,8 @@ from hypothesis import strategies as some
 from PIL import Image
 
 from pipeline import cli, job
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RemoteError
+from pipeline.page.server import PageServer
 from pipeline.runtime import targets
 from seamline_client import command, finding
 from tests.test_reference import table
@@ -126,6 +127,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patched.setattr("pipeline.data.prepare.write_dataset", mock.Mock(side_effect=PipelineError("drawing begins")))
         patched.setattr(job, "train_run", mock.Mock(side_effect=PipelineError("training begins")))
         patched.setattr("pipeline.monitoring.exporter.serve", mock.Mock(side_effect=PipelineError("serving begins")))
+        patched.setattr(PageServer, "serve_forever", mock.Mock(side_effect=KeyboardInterrupt))
+        patched.setattr("pipeline.sync.remote._rclone", mock.Mock(side_effect=RemoteError("rclone begins")))
+        patched.setattr("pipeline.sync.loop.sleep", mock.Mock(side_effect=PipelineError("waiting begins")))
         patched.setattr(finding, "_arrivals", mock.Mock(side_effect=KeyboardInterrupt))
         yield Place(here, writes_outside(here))
 

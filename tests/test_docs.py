@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 
+from benchmarks.starter import __main__ as starter
 from model_server import flags
 from pipeline.cli import app
 from pipeline.runtime import venv
@@ -89,6 +90,8 @@ def read(command: str) -> None:
         parser().parse_args([word for word in rest if word != ">"])
     elif program == "benchmarks":
         assert rest[0] == "--help" or rest[0] in BENCHMARKS
+    elif program == "benchmarks.starter":
+        starter.parser().parse_args(rest)
     elif program == "model_server":
         assert rest == ["--help"] or flags.parse(rest)
     elif program == "pytest":

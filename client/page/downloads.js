@@ -64,7 +64,7 @@ export async function asZip(photos) {
   const names = photos.map(({ name }, at) => `${String(at + 1).padStart(4, "0")}-${safe(name)}.${kept[at].suffix}`);
   const text = (value) => new Blob([JSON.stringify(value, null, 1)]);
   return zip([
-    { name: "annotations/keypoints.json", blob: text(asCoco(photos, (_, at) => names[at])) },
+    { name: "annotations/corrected.json", blob: text(asCoco(photos, (_, at) => names[at])) },
     { name: "keypoints.json", blob: text(photos[0].about) },
     ...kept.map(({ blob }, at) => ({ name: `images/${names[at]}`, blob })),
   ]);

@@ -37,6 +37,7 @@ export class Table {
       return row;
     });
     const isLast = (row) => (isThere(points[row.dataset.index]) ? 0 : 1);
+    this.body.closest("div").scrollTop = 0;
     this.body.replaceChildren(...[...this.rows].sort((one, other) => isLast(one) - isLast(other)));
   }
 

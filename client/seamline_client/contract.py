@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MODEL_NAME = "keypoints"
+CANARY_NAME = f"{MODEL_NAME}-canary"
+"""What the canary answers to, beside the model."""
 GRPC_PORT = 8500
 REST_PORT = 8501
 TAG = "serve"

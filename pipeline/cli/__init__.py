@@ -25,6 +25,7 @@ from pipeline.cli import (  # isort: skip  # noqa: F401
     drift,
     gateway,
     monitoring,
+    sync,
 )
 from pipeline.cli.shared import app
 from pipeline.console import JsonLines, console, json_line
@@ -39,7 +40,8 @@ def main() -> None:
     """Runs a command; what goes wrong is one message and an exit code, never a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
-    os.environ.pop("SEAMLINE_SAMPLE", None)  # it is for the photos of callers, not for those that are asked about here
+    # It is for the photos of callers, not for those asked about here. Its module needs more than the gateway has.
+    os.environ.pop("SEAMLINE_SAMPLE", None)
     try:
         console.file = JsonLines() if json_logs() else None  # type: ignore[assignment]  # as it is at the start
         _refuse_devices(sys.argv[1:])

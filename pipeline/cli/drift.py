@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Optional
@@ -10,7 +11,7 @@ import typer
 
 from pipeline.cli.shared import app, releases
 from pipeline.console import console, progress
-from pipeline.errors import DriftFound, ServingError
+from pipeline.errors import EXIT_DRIFT, ServingError
 from pipeline.settings import Settings
 
 SAMPLE = typer.Option(..., "--sample", help="Folder that clients keep a sample in, as `predict.py --sample` does.")
@@ -40,7 +41,7 @@ def drift(
         raise ServingError("No version serves. --version names one.")
     chosen = found.store.find(number)
     known = reference.read(chosen.folder)
-    with progress("Reading") as on_progress:
+    with nullcontext(lambda *_: None) if json else progress("Reading") as on_progress:
         photos = taken.read(sample, number, card.keypoints(chosen.folder), on_progress)
     findings = compare.compare(known, photos)
     guessed = estimate(photos, known.guess)
@@ -50,7 +51,7 @@ def drift(
         gauges.write(prometheus, number, photos, findings, guessed)
     differing = [each.trait for each in findings if each.differs]
     if json:
-        said = {
+        document = {
             "version": number,
             "photos": len(photos.photos),
             "other_versions": photos.others,
@@ -61,11 +62,14 @@ def drift(
             "page": str(page),
             "worst": str(worst),
         }
-        console.print_json(data=said)
+        console.print_json(data=document)
     else:
         console.print(drifting.table(findings))
         for line in drifting.lines(number, photos, guessed):
             console.print(line)
         console.print(f"Page: {page}\nPhotos to label next: python -m pipeline rank --photos {worst}")
     if differing:
-        raise DriftFound(f"the sample differs in {', '.join(differing)} from what version {number} was evaluated on")
+        typer.echo(
+            f"The sample differs in {', '.join(differing)} from what version {number} was evaluated on.", err=True
+        )
+        raise typer.Exit(EXIT_DRIFT)

@@ -47,7 +47,9 @@ def _ranked(photos: Path, target: str | None) -> dict[str, Path]:
     from pipeline.labelling.rank import rank
     from seamline_client import PredictClient
 
-    with PredictClient(target or running_target()) as client, progress("Asking") as on_progress:
+    # The page speaks REST; what runs here is asked over gRPC, which costs less.
+    asked = PredictClient(target, "rest") if target else PredictClient(running_target())
+    with asked as client, progress("Asking") as on_progress:
         ranking = rank(client, photos, on_progress)
     for refusal in ranking.refusals:
         console.print(f"Left out: {refusal}")

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 TRAITS = {
     "score": "mean score of the points that are there",
     "brightness": "mean brightness, 0 to 1",
-    "sharpness": "sharpness: log10 of the variance of the Laplacian, at half the model's size",
+    "sharpness": "log10 of the Laplacian's variance as a share of the picture's, at half the model's size",
     "x": "middle of the points, from the left, as a fraction of the width",
     "y": "middle of the points, from the top, as a fraction of the height",
     "width": "from the leftmost point to the rightmost, as a fraction of the width",
@@ -36,8 +36,9 @@ def of_pictures(pictures: NDArray[np.uint8]) -> dict[str, Floats]:
     half = (grey[:, ::2, ::2] + grey[:, 1::2, ::2] + grey[:, ::2, 1::2] + grey[:, 1::2, 1::2]) / 4
     middle = half[:, 1:-1, 1:-1]
     around = half[:, :-2, 1:-1] + half[:, 2:, 1:-1] + half[:, 1:-1, :-2] + half[:, 1:-1, 2:]
-    edges = (around - 4 * middle).var(axis=(1, 2))
-    return {"brightness": grey.mean(axis=(1, 2)) / 255, "sharpness": np.log10(edges + 1e-3)}
+    # As a share, which less light or contrast leaves as it is.
+    edges = (around - 4 * middle).var(axis=(1, 2)) / (half.var(axis=(1, 2)) + 1e-3)
+    return {"brightness": grey.mean(axis=(1, 2)) / 255, "sharpness": np.log10(edges + 1e-6)}
 
 
 def of_answers(xy: NDArray[Any], v: NDArray[np.int64], score: NDArray[Any] | None) -> dict[str, Floats]:

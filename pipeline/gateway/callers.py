@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.gateway.extensions import Json, extension, type_url, watched
+from pipeline.gateway.routes import page_paths
 
 ISSUER = "seamline"
 CALLER = "x-seamline-caller"
@@ -34,7 +35,9 @@ def token_check(public_keys: str) -> Json:
         "clock_skew_seconds": 5,
         "jwt_cache_config": {"jwt_cache_size": TOKENS_KNOWN},  # to check a signature takes 0.1 ms
     }
-    rules = [{"match": {"prefix": "/"}, "requires": {"provider_name": "caller"}}]
+    # Whoever looks at the page has no token yet; it asks for one, and sends it with its questions.
+    open_to_all = [{"match": {"path": path}} for path in page_paths()]
+    rules = [*open_to_all, {"match": {"prefix": "/"}, "requires": {"provider_name": "caller"}}]
     return extension(_CHECK, _NAME, providers={"caller": provider}, rules=rules)
 
 

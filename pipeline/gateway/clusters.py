@@ -10,12 +10,17 @@ from pipeline.settings import Replica
 from seamline_client.contract import MODEL_NAME
 
 CONNECT_SECONDS = 1
+SILENT_SECONDS = 5
+"""After so long without a sign of life from the other side's kernel a connection is at its end. A server that computes
+is not meant: its kernel answers all the while."""
 _HTTP2: Json = {
     "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": {"interval": "5s", "timeout": "2s"}}}
 }
 _HTTP1: Json = {"explicit_http_config": {"http_protocol_options": {}}}
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BY_NAME = typed("clusters.dns.v3.DnsCluster", dns_refresh_rate="1s", respect_dns_ttl=False)
+# TCP_USER_TIMEOUT by its number on Linux, before the connection is made.
+_USER_TIMEOUT: Json = {"level": 6, "name": 18, "int_value": 1000 * SILENT_SECONDS, "state": "STATE_PREBIND"}
 _AVAILABLE = '"AVAILABLE"'
 
 
@@ -43,6 +48,11 @@ def _cluster(name: str, addresses: Sequence[tuple[str, int]], check: Json, proto
         "cluster_type": {"name": "envoy.cluster.dns", "typed_config": _BY_NAME},
         "lb_policy": "LEAST_REQUEST",
         "connect_timeout": f"{CONNECT_SECONDS}s",
+        # A host that is cut off ends what it was sent without a word: its connections end by themselves.
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": 2, "keepalive_interval": 1, "keepalive_probes": SILENT_SECONDS - 2}
+        },
+        "upstream_bind_config": {"socket_options": [_USER_TIMEOUT]},
         # An address that its name has no more gets nothing more, however well it answers: it is to go.
         "ignore_health_on_host_removal": True,
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},

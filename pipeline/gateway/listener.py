@@ -54,6 +54,14 @@ def _connection(filters: list[Json], routes: Path) -> Json:
         access_log=[_access_log(), request_metrics()],
         rds={"route_config_name": NAME, "config_source": watched(routes)},
         http_filters=filters,
+        # Where no token is asked for, nobody may say who they are.
+        early_header_mutation_extensions=[
+            extension(
+                "http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                "envoy.http.early_header_mutation.header_mutation",
+                mutations=[{"remove": CALLER}],
+            )
+        ],
         use_remote_address=True,
         # A caller's own, or else a new one, so that what it was told and what is written down are found together.
         preserve_external_request_id=True,

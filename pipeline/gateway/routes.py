@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipeline.gateway.extensions import Json, extension
-from seamline_client.contract import MODEL_NAME
+from pipeline.page.assets import HEADERS, Asset, assets
+from seamline_client.contract import CANARY_NAME, MODEL_NAME
 
-CANARY = f"{MODEL_NAME}-canary"
 GRPC, REST = "grpc", "rest"
 """The clusters: one server has a port for each."""
 
@@ -35,6 +35,7 @@ def routes(canary_share: int) -> Json:
 
     Over gRPC the name of the model is in the message, which no proxy reads.
     """
+    page = assets()
     host = {
         "name": NAME,
         "domains": ["*"],
@@ -45,14 +46,33 @@ def routes(canary_share: int) -> Json:
                 for method in METHODS
             ),
             *_rest(canary_share),
+            *(_file(path, asset) for path, asset in page.items()),
             {
                 "match": {"path": RELOAD},
-                "direct_response": _refusal(403, "What is served is not changed through the gateway"),
+                "direct_response": _answer(403, "What is served is not changed through the gateway"),
             },
-            {"match": {"prefix": "/"}, "direct_response": _refusal(404, "Not served here")},
+            {"match": {"prefix": "/"}, "direct_response": _answer(404, "Not served here")},
         ],
     }
-    return {"name": NAME, "virtual_hosts": [host]}
+    longest = max(len(asset.text.encode()) for asset in page.values())
+    return {"name": NAME, "virtual_hosts": [host], "max_direct_response_body_size_bytes": longest}
+
+
+def page_paths() -> list[str]:
+    """Of the files that a browser loads before anyone can give it a token."""
+    return list(assets())
+
+
+def _file(path: str, asset: Asset) -> Json:
+    headers = {**HEADERS, "Content-Type": asset.kind}
+    return {
+        "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+        "direct_response": _answer(200, asset.text),
+        "response_headers_to_add": [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for key, value in headers.items()
+        ],
+    }
 
 
 def _rest(canary_share: int) -> list[Json]:
@@ -68,7 +88,7 @@ def _rest(canary_share: int) -> list[Json]:
                 },
                 "route": _to(REST),
             }
-            for name in (MODEL_NAME, CANARY)
+            for name in (MODEL_NAME, CANARY_NAME)
             for ending, method in ((":predict", "POST"), ("(/metadata)?", "GET"))
         ),
     ]
@@ -76,13 +96,13 @@ def _rest(canary_share: int) -> list[Json]:
 
 def _to_canary(share: int) -> Json:
     return {
-        "name": f"rest/{CANARY}",
+        "name": f"rest/{CANARY_NAME}",
         "match": {
             "path": f"/v1/models/{MODEL_NAME}:predict",
             "headers": [{"name": ":method", "string_match": {"exact": "POST"}}],
             "runtime_fraction": {"default_value": {"numerator": share, "denominator": "HUNDRED"}},
         },
-        "route": {**_to(REST), "prefix_rewrite": f"/v1/models/{CANARY}:predict"},
+        "route": {**_to(REST), "prefix_rewrite": f"/v1/models/{CANARY_NAME}:predict"},
     }
 
 
@@ -90,5 +110,5 @@ def _to(cluster: str) -> Json:
     return {"cluster": cluster, "timeout": f"{_ANSWER_SECONDS}s"}
 
 
-def _refusal(status: int, said: str) -> Json:
+def _answer(status: int, said: str) -> Json:
     return {"status": status, "body": {"inline_string": said}}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seamline_client.contract import MODEL_NAME
+from seamline_client.contract import CANARY_NAME, MODEL_NAME
 
 FOLDER = Path(__file__).resolve().parents[2] / "client" / "page"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -43,15 +43,15 @@ class Asset:
     text: str
 
 
-def assets(canary: str, saves: str | None = None, photos: Sequence[str] = ()) -> dict[str, Asset]:
+def assets(saves: str | None = None, photos: Sequence[str] = ()) -> dict[str, Asset]:
     """By path. Among them `/page.json`, by which the page knows what it may do.
 
-    `canary` is the name that it answers to, `saves` where corrections go, and `photos` are those to correct, in order.
+    `saves` is where corrections go, and `photos` are those to correct, in order.
     """
     found = {
         f"/{path.name}": Asset(f"{KINDS[path.suffix]}; charset=utf-8", path.read_text("utf-8"))
         for path in sorted(FOLDER.iterdir())
         if path.suffix in KINDS
     }
-    about = {"model": MODEL_NAME, "canary": canary, "saves": saves, "photos": list(photos)}
+    about = {"model": MODEL_NAME, "canary": CANARY_NAME, "saves": saves, "photos": list(photos)}
     return {"/": found.pop("/index.html"), **found, "/page.json": Asset("application/json", json.dumps(about))}

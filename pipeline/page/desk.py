@@ -13,9 +13,8 @@ from pipeline.page.assets import Asset, assets
 from pipeline.page.corrections import Corrections
 from pipeline.page.upstream import Upstream
 from seamline_client import targets
-from seamline_client.contract import MODEL_NAME
+from seamline_client.contract import CANARY_NAME, MODEL_NAME
 
-CANARY = f"{MODEL_NAME}-canary"
 PORT = 8600
 CORRECTED = Path("corrected")
 """Not below SEAMLINE_HOME, which `make clean` deletes."""
@@ -38,8 +37,8 @@ def lay(target: str, folder: Path, photos: Mapping[str, Path]) -> Desk:
     """
     root = targets.parse(target, "rest").root
     return Desk(
-        assets(CANARY, os.fspath(folder), list(photos)),
-        Upstream(root, (MODEL_NAME, CANARY)),
+        assets(os.fspath(folder), list(photos)),
+        Upstream(root, (MODEL_NAME, CANARY_NAME)),
         Corrections(folder),
         tuple(photos.values()),
     )

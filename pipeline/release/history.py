@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from pipeline.atomic import sync
+from pipeline.atomic import sync, write_atomically
 from pipeline.errors import PipelineError, ServingError
 from pipeline.release import models_config
 from pipeline.release.models_config import Serving
@@ -215,3 +215,13 @@ def _lines(store: ModelStore, name: str) -> list[str]:
     """The whole ones. A last one without an end is being written, or what a kill left of it."""
     path = store.base / name
     return path.read_text(errors="replace").split("\n")[:-1] if path.is_file() else []
+
+
+def lines(store: ModelStore) -> list[str]:
+    """The file's, for other stores that follow this one."""
+    return list(_lines(store, FILE))
+
+
+def follow(store: ModelStore, there: list[str]) -> None:
+    """The history becomes that of the store that this one follows. The store is locked."""
+    write_atomically(store.base / FILE, "".join(f"{line}\n" for line in there))

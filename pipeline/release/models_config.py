@@ -25,6 +25,8 @@ class Serving:
 
     version: int | None = None
     canary: int | None = None
+    trial: int | None = None
+    """Loaded under a name that nobody calls, to be asked its golden requests before it takes the place of another."""
 
 
 def path(store: ModelStore) -> Path:
@@ -34,6 +36,11 @@ def path(store: ModelStore) -> Path:
 def canary_name(store: ModelStore) -> str:
     """The canary is a servable of its own, of the same base path: loaded under the plain name it could answer there."""
     return f"{store.folder.name}-canary"
+
+
+def trial_name(store: ModelStore) -> str:
+    """A servable of its own, too, for the time that a version is on trial."""
+    return f"{store.folder.name}-trial"
 
 
 def read(store: ModelStore) -> Serving:
@@ -55,10 +62,11 @@ def read(store: ModelStore) -> Serving:
             f"{file}: cannot be read: {error}. Delete it and promote the version that should serve."
         ) from error
     labels = plain.version_labels
-    canary = models.get(canary_name(store))
+    canary, trial = models.get(canary_name(store)), models.get(trial_name(store))
     return Serving(
         labels.get("stable") or _highest(plain) or max(store.numbers(), default=None),
         _highest(canary) if canary else labels.get("canary"),
+        _highest(trial) if trial else None,
     )
 
 
@@ -68,7 +76,11 @@ def write(store: ModelStore, serving: Serving) -> None:
         path(store).unlink(missing_ok=True)
         return
     config = model_server_config_pb2.ModelServerConfig()
-    for name, version in ((store.folder.name, serving.version), (canary_name(store), serving.canary)):
+    for name, version in (
+        (store.folder.name, serving.version),
+        (canary_name(store), serving.canary),
+        (trial_name(store), serving.trial),
+    ):
         if version is None:
             continue
         model = config.model_config_list.config.add()

@@ -14,7 +14,7 @@ import fcntl
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ from pipeline.errors import BusyError, ChecksumError, ServingError, StoreError
 
 CHECKSUMS = "assets.extra/SHA256SUMS"
 """Of every other file of a version, in the format of sha256sum."""
+SIGNATURE = "assets.extra/model.sig"
+"""Whose version it is, where anybody signs: of every other file, and so written when they are all there."""
 
 _HINTS = {
     errno.ENOSPC: ". Free some space there; nothing is left over from this attempt.",
@@ -96,17 +98,24 @@ class ModelStore:
         """
         verify_checksums(candidate)
         with self.locked(wait=False):
-            # Or a machine that loses power could keep the rename and lose what the files hold.
-            for path in [*candidate.rglob("*"), candidate]:
-                sync(path)
-            self.folder.mkdir(exist_ok=True)
             number = self.next_number()
-            version = Version(number, self.folder / str(number))
             # The number is taken before it is used: a crash between the two skips one rather than use it twice.
             write_atomically(self._last, str(number))
-            candidate.rename(version.folder)
-            sync(self.folder)
-        return version
+            return self._place(candidate, number)
+
+    def adopt(self, folder: Path, number: int, highest: int) -> Version:
+        """Makes visible what another store published under that number, when `highest` was the highest there.
+
+        Raises as `publish`.
+        """
+        verify_checksums(folder)
+        with self.locked(wait=True):
+            write_atomically(self._last, str(max(highest, self.next_number() - 1)))
+            return self._place(folder, number)
+
+    def highest(self) -> int:
+        """The highest number that was ever given; 0 where none was."""
+        return self.next_number() - 1
 
     def remove(self, number: int) -> None:
         """Takes a version out of sight by one rename, then deletes it. No error where another process did so before."""
@@ -116,6 +125,16 @@ class ModelStore:
     def was_given(self, number: int) -> bool:
         """Whether some version had that number, though it may be gone."""
         return 0 < number < self.next_number()
+
+    def _place(self, folder: Path, number: int) -> Version:
+        # Or a machine that loses power could keep the rename and lose what the files hold.
+        for path in [*folder.rglob("*"), folder]:
+            sync(path)
+        self.folder.mkdir(exist_ok=True)
+        version = Version(number, self.folder / str(number))
+        folder.rename(version.folder)
+        sync(self.folder)
+        return version
 
     def _sweep(self) -> None:
         """Called with the store's lock, which anyone who writes into the base holds."""
@@ -171,8 +190,7 @@ class ModelStore:
 
 def write_checksums(folder: Path) -> None:
     """Writes `CHECKSUMS` below a candidate's folder, for `sha256sum --check` and `verify_checksums`."""
-    lines = [f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in _files(folder)]
-    write_atomically(folder / CHECKSUMS, "".join(lines))
+    write_atomically(folder / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in digests(folder).items()))
 
 
 def verify_checksums(folder: Path) -> None:
@@ -182,19 +200,29 @@ def verify_checksums(folder: Path) -> None:
     except OSError as error:
         raise ChecksumError(f"{folder}: has no {CHECKSUMS}: {error}") from error
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    found = {str(path.relative_to(folder)): path for path in _files(folder)}
+    difference = first_difference(listed, digests(folder))
+    if difference:
+        raise ChecksumError(f"{folder / difference[0]}: {difference[1]} {CHECKSUMS}")
+
+
+def first_difference(listed: Mapping[str, str], found: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first file, by name, that is not as its list says, and in words that end before that list's name."""
     for name in sorted(listed.keys() | found.keys()):
         if name not in found:
-            raise ChecksumError(f"{folder / name}: missing, though {CHECKSUMS} lists it")
+            return name, "missing, though it is listed in"
         if name not in listed:
-            raise ChecksumError(f"{folder / name}: not listed in {CHECKSUMS}")
-        if _sha256(found[name]) != listed[name]:
-            raise ChecksumError(f"{folder / name}: changed since {CHECKSUMS} was written")
+            return name, "not listed in"
+        if found[name] != listed[name]:
+            return name, "not what it was when its checksum was written into"
+    return None
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUMS)
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of a version by name, sorted; but of its list of checksums and of its signature."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: sha256(path) for name, path in names.items() if name not in (CHECKSUMS, SIGNATURE)}
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

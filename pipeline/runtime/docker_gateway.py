@@ -11,14 +11,13 @@ from pipeline.runtime import docker_server
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
-from seamline_client.contract import MODEL_NAME
+from seamline_client.contract import CANARY_NAME, MODEL_NAME
 
 PORT = "8443"
 CERTIFICATE = Path("var", "gateway.pem")
 """Where its certificate is put, for callers on this machine to trust it by."""
 START_SECONDS, POLL_SECONDS, ANSWER_SECONDS = 30.0, 0.2, 5.0
 LOG_LINES = "15"
-CANARY = f"{MODEL_NAME}-canary"
 SHARES = "grep runtime_fraction /gateway/routes.json || true"
 IN_IT = ("exec", "-T", "gateway", "python", "-m", "pipeline")
 
@@ -28,7 +27,7 @@ def serve(compose: Compose, share: str) -> None:
 
     Of 100 REST requests `share` are for the canary. Raises EngineError if there is none, or nothing answers.
     """
-    if share != "0" and not docker_server.answers(compose, CANARY):
+    if share != "0" and not docker_server.answers(compose, CANARY_NAME):
         raise EngineError("A share of the requests needs a canary: `make canary VERSION=...` first.")
     compose.environment["SHARE"] = share
     before = _running(compose)

@@ -15,7 +15,7 @@ from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
 from pipeline.runtime.images import SERVICES
-from pipeline.runtime.mounts import mount_inputs, mount_photos
+from pipeline.runtime.mounts import mount_inputs, mount_keys, mount_photos
 
 DEMO = Path("var", "demo.png")
 REPORT = Path("var", "report.html")
@@ -50,6 +50,12 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage == "serve":
         # Said anew each time, as in the local runtime: the container is made again where it was said otherwise before.
         compose.environment["BATCHING"] = "1" if "--batching" in arguments else ""
+        trusted = os.environ.get("SEAMLINE_TRUSTED_KEYS")
+        if trusted:
+            keys = ("--env", "SEAMLINE_TRUSTED_KEYS=/trusted", *mount_keys(trusted, "/trusted"))
+            _, refused = compose.answer(*keys, "release", "signed")
+            if refused:
+                return refused
         docker_server.serve(compose)
         if "--gateway" in arguments:
             docker_gateway.serve(compose, _value(arguments, "--share") or "0")

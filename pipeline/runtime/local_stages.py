@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.runtime import EXIT_SERVING, deleting, venv
 
-MADE = ("data/records", "data/drawn", "runs", "models", "server", "cluster", "monitoring", "demo.png")
+MADE = ("data/records", "data/drawn", "runs", "models", "server", "cluster", "drift", "monitoring", "demo.png")
 """What the stages make below SEAMLINE_HOME."""
 
 

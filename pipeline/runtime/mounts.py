@@ -42,6 +42,15 @@ def mount_inputs(arguments: list[str]) -> tuple[list[str], list[str]]:
     return mounts, rewritten
 
 
+def mount_keys(place: str, target: str) -> list[str]:
+    """Options that mount a file or folder of public keys, read-only. Raises ValueError as `mount_inputs`."""
+    path = Path(place).expanduser()
+    if not path.exists():
+        raise ValueError(f"{place}: no such file or folder")
+    _refuse_closed(path.resolve())
+    return _mount(path.resolve(), target, "ro")
+
+
 def mount_photos(arguments: list[str], *, as_others: bool) -> list[str]:
     """Options that put each photo, folder and glob of a client's arguments, read-only, where it is on this machine.
 

@@ -26,6 +26,7 @@ EXTRAS = {
     "gateway": ("Envoy and what signs tokens, 110 MB", (3, 10)),
     "monitoring": ("what writes a page for Prometheus", (3, 9)),
     "spark": ("Apache Spark and Apache Arrow, 640 MB", (3, 10)),
+    "sync": ("rclone, 86 MB", (3, 9)),
 }
 """What most people never install, by its lock file in requirements/: what it brings, and the oldest Python for it."""
 GROUPS = {"all": list(EXTRAS), "fast-tests": [name for name in EXTRAS if name != "spark"]}

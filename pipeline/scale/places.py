@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
-from pipeline.atomic import write_atomically
+from pipeline.atomic import sync
 from pipeline.errors import DataError
 from pipeline.extras import needed
 from seamline_client.errors import InvalidInput
@@ -48,8 +50,9 @@ def photos(where: str) -> tuple[str, list[str]]:
         place, names = str(Path.cwd()), [name for line in lines if (name := line.rstrip("\r"))]
     if not names:
         raise DataError(f"{where}: no photo in it")
-    if len(set(names)) < len(names):
-        raise DataError(f"{where}: {next(each for each in names if names.count(each) > 1)} is in it twice")
+    (most, count), *_ = Counter(names).most_common(1)
+    if count > 1:
+        raise DataError(f"{where}: {most} is in it {count} times")
     return place, names
 
 
@@ -67,7 +70,10 @@ def write(place: str, name: str, content: bytes) -> None:
     """The file has all of the content or none of it, whenever the process ends. The place is made where it is not."""
     if not is_url(place):
         Path(place).mkdir(parents=True, exist_ok=True)
-        write_atomically(Path(place) / name, content)
+        partial = Path(place, f".{name}-{uuid4().hex}")  # of this writer alone, on whichever machine it is
+        partial.write_bytes(content)
+        sync(partial)
+        partial.rename(Path(place, name))
         return
     store, path = _store(_below(place, name))
     if store.type_name == "local":

@@ -27,13 +27,11 @@ from pipeline.scale import java
 ROOT = Path(__file__).resolve().parents[2]
 URL = re.compile(r"(?P<cluster>spark://[\w.,:-]+)|local(\[(\*|\d+)(,\d+)?\])?|yarn|k8s://\S+")
 LOOK_SECONDS = 0.5
-NO_EXECUTOR_SECONDS = 300.0
-"""So long a job waits for its first task to be begun: clusters have queues, and Kubernetes fetches images."""
+IDLE_SECONDS = 300.0
+"""So long a job waits while nobody works on it: clusters have queues, and Kubernetes fetches images."""
 MASTER_SECONDS = 5.0
 SETTINGS = {
-    "spark.app.name": "seamline",
     "spark.log.level": "ERROR",
-    "spark.ui.showConsoleProgress": "false",
     # A task is one core's: TensorFlow would take all of them for each. For its decoders Spark says so by itself.
     "spark.executorEnv.TF_NUM_INTRAOP_THREADS": "1",
     "spark.executorEnv.TF_NUM_INTEROP_THREADS": "1",
@@ -62,7 +60,7 @@ def engine(url: str, settings: Mapping[str, str] = SETTINGS) -> Iterator[Engine]
     os.environ.setdefault("SPARK_DRIVER_MEMORY", "4g")  # the rows of a million photos go through there
     try:
         SparkContext._ensure_initialized()  # only then a SparkConf knows what Spark's own files and variables set
-        conf = SparkConf().setMaster(url)
+        conf = SparkConf().setMaster(url).setAppName("seamline").set("spark.ui.showConsoleProgress", "false")
         for name, value in settings.items():
             conf.setIfMissing(name, value)
         context = SparkContext(conf=conf)
@@ -88,19 +86,18 @@ def _run(context: Any, work: Work[P, R], parts: Sequence[P], on_progress: OnProg
 
     thread = threading.Thread(target=job, daemon=True)
     thread.start()
-    begun = time.monotonic()
-    total, waiting = sum(map(len, parts)), True
+    total, busy = sum(map(len, parts)), time.monotonic()
     while thread.is_alive():
         thread.join(LOOK_SECONDS)
         active, done = _tasks(context, group)
-        waiting = waiting and not (active or done)
+        busy = time.monotonic() if active else busy
         if done < len(parts):
             on_progress(total * done // len(parts), total)
-        if waiting and time.monotonic() - begun > NO_EXECUTOR_SECONDS:
+        if time.monotonic() - busy > IDLE_SECONDS:
             context.cancelJobGroup(group)
             raise PipelineError(
-                f"Spark at {context.master}: no executor took a task in {NO_EXECUTOR_SECONDS:.0f} s. Do its workers "
-                f"run, and have they the cores and the memory that are asked for (spark.executor.memory)?"
+                f"Spark at {context.master}: no executor has had a task for {IDLE_SECONDS:.0f} s. Do its workers run, "
+                f"and have they the cores and the memory that are asked for (spark.executor.memory)?"
             )
     (results,) = found
     if isinstance(results, Exception):

@@ -51,40 +51,46 @@ def train(task: Task, preset: Preset, runs: Path, opened: Callable[[], Run]) -> 
         if task.type == CHIEF:
             run = opened()
             with stop, alone(run.folder), explained(run):
-                start = _first_step(run, task, stop)
-                others.wait(lambda: others.heard("complete") or stop.requested)
-                others.tell(run=run.folder.name, step=start, preset=preset.fingerprint)
-                _train(task, run, start, stop, others)
+                start, knows = _begin(run)
+                _await("complete", others, stop)
+                others.tell(run=run.folder.name, step=start, knows=knows, preset=preset.fingerprint)
+                _train(task, run, start, others)
             return run, None
         with stop:
-            others.wait(lambda: others.heard("run") or stop.requested)
-            if stop.requested:
-                raise Interrupted("Stopped before training began.")
+            _await("run", others, stop)
             run, start = _chiefs_run(task, preset, runs, others)
             with explained(run):
                 if task.type == EVALUATOR:
                     return run, _evaluate(run, stop, others)
-                _train(task, run, start, stop, others)
+                _train(task, run, start, others)
                 return run, None
 
 
-def _first_step(run: Run, task: Task, stop: Stop) -> int:
-    """Where training goes on from. Where it begins, the checkpoint of step 0 is there afterwards."""
+def _await(word: str, others: Others, stop: Stop) -> None:
+    others.wait(lambda: others.heard(word) or stop.requested)
+    if stop.requested:
+        raise Interrupted("Stopped before training began.")
+
+
+def _begin(run: Run) -> tuple[int, bool]:
+    """The step that training goes on from, and whether the weights that the run started from know its keypoints.
+
+    Where it begins, the checkpoint of step 0 is there afterwards.
+    """
     folder, preset = run.folder, run.preset
+    initial = weights.load(preset.init) if preset.init else None
+    knows = initial is not None and initial.keypoints == run.dataset.keypoints.keypoints
     latest = tf.train.latest_checkpoint(str(folder))
     if latest:
         run.check(latest)
         start = step_of(folder)
-        if start < preset.steps:
-            console.print(f"Going on from step {start} of {preset.steps} in {folder}")
-        return start
-    initial = weights.load(preset.init) if preset.init else None
+        console.print(f"Going on from step {start} of {preset.steps} in {folder}")
+        return start, knows
     if initial:
-        knows = initial.keypoints == run.dataset.keypoints.keypoints
         console.print(starting(preset.init, None if knows else len(run.dataset.keypoints)))
     plain = estimators.build(folder, preset, run.dataset.keypoints, initial=initial)
     estimators.save_first_checkpoint(plain, input_fn(run, 0))
-    return 0
+    return 0, knows
 
 
 def _chiefs_run(task: Task, preset: Preset, runs: Path, others: Others) -> tuple[Run, int]:
@@ -106,7 +112,7 @@ def _chiefs_run(task: Task, preset: Preset, runs: Path, others: Others) -> tuple
     )
 
 
-def _train(task: Task, run: Run, start: int, stop: Stop, others: Others) -> None:
+def _train(task: Task, run: Run, start: int, others: Others) -> None:
     """What chief and workers do: steps, all of them at once."""
     for name, capability in estimators.gpus():
         console.print(gpu.sentence(name, capability))
@@ -130,7 +136,7 @@ def _train(task: Task, run: Run, start: int, stop: Stop, others: Others) -> None
         shutil.rmtree(run.folder / f"tmp_{task.type}_{task.index}", ignore_errors=True)
     if others.heard("end") == "stopped":
         raise _interrupted(run)
-    shutil.rmtree(run.folder / PIXELS / f"{task.place}-of-{task.trainers}", ignore_errors=True)
+    shutil.rmtree(run.folder / PIXELS, ignore_errors=True)
 
 
 def _in_step(estimator: Any, input_fn: InputFn, steps: int, hooks: list[Any]) -> None:
@@ -154,19 +160,17 @@ def _evaluate(run: Run, stop: Stop, others: Others) -> Checkpoint:
     for sentence in limits(run.dataset):
         console.print(f"Note: {sentence}")
     best, preset = BestSoFar(run.folder), run.preset
-    initial = weights.load(preset.init) if preset.init else None
-    knows = initial is not None and initial.keypoints == run.dataset.keypoints.keypoints
     estimator = estimators.build(run.folder, preset, run.dataset.keypoints)
-    evaluation = Evaluation(run, estimator, best, stop, first=0 if knows else 1)
+    evaluation = Evaluation(run, estimator, best, stop, first=0 if others.heard("knows") else 1)
     while True:
-        last = len(others.trained) == others.trainers
-        before, newest = best.evaluated, step_of(run.folder)
-        if not stop.requested:
-            try:
-                evaluation.after_save(None, newest)
-            except UNREADABLE:
-                if step_of(run.folder) == newest:  # not deleted for being old
-                    raise
+        last, before = len(others.trained) == others.trainers, best.evaluated
+        newest = tf.train.latest_checkpoint(str(run.folder))
+        try:
+            evaluation.after_save(None, step_of(run.folder))
+        except UNREADABLE:
+            if Path(f"{newest}.index").exists():
+                raise
+            # Otherwise it took so long that the chief has deleted it: there are newer ones.
         if evaluation.over() and not others.heard("enough"):
             others.tell(enough=True)
         if last and (best.evaluated == before or stop.requested):

@@ -88,8 +88,9 @@ class MeetingPlace(threading.Thread):
         while self._missing or self._present:
             for key, _ in self._selector.select(BEAT_SECONDS / 2):
                 if key.fileobj is self._server:
-                    line = Line(self._server.accept()[0])
-                    self._selector.register(line.socket, selectors.EVENT_READ, line)
+                    with suppress(OSError):  # of somebody who did not wait
+                        line = Line(self._server.accept()[0])
+                        self._selector.register(line.socket, selectors.EVENT_READ, line)
                 else:
                     self._listen(key.data)
             now = time.monotonic()
@@ -118,12 +119,14 @@ class MeetingPlace(threading.Thread):
                 self._drop(line, str(message["failed"]))
             elif message:
                 self._tell({**message, "from": line.name}, but=line.name)
+            if line.socket.fileno() < 0:  # sent away
+                break
         return None
 
     def _admit(self, line: Line, message: Message) -> None:
-        name = message.get("task")
+        name = str(message.get("task"))
         if message.get("key") == self._key and name in self._missing:
-            line.name = str(name)
+            line.name = name
             self._present[line.name] = line
             self._missing.remove(line.name)
             if not self._missing:
@@ -252,7 +255,7 @@ def meet(task: Task, stop: Stop) -> Iterator[Others]:
             MeetingPlace(task).start()
         except OSError as error:
             raise ClusterError(f"{task.meeting_place}: the evaluator cannot listen there: {error}") from error
-    line = _reach(task.meeting_place, stop)
+    line = _reach(task.meeting_place)
     line.send({"task": task.name, "key": _key(task)})
     others = Others(task, stop, line)
     try:
@@ -265,7 +268,7 @@ def meet(task: Task, stop: Stop) -> Iterator[Others]:
         line.send({"done": True})
 
 
-def _reach(address: str, stop: Stop) -> Line:
+def _reach(address: str) -> Line:
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + START_SECONDS
     console.print(f"Meeting the other tasks at {address}")
@@ -273,8 +276,6 @@ def _reach(address: str, stop: Stop) -> Line:
         try:
             return Line(socket.create_connection((host, int(port)), timeout=SILENCE_SECONDS))
         except OSError as error:
-            if stop.requested:
-                raise Interrupted("Stopped before the tasks of the cluster had met.") from error
             if time.monotonic() > deadline:
                 raise ClusterError(
                     f"{address}: the evaluator was not to be reached there for {START_SECONDS:.0f} s: {error}"

@@ -14,6 +14,7 @@ import pytest
 from pipeline import gpu
 from pipeline.serving.process import BATCHING
 from pipeline.serving.sibling import KERNELS
+from pipeline.training.cluster import from_environment
 from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT
 from tests.containers.job import PROFILES, SERVICES
 from tests.homes import ROOT
@@ -69,7 +70,19 @@ def test_names_and_ports_are_the_contract() -> None:
     assert f"SEAMLINE_SERVER: serve:{GRPC_PORT}\n" in compose
     assert "--grpc_max_threads=${SEAMLINE_GRPC_THREADS:-64}\n" in compose
     assert " ".join(BATCHING).replace(f"{ROOT}/config/", "/etc/seamline/") in compose
-    assert f"/dev/tcp/127.0.0.1/{REST_PORT} " in (ROOT / "config" / "healthy.bash").read_text()
+    assert f"ask 127.0.0.1 {REST_PORT} " in (ROOT / "config" / "healthy.bash").read_text()
+
+
+def test_a_swarm_serves_as_compose_does() -> None:
+    """The same flags, but for where the models are; the same settings of the gateway; and the ports of the contract."""
+    compose, stack = (ROOT / each for each in ("docker-compose.yml", "deploy/swarm/stack.yml"))
+    flags = [set(re.findall(r"^      (--[a-z_]+=\S+)$", each.read_text(), re.M)) for each in (compose, stack)]
+    assert {flag.partition("=")[0] for flag in flags[0] ^ flags[1]} == {"--model_config_file"}
+    settings = [
+        dict(re.findall(r"^      (SEAMLINE_GATEWAY\w*): (.+)$", each.read_text(), re.M)) for each in (compose, stack)
+    ]
+    assert settings[1].items() <= settings[0].items()
+    assert f"SEAMLINE_SERVER: serve:{GRPC_PORT}\n" in stack.read_text()
 
 
 def services(*files: str) -> dict[str, Any]:
@@ -78,6 +91,28 @@ def services(*files: str) -> dict[str, Any]:
     command = ["docker", "compose", *chosen, *PROFILES, "config", "--format", "json"]
     found: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     return dict(found["services"])
+
+
+def test_the_tasks_of_a_cluster_are_hardened_as_training_is(docker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has the TF_CONFIG of its own name, and a network that others and the outside have no part in."""
+    found = services("docker-compose.yml", "docker-compose.cluster.yml")
+    kept = ("cap_drop", "init", "mem_limit", "pids_limit", "read_only", "security_opt", "stop_grace_period", "tmpfs")
+    for name in ("chief", "worker", "evaluator"):
+        task = found[name]
+        assert {key: task[key] for key in (*kept, "image", "volumes")} == {
+            key: found["train"][key] for key in (*kept, "image", "volumes")
+        }
+        assert list(task["networks"]) == ["tasks"]
+        monkeypatch.setenv("TF_CONFIG", task["environment"]["TF_CONFIG"])
+        told = from_environment()
+        assert told
+        assert told.type == name
+        assert {address.partition(":")[0] for address in told.names.values()} == {"chief", "worker", "evaluator"}
+    assert [name for name, each in found.items() if "tasks" in each.get("networks", {})] == [
+        "chief",
+        "evaluator",
+        "worker",
+    ]
 
 
 def test_what_a_gpu_compiles_outlives_the_container(docker: None) -> None:

@@ -62,7 +62,8 @@ def darker(picture: Image.Image) -> Image.Image:
 def test_a_sample_that_is_no_different_ends_with_0(seamline: Seamline, keep: Keep, val: list[Photo]) -> None:
     """A table, the error that scores expect and how good that was on val; a page with its pictures in it."""
     said = seamline.pipeline("drift", "--sample", str(keep()))
-    assert said.count("│ no ") + said.count("│ no   ") >= 8 or "yes" not in said
+    assert said.count("│ no ") == 1 + len(traits.TRAITS)
+    assert "│ yes" not in said
     assert f"{len(val) // 2} photos that version 1 answered from 2026-11-01 to 2026-11-09" in said
     assert "On 26 evaluation photos scores expected 20.0%, and 22.0% were wrong" in said
     page = (seamline.home / "drift" / "drift.html").read_text()
@@ -75,7 +76,7 @@ def test_a_sample_that_differs_ends_with_15_and_says_in_what(seamline: Seamline,
     gauges = tmp_path / "drift.prom"
     options = ("--sample", str(keep(darker)), "--prometheus", str(gauges))
     said = seamline.pipeline("drift", *options, code=16)
-    assert said == "Error: the sample differs in brightness from what version 1 was evaluated on\n"
+    assert said == "The sample differs in brightness from what version 1 was evaluated on.\n"
     lines = gauges.read_text().splitlines()
     assert 'seamline_drift_differs{trait="brightness",test="Kolmogorov-Smirnov"} 1' in lines
     assert 'seamline_drift_differs{trait="kind",test="chi-squared"} 0' in lines
@@ -100,11 +101,10 @@ def test_the_worst_photos_can_be_ranked(seamline: Seamline, keep: Keep) -> None:
     score = [float(traits_of(Path(path))) for path in listed]
     assert score == sorted(score)
     with FakeGrpc(lambda request, _: as_grpc(outputs(request), version=1)) as server:
-        said = seamline.pipeline(
-            "rank", "--photos", str(seamline.home / "drift" / "worst.txt"), "--target", server.target
-        )
-    assert listed
-    assert all(Path(path).name in said for path in listed[:1])
+        options = ("--photos", str(seamline.home / "drift" / "worst.txt"), "--target", server.target)
+        said = seamline.pipeline("rank", *options)
+    assert len(listed) > 20
+    assert all(Path(path).name in said for path in listed)
 
 
 def traits_of(path: Path) -> float:

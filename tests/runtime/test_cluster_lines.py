@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 from pathlib import Path
 
@@ -16,6 +15,10 @@ from tests.homes import Seamline
 @pytest.fixture
 def seamline(tmp_path: Path) -> Seamline:
     return Seamline(tmp_path / "a home's")
+
+
+def shell(line: str) -> str:
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
 
 
 def test_each_line_starts_a_task(seamline: Seamline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -32,14 +35,9 @@ def test_each_line_starts_a_task(seamline: Seamline, monkeypatch: pytest.MonkeyP
     ]
     names = set()
     for line in (line for line in lines if line.startswith("cd ")):
-        assert {f"DATA={photos}", "STEPS=7"} < set(shlex.split(line))
-        shown = subprocess.run(
-            ["bash", "-c", line.replace(" make train ", " printenv TF_CONFIG #")],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        monkeypatch.setenv(VARIABLE, shown.stdout)
+        arguments = shell(line.replace(" make train ", " printf '%s\\n' ")).splitlines()
+        assert {f"DATA={photos}", "STEPS=7"} < set(arguments)
+        monkeypatch.setenv(VARIABLE, shell(line.replace(" make train ", " printenv TF_CONFIG #")))
         task = from_environment()
         assert task
         names.add(task.name)

@@ -50,7 +50,7 @@ def test_lines_are_what_a_server_answers(seamline: Seamline, photos: Path, tmp_p
             assert flat(row) == pytest.approx(flat(expected), abs=0.02)
 
 
-def test_it_goes_on_where_it_was_killed(home: Home, photos: Path, tmp_path: Path) -> None:
+def test_it_goes_on_where_it_was_killed(small_parts: None, home: Home, photos: Path, tmp_path: Path) -> None:
     """Files that are there stay as they are, the others come; the whole is what one that was not killed writes."""
     options = ["predict", "--photos", str(photos), "--to"]
     process = home.start(*options, str(tmp_path / "killed"))
@@ -62,10 +62,10 @@ def test_it_goes_on_where_it_was_killed(home: Home, photos: Path, tmp_path: Path
     process.kill()
     process.communicate()
     there = {path: path.stat().st_mtime_ns for path in tmp_path.glob("killed/part-*.jsonl")}
-    said = home.run(*options, str(tmp_path / "killed"))
+    said = home.here(*options, str(tmp_path / "killed"))
     assert f"{len(there)} of 5 files of answers are there already" in said
     assert {path: path.stat().st_mtime_ns for path in there} == there
-    home.run(*options, str(tmp_path / "whole"))
+    home.here(*options, str(tmp_path / "whole"))
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
 
@@ -97,7 +97,11 @@ def test_what_photos_are_meant(photos: Path, tmp_path: Path, monkeypatch: pytest
     assert places.photos("photos/a.jpg") == (str(photos), ["a.jpg"])
     (tmp_path / "twice").write_text("a\nb\na\n")
     (tmp_path / "empty").touch()
-    for name, reason in (("twice", "a is in it twice"), ("empty", "no photo in it"), ("none", "No such file.*a list")):
+    for name, reason in (
+        ("twice", "a is in it 2 times"),
+        ("empty", "no photo in it"),
+        ("none", "No such file.*a list"),
+    ):
         with pytest.raises(DataError, match=reason):
             places.photos(str(tmp_path / name))
 

@@ -15,10 +15,10 @@ from benchmarks.cluster import Cluster
 from benchmarks.data import copies
 from tests.scale.conftest import Home, content, flat, rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("small_parts")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("small_parts")]
 ONE = "--conf spark.cores.max=1"
 """A job that takes one of the two workers, by Spark's own means."""
-JOB_SECONDS = 120.0
+JOB_SECONDS = 600.0
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -23,7 +23,7 @@ from pipeline.training.train import train
 from tests.homes import ROOT, TinyRun
 from tests.ports import free_port
 
-STEPS = 240
+STEPS = 90
 TASKS = ("chief", "worker", "evaluator")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -121,7 +121,7 @@ def test_a_stop_that_one_task_is_asked_for_stops_all_after_the_same_step(home: P
     with cluster(home, "--steps", str(STEPS)) as tasks:
         run = tasks.until_it_trains()
         tasks.processes["worker"].send_signal(signal.SIGTERM)
-        assert tasks.ends() == dict.fromkeys(TASKS, 130)
+        assert tasks.ends(300) == dict.fromkeys(TASKS, 130)
         step = step_of(run.folder)
         for kind in TASKS:
             assert f"Error: Stopped at step {step} of {STEPS}. A checkpoint was saved;" in tasks.said(kind)
@@ -144,7 +144,7 @@ def test_two_that_train_are_as_good_as_one(home: Path, tiny_run: TinyRun, tmp_pa
     assert not list(run.folder.glob("tmp_*"))
     together = best(run.folder)
     assert together
-    alone = train(Run(tmp_path / "alone", tiny_run.dataset, replace(choose("tiny", steps=STEPS), evaluate_every=60)))
+    alone = train(Run(tmp_path / "alone", tiny_run.dataset, replace(choose("tiny", steps=STEPS), evaluate_every=30)))
     print(f"NE of two {together.ne:.1f} %, of one {alone.ne:.1f} %")
     assert together.ne == pytest.approx(alone.ne, rel=0.25)
 

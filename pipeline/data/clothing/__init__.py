@@ -22,7 +22,7 @@ def arrange(photos: Path, folder: Path) -> dict[str, int]:
     if folder.exists():
         raise DataError(f"{folder}: is there already; delete it, or name another folder")
     found = {path.name: path for path in photos.rglob("*.jpg")}
-    rows = {split: _rows(split) for split in SPLITS}
+    rows = {split: annotated(split) for split in SPLITS}
     wanted = [Path(image_id) for image_ids in rows.values() for image_id in image_ids]
     missing = [image_id.name for image_id in wanted if image_id.name not in found]
     if missing:
@@ -42,6 +42,7 @@ def arrange(photos: Path, folder: Path) -> dict[str, int]:
     return {split: len(image_ids) for split, image_ids in rows.items()}
 
 
-def _rows(split: str) -> list[str]:
+def annotated(split: str) -> list[str]:
+    """Of the annotated photos of a split, in FashionAI's form: `Images/<category>/<file>.jpg`."""
     with (ANNOTATIONS / f"{split}.csv").open(newline="") as file:
         return [row["image_id"] for row in csv.DictReader(file)]

@@ -1,0 +1,154 @@
+"""What a machine's server is asked before a version answers there, and the loop beside it."""
+
+from __future__ import annotations
+
+import io
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from pipeline.errors import ParityError
+from pipeline.release import history, models_config
+from pipeline.release.golden import Golden, replay
+from pipeline.release.store import ModelStore, write_checksums
+from pipeline.sync import moving
+from pipeline.sync.state import State
+from seamline_client.contract import SIGNATURES, Signature
+from tests.homes import ROOT
+from tests.release.world import World
+from tests.sync.machines import Bucket, Publisher, environment
+
+RATIOS = ("pred_x_ratio", "pred_y_ratio")
+
+
+class Fixed(tf.Module):
+    """Answers every photo with the same points, through the signatures of the contract."""
+
+    def __init__(self, ratio: float) -> None:
+        super().__init__()
+        self._ratio = tf.constant(ratio)
+
+    def signatures(self) -> dict[str, Any]:
+        return {each.key: tf.function(self._answer, input_signature=[self._spec(each)]) for each in SIGNATURES.values()}
+
+    def _spec(self, signature: Signature) -> tf.TensorSpec:
+        shape = [None, *signature.input.shape[1:]]
+        return tf.TensorSpec(shape, signature.input.dtype, signature.input.name)
+
+    def _answer(self, photos: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: tf.fill([tf.shape(photos)[0], 24], self._ratio) for name in RATIOS}
+
+
+def version(folder: Path, ratio: float, trained: float) -> Path:
+    """One that answers with that ratio, and was trained to answer with the other."""
+    model = Fixed(ratio)
+    tf.saved_model.save(model, str(folder), signatures=model.signatures())
+    photo = io.BytesIO()
+    Image.new("RGB", (384, 384)).save(photo, "PNG")
+    outputs = {name: np.full((1, 24), trained, np.float32) for name in RATIOS}
+    Golden((photo.getvalue(),), np.zeros((1, 384, 384, 3), np.uint8), outputs).save(folder)
+    write_checksums(folder)
+    return folder
+
+
+@pytest.fixture
+def pulled(tmp_path: Path) -> Iterator[World]:
+    """A machine whose server answers with version 1, and which has pulled 2 and 3; 3 does not answer as was trained."""
+    world = World(tmp_path, served=True)
+    for number, trained in ((1, 0.1), (2, 0.2), (3, 0.4)):
+        world.store.adopt(version(tmp_path / "made" / str(number), number / 10, trained), number, 3)
+    world.offline.promote(1)
+    world.start()
+    try:
+        yield world
+    finally:
+        world.stop()
+
+
+def state(world: World, version: int) -> State:
+    return State((1, 2, 3), version, None, 3, tuple(history.lines(world.offline.store)))
+
+
+def test_golden_requests_before_a_version_answers(pulled: World) -> None:
+    """One that answers as trained takes the place of another; one that does not never answers to a name that anybody
+    calls, and what answered before goes on."""
+    served: list[models_config.Serving] = []
+    write = models_config.write
+
+    def record(store: ModelStore, serving: models_config.Serving) -> None:
+        served.append(serving)
+        write(store, serving)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(models_config, "write", record)
+        (said,) = moving.move(pulled.releases, state(pulled, 2))
+        assert said.startswith("keypoints: version 2 answers at ")
+        assert "as trained" in said
+        assert said.endswith("version 1 before")
+        with pytest.raises(ParityError, match=r"Version 3, asked as keypoints-trial: .* pred_x_ratio differs"):
+            moving.move(pulled.releases, state(pulled, 3))
+    Serving = models_config.Serving
+    assert served == [Serving(1, None, 2), Serving(2), Serving(2, None, 3), Serving(2)]
+    with pulled.client("grpc") as client:
+        replay(Golden.load(pulled.store.folder / "2"), client, version=2)
+    pulled.releases.confirm()
+
+
+class Loop:
+    """`pull --every 1` as a process, and what it says."""
+
+    def __init__(self, bucket: Bucket, home: Path) -> None:
+        command = [sys.executable, "-u", "-m", "pipeline", "pull", "s3://bucket/of/ours", "--every", "1"]
+        self.log = home.with_name("log")
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment(bucket, home), stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def says(self, what: str) -> list[str]:
+        deadline = time.monotonic() + 120
+        while what not in self.log.read_text():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+        return self.log.read_text().splitlines()
+
+
+@pytest.mark.slow  # rclone waits for a bucket that is away: 20 s
+def test_an_outage(bucket: Bucket, publisher: Publisher, tmp_path: Path) -> None:
+    """Is one line when it begins and one when it ends, however long; then the loop goes on. SIGTERM ends it well."""
+    loop = Loop(bucket, tmp_path / "machine")
+    try:
+        loop.says("nothing was pushed there yet")
+        publisher.publish()
+        publisher.push()
+        loop.says("version 1 answers from the next start on")
+        bucket.stop()
+        loop.says("rclone cat")
+        rounds = len(bucket.heard)
+        deadline = time.monotonic() + 120
+        while len(bucket.heard) < rounds + 6:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        publisher.publish()
+        bucket.start()
+        publisher.push()
+        lines = loop.says("version 2 answers")
+    finally:
+        loop.process.send_signal(signal.SIGTERM)
+        code = loop.process.wait(60)
+    assert code == 0
+    kinds = ["nothing was pushed", "answers again", "Version 1 arrived", "version 1 answers", "rclone cat"]
+    kinds += ["answers again", "Version 2 arrived", "version 2 answers"]
+    lines = [line for line in lines if "answers at" not in line]
+    assert len([line for line in lines if "rclone cat" in line]) == 1, lines
+    assert [next(kind for kind in kinds if kind in line) for line in lines if line != "It answers again"]

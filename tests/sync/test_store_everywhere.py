@@ -1,0 +1,195 @@
+"""The store reaches every machine, whole or not at all, and in the order in which things were promoted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import BusyError, ChecksumError, PipelineError, RemoteError, ServingError
+from pipeline.sync import push as pushing
+from pipeline.sync.remote import Remote
+from tests.sync.machines import REMOTE, Bucket, Machine, Publisher
+
+
+def test_two_machines_follow(bucket: Bucket, publisher: Publisher, machine: Machine, tmp_path: Path) -> None:
+    """Versions, what answers, the canary and the history of promotions are everywhere as where they were made."""
+    other = Machine(tmp_path / "other")
+    for _ in range(3):
+        publisher.publish()
+    publisher.publish(promote=False)
+    publisher.releases.rollback()
+    publisher.releases.canary(4)
+    publisher.push()
+    machine.pull()
+    publisher.releases.promote(4)
+    publisher.releases.canary(None)
+    publisher.releases.retire(1)
+    publisher.push()
+    for each in (machine, other):
+        each.pull()
+        assert each.whole() == [2, 3, 4]
+        assert each.releases.names() == publisher.releases.names()
+        assert each.releases.history() == publisher.releases.history()
+        assert each.releases.previous() == 2
+        assert each.store.highest() == 4
+        assert str(each.store.folder) in each.releases.config().read_text()
+    assert machine.pull() == []
+    assert not [path for path in bucket.folder.rglob("*") if "/keypoints/1/" in str(path)]
+
+
+def test_a_version_counts_once_its_list_is_there(bucket: Bucket, publisher: Publisher) -> None:
+    """Files before the list of their checksums, that before what says which version answers."""
+    for _ in range(2):
+        publisher.publish()
+    publisher.push()
+    written = [each.partition("/bucket/of/ours/")[2] for each in bucket.heard if each.startswith("PUT")]
+    lists = [f"keypoints/{number}/assets.extra/SHA256SUMS" for number in (1, 2)]
+    assert sorted(written[-3:-1]) == lists
+    assert written[-1] == "serving.json"
+    assert len(written) == 9
+
+
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_cut_off_at_every_object(bucket: Bucket, publisher: Publisher, machine: Machine, every: int) -> None:
+    """Each request to the bucket in turn is the last that gets through, of a push and of a pull after it: what a
+    machine has is what was there before or all that is new, and the same command again goes on."""
+    publisher.publish()
+    publisher.push()
+    machine.pull()
+    publisher.publish()
+    cuts = 0
+    for command, machines in ((publisher.push, "push"), (machine.pull, "pull")):
+        for allowed in range(0, 1000, every):
+            bucket.allowed = allowed
+            cuts += 1
+            try:
+                command()
+                break
+            except (RemoteError, ChecksumError):
+                bucket.allowed = None
+                if machines == "push":
+                    machine.restarted().pull()
+                assert machine.whole() == [1]
+                assert machine.releases.names().version == 1
+                assert not list((machine.store.base / ".staging").iterdir())
+        bucket.allowed = None
+    machine.pull()
+    assert machine.whole() == [1, 2]
+    assert machine.releases.names().version == 2
+    assert cuts > 20 / every
+
+
+def test_only_whole_objects_are_believed(bucket: Bucket, publisher: Publisher, machine: Machine) -> None:
+    """A file that was changed, or lost, where versions are kept: the version does not appear, and the file is named."""
+    publisher.publish()
+    publisher.push()
+    file = bucket.folder / "bucket/of/ours/keypoints/1/saved_model.pb"
+    before = file.read_text()
+    file.write_text(before.upper())
+    with pytest.raises(ChecksumError, match=r"saved_model\.pb: not what it was"):
+        machine.pull()
+    file.unlink()
+    with pytest.raises(ChecksumError, match=r"saved_model\.pb: missing"):
+        machine.pull()
+    assert machine.whole() == []
+    publisher.push()
+    machine.pull()
+    assert machine.whole() == [1]
+
+
+def test_a_version_is_never_written_over(bucket: Bucket, publisher: Publisher, tmp_path: Path) -> None:
+    """Another store's push to the same place is refused, whether it has as many versions or fewer."""
+    for _ in range(2):
+        publisher.publish()
+    publisher.push()
+    another = Publisher(tmp_path / "another")
+    another.publish()
+    with pytest.raises(RemoteError, match="another store's"):
+        another.push()
+    (another.publish().folder / "saved_model.pb").write_text("damaged")
+    with pytest.raises(ChecksumError):
+        another.push()
+    another.releases.promote(1)
+    another.releases.retire(2)
+    with pytest.raises(RemoteError, match="immutable file modified"):
+        another.push()
+
+
+def test_who_publishes_and_who_follows(bucket: Bucket, publisher: Publisher, machine: Machine, tmp_path: Path) -> None:
+    """A store does one or the other; one that follows becomes the one that publishes when it is told to."""
+    publisher.publish()
+    publisher.push()
+    with pytest.raises(ServingError, match="versions that were published here"):
+        Machine(tmp_path / "publisher").pull()
+    machine.pull()
+    heir = Publisher(tmp_path / "machine")
+    with pytest.raises(ServingError, match="follows a remote") as caught:
+        heir.push()
+    (machine.store.base / pushing.FOLLOWS).unlink()
+    assert str(machine.store.base / pushing.FOLLOWS) in str(caught.value)
+    assert heir.publish().number == 2
+    assert heir.push().version == 2
+
+
+def test_one_push_at_a_time(bucket: Bucket, publisher: Publisher) -> None:
+    """The later one could say the older thing last."""
+    publisher.publish()
+    with pushing._one_at_a_time(publisher.store), pytest.raises(BusyError, match="another push"):
+        publisher.push()
+
+
+def test_the_past_is_not_believed(bucket: Bucket, publisher: Publisher, machine: Machine) -> None:
+    """Whoever puts an older word back where the newest was changes nothing on a machine that has heard the newer."""
+    publisher.publish()
+    publisher.push()
+    file = bucket.folder / "bucket/of/ours/serving.json"
+    old = file.read_bytes()
+    publisher.publish()
+    publisher.push()
+    machine.pull()
+    file.write_bytes(old)
+    with pytest.raises(RemoteError, match="not believed"):
+        machine.pull()
+    assert machine.releases.names().version == 2
+    publisher.push()
+    assert machine.pull()
+
+
+@pytest.mark.parametrize("where", ["", " "])
+def test_an_empty_name(where: str) -> None:
+    """Is not this machine's root."""
+    with pytest.raises(RemoteError, match="empty remote"):
+        Remote(where)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("nowhere:folder", "didn't find section in config file"),
+        ("s3://bucket/elsewhere", "nothing was pushed there yet"),
+        ("s3://no-such-bucket/x", "nothing was pushed there yet"),
+    ],
+)
+def test_where_nothing_is(bucket: Bucket, machine: Machine, where: str, said: str) -> None:
+    """One sentence, with the reason as rclone has it."""
+    machine.follower._remote = Remote(where)
+    with pytest.raises(RemoteError, match=said) as caught:
+        machine.pull()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_will_do(publisher: Publisher, machine: Machine, bucket: Bucket, tmp_path: Path) -> None:
+    """A share that all machines have mounted is a remote of rclone's, too."""
+    publisher.publish()
+    publisher.push(remote=Remote(str(tmp_path / "share")))
+    machine.follower._remote = Remote(str(tmp_path / "share"))
+    machine.pull()
+    assert machine.whole() == [1]
+
+
+def test_without_rclone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Says how to get it."""
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(PipelineError, match=r"rclone is not installed.*venv sync"):
+        REMOTE.read("x")
