@@ -172,4 +172,4 @@ def _ports(text: str) -> tuple[int, ...]:
 
 
 def _is_port(text: str, lowest: int = 1) -> bool:
-    return text.isdecimal() and lowest <= int(text) < 65536
+    return text.isdecimal() and len(text) < 6 and lowest <= int(text) < 65536

@@ -101,8 +101,14 @@ class Process:
 
 
 def _spawn(command: list[str], *, stdin: int | None = None, output: int | None = None) -> int:
-    """Not by subprocess, which is for children that somebody waits for. These live on when this process ends."""
-    files: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    """Not by subprocess, which is for children that somebody waits for. These live on when this process ends.
+
+    They hold nothing of its own output, for the end of which somebody may wait.
+    """
+    files: list[tuple[Any, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        *((os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)),
+    ]
     files += [(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin is not None else []
     files += [(os.POSIX_SPAWN_DUP2, output, number) for number in (1, 2) if output is not None]
     return os.posix_spawn(command[0], command, os.environ, file_actions=files, setsid=True)

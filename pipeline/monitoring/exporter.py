@@ -48,6 +48,8 @@ class Exporter(Collector):
             found = self._find()
         except PipelineError:
             return  # which the page says
+        if not found.replicas:
+            return
         golden: dict[tuple[str, str], tuple[Verdict, float]] = {}
         for verdict in verdicts(found.store, found.replicas):
             of = (verdict.server, verdict.model)

@@ -1,4 +1,4 @@
-"""The dashboard's figures as a picture, by its queries: `python -m tests.monitoring.draw <port> <png> <minutes>`."""
+"""The dashboard's figures, by its queries: `python -m tests.monitoring.draw <port> <png> <minutes> [<without>]`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import requests
 from matplotlib import pyplot
+from PIL import Image
 
 from pipeline.monitoring.running import DEPLOY
 
@@ -39,10 +40,15 @@ def panels() -> list[Panel]:
     ]
 
 
-def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = str) -> None:
-    """Of the last `minutes`, from the Prometheus of this machine on that port; `change` is done to each query."""
+def draw(
+    port: int, to: Path, *, minutes: float, without: str | None = None, change: Callable[[str], str] = str
+) -> None:
+    """Of the last `minutes`, from the Prometheus of this machine on that port; `change` is done to each query.
+
+    Figures whose query has `without` in it are left out.
+    """
     pyplot.switch_backend("agg")
-    found = panels()
+    found = [each for each in panels() if not (without and without in each.queries[0][0])]
     rows = -(-len(found) // COLUMNS)
     figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(15, 2.6 * rows), constrained_layout=True)
     figure.suptitle(f"Seamline, the last {minutes:g} minutes", x=0.03, ha="left", fontweight="bold")
@@ -62,6 +68,8 @@ def draw(port: int, to: Path, *, minutes: float, change: Callable[[str], str] = 
             axis.legend(fontsize=6, loc="best")
     figure.savefig(to, dpi=80)
     pyplot.close(figure)
+    with Image.open(to) as picture:
+        picture.quantize(64).save(to, optimize=True)
 
 
 def _series(port: int, query: str, minutes: float) -> list[tuple[dict[str, str], list[float], list[float]]]:
@@ -88,4 +96,5 @@ def _named(legend: str, labels: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    draw(int(sys.argv[1]), Path(sys.argv[2]), minutes=float((sys.argv[3:] or ["15"])[0]))
+    port, to, minutes, *without = sys.argv[1:]
+    draw(int(port), Path(to), minutes=float(minutes), without="".join(without))

@@ -83,19 +83,24 @@ def test_nothing_fires_while_all_is_well(watched: Watched) -> None:
         watched.until(
             lambda: len(watched.ask("seamline_golden_same == 1")) == 1, lambda: watched.ask("seamline_unknown")
         )
-    assert not watched.firing() - {"SlowAnswers"}  # on a machine that has much else to do
+    # On a machine that has much else to do answers may be slow.
+    watched.until(lambda: watched.firing() <= {"SlowAnswers"}, watched.firing)
 
 
 def test_no_server(watched: Watched) -> None:
     """The server is killed: callers are refused, and a message comes to the webhook."""
     os.kill(watched.server_pid, signal.SIGKILL)
-    with callers(watched, 2, 1):
-        watched.until_firing(*PROVOKED["no server"])
-    watched.until(
-        lambda: any(each["labels"]["alertname"] == "NoReplica" and each["status"] == "firing" for each in watched.told),
-        lambda: watched.told,
-    )
-    watched.serve()
+    try:
+        with callers(watched, 2, 1):
+            watched.until_firing(*PROVOKED["no server"])
+        watched.until(
+            lambda: (
+                {("NoReplica", "firing")} <= {(each["labels"]["alertname"], each["status"]) for each in watched.told}
+            ),
+            lambda: watched.told,
+        )
+    finally:
+        watched.serve()
     with callers(watched, 2, 1):
         watched.until_quiet(*PROVOKED["no server"])
 
