@@ -35,7 +35,7 @@ from seamline_client.keypoints import KeypointSet
 
 SHARE, FOLDER = "SEAMLINE_SAMPLE", "SEAMLINE_SAMPLE_FOLDER"
 MEGABYTES, DAYS = "SEAMLINE_SAMPLE_MB", "SEAMLINE_SAMPLE_DAYS"
-WAITING = 16
+WAITING = 32
 """Photos that wait to be written. Where the disk is slower than that, further ones are not kept."""
 CLOSE_SECONDS = 5.0
 SWEEP_SECONDS = 3600.0

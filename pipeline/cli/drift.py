@@ -30,16 +30,17 @@ def drift(
     prometheus: Optional[Path] = PROMETHEUS,
 ) -> None:
     """Compare a sample of photos and answers with the evaluation photos. Exit code 16 where something differs."""
-    from pipeline.drift import compare, gauges, reference, taken
-    from pipeline.drift.estimate import estimate
-    from pipeline.release import card
-    from pipeline.report import drifting
-
     found = releases()
     number = version or found.names().version
     if number is None:
         raise ServingError("No version serves. --version names one.")
     chosen = found.store.find(number)
+
+    from pipeline.drift import compare, gauges, reference, taken
+    from pipeline.drift.estimate import estimate
+    from pipeline.release import card
+    from pipeline.report import drifting
+
     known = reference.read(chosen.folder)
     with nullcontext(lambda *_: None) if json else progress("Reading") as on_progress:
         photos = taken.read(sample, number, card.keypoints(chosen.folder), on_progress)

@@ -10,18 +10,17 @@ not happen, and a version that somebody wrote into models.config by hand did ser
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from pipeline.atomic import sync, write_atomically
+from pipeline.atomic import write_atomically
 from pipeline.errors import PipelineError, ServingError
 from pipeline.release import models_config
+from pipeline.release.journal import append, lines_of
 from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore
 
@@ -135,23 +134,23 @@ def noted(store: ModelStore, what: str, before: int | None, now: int | None, by:
 
     Raises OSError, before anything is changed, where the line cannot be written.
     """
-    _append(store, *read(store).unwritten)
-    of = _append(store, _line(Entry(what, before, now, _now(), by.who, by.why)))
+    append(store.base / FILE, *read(store).unwritten)
+    of = append(store.base / FILE, _line(Entry(what, before, now, _now(), by.who, by.why)))
     try:
         yield
     except (PipelineError, OSError):
         # Where it cannot be written either, it is found out on reading.
         with suppress(PipelineError, OSError):
-            _append(store, *({"at": _now(), **line} for line in read(store).unwritten))
+            append(store.base / FILE, *({"at": _now(), **line} for line in read(store).unwritten))
         raise
-    _append(store, {"at": _now(), "of": of, "done": True})
+    append(store.base / FILE, {"at": _now(), "of": of, "done": True})
 
 
 def confirm(store: ModelStore) -> None:
     """Notes that the promotion of what serves, whose command was killed, has come to its end. The store is locked."""
     found = read(store)
     if found.promotions and found.promotions[-1].done is None:
-        _append(store, *found.unwritten, {"at": _now(), "of": found.promotions[-1].of, "done": True})
+        append(store.base / FILE, *found.unwritten, {"at": _now(), "of": found.promotions[-1].of, "done": True})
 
 
 def _now() -> str:
@@ -163,36 +162,12 @@ def _line(change: Entry) -> dict[str, Any]:
     return said if change.done else {name: value for name, value in said.items() if name != "done"}
 
 
-def _append(store: ModelStore, *lines: dict[str, Any]) -> int:
-    """In one write, and on the disk when it returns; the number of the last line.
-
-    What a killed write left of a line goes first: it is no line, and what it was about did not begin.
-    """
-    path = store.base / FILE
-    if not lines:
-        return 0
-    new = not path.exists()
-    with path.open("a+b") as file:
-        file.seek(0)
-        there = file.read()
-        whole = there.rfind(b"\n") + 1
-        file.truncate(whole)
-        text = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
-        if os.write(file.fileno(), text) < len(text):
-            file.truncate(whole)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(file.fileno())
-    if new:
-        sync(store.base)
-    return there.count(b"\n") + len(lines)
-
-
 def _read(store: ModelStore) -> list[Entry]:
     """Both files; a line of OLD_FILE has its number with a minus before it."""
     changes: dict[int, Entry] = {}
     serving = None
     for name, sign in ((OLD_FILE, -1), (FILE, 1)):
-        for number, line in enumerate(_lines(store, name), 1):
+        for number, line in enumerate(lines_of(store.base / name), 1):
             try:
                 raw = json.loads(line)
                 if "of" in raw:
@@ -211,15 +186,9 @@ def _read(store: ModelStore) -> list[Entry]:
     return list(changes.values())
 
 
-def _lines(store: ModelStore, name: str) -> list[str]:
-    """The whole ones. A last one without an end is being written, or what a kill left of it."""
-    path = store.base / name
-    return path.read_text(errors="replace").split("\n")[:-1] if path.is_file() else []
-
-
 def lines(store: ModelStore) -> list[str]:
     """The file's, for other stores that follow this one."""
-    return list(_lines(store, FILE))
+    return list(lines_of(store.base / FILE))
 
 
 def follow(store: ModelStore, there: list[str]) -> None:

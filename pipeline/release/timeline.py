@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pipeline.release.history import CANARY, PROMOTIONS, Entry, History
 from pipeline.release.releases import Releases
+from seamline_client.reports import one_line
 
 UNKNOWN = "unknown"
 COLUMNS = ("when, UTC", "what", "from", "to", "who", "why")
@@ -26,7 +27,7 @@ def table(history: History) -> Table:
     for each in history.changes:
         what = each.what if each.done is not False else f"{each.what}, which failed"
         versions = ("-" if version is None else str(version) for version in (each.before, each.now))
-        shown.add_row(_shown(each.at), what, *versions, each.who or UNKNOWN, each.why or "")
+        shown.add_row(_shown(each.at), what, *versions, *map(one_line, (each.who or UNKNOWN, each.why or "")))
     return shown
 
 
@@ -49,7 +50,7 @@ def _answer(changes: Sequence[Entry], moment: datetime) -> str:
         return f"{UNKNOWN} before{first}" if changes else "no version, as far as is known"
     last = changes[begun[-1]]
     said = f"{_version(last.now)}, since {_shown(last.at)} ({last.what} by {last.who or UNKNOWN}"
-    said += f": {last.why})" if last.why else ")"
+    said = one_line(f"{said}: {last.why})" if last.why else f"{said})")
     if last.ended and datetime.fromisoformat(last.ended) > moment:
         said += f"; {_version(last.before)} may still have answered, until {_shown(last.ended)}"
     following = changes[begun[-1] + 1 :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def _curves(reference: Reference, taken: Taken, findings: Sequence[Finding], pat
         ):
             axes.plot(values, (np.arange(len(values)) + 0.5) / len(values), color=colour, label=label)
         axes.set(title=each.trait, ylim=(0, 1))
-        axes.set_xlabel(TRAITS[each.trait], fontsize=7)
+        axes.set_xlabel(textwrap.fill(TRAITS[each.trait], 44), fontsize=7)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         if place == 1:

@@ -59,6 +59,7 @@ def darker(picture: Image.Image) -> Image.Image:
     return picture.point(lambda value: round(value * 0.5))
 
 
+@pytest.mark.slow
 def test_a_sample_that_is_no_different_ends_with_0(seamline: Seamline, keep: Keep, val: list[Photo]) -> None:
     """A table, the error that scores expect and how good that was on val; a page with its pictures in it."""
     said = seamline.pipeline("drift", "--sample", str(keep()))
@@ -86,6 +87,7 @@ def test_a_sample_that_differs_ends_with_15_and_says_in_what(seamline: Seamline,
     assert {line.split("{")[0].split()[0] for line in lines if not line.startswith("#")} == names
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_nothing_else(seamline: Seamline, keep: Keep) -> None:
     found = json.loads(seamline.pipeline("drift", "--json", "--sample", str(keep())))
     assert found["differing"] == []
@@ -93,6 +95,7 @@ def test_json_is_one_object_and_nothing_else(seamline: Seamline, keep: Keep) -> 
     assert 0 < found["estimate"]["error"] < 0.5
 
 
+@pytest.mark.slow
 def test_the_worst_photos_can_be_ranked(seamline: Seamline, keep: Keep) -> None:
     """The list that it writes is what `rank` takes; the least sure come first in it."""
     folder = keep()
@@ -113,6 +116,7 @@ def traits_of(path: Path) -> float:
     return float(answer.score[answer.visibility > 0].mean())
 
 
+@pytest.mark.slow
 def test_answers_of_other_versions_are_left_out(seamline: Seamline, keep: Keep) -> None:
     """They are counted, and none of them is compared."""
     said = seamline.pipeline("drift", "--sample", str(keep(version=7)), code=3)

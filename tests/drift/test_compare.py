@@ -99,8 +99,8 @@ def test_photos_that_are_darker_or_blurred_are_found(val: list[Photo], edit: Edi
 
 def test_another_kind_of_photos_is_found(val: list[Photo]) -> None:
     """All of one kind; that kind alone, or nothing found in most of them."""
-    known = made_of(sample(val))
     found = sample(val)
+    known = made_of(found)
     usual = max(known.kinds, key=lambda name: known.kinds[name])
     for other in ({*known.kinds} - {usual}, [traits.NOTHING]):
         strange = replace(found, kinds=[min(other)] * len(found.kinds))
@@ -108,7 +108,8 @@ def test_another_kind_of_photos_is_found(val: list[Photo]) -> None:
 
 
 def test_points_elsewhere_and_scores_that_sank_are_found(val: list[Photo]) -> None:
-    known, found = made_of(sample(val)), sample(val)
+    found = sample(val)
+    known = made_of(found)
     shifted = {**found.traits, "x": found.traits["x"] + 0.15, "score": found.traits["score"] - 0.15}
     assert differing(compare.compare(known, replace(found, traits=shifted))) == {"x", "score"}
 
@@ -119,6 +120,7 @@ def numbers(random: np.random.Generator, photos: int, shift: float = 0.0) -> Tak
     return Taken([], values, random.choice(["a", "b"], photos).tolist(), 0, [])
 
 
+@pytest.mark.slow
 def test_where_nothing_differs_it_is_seldom_said_to() -> None:
     """In anything at all: of 100 samples at most a few, ALPHA of which would be one."""
     random = np.random.default_rng(1)
