@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -58,9 +58,11 @@ def _alone() -> Iterator[Engine]:
     yield here
 
 
-def _rates(session: Callable[[], object], folder: Path, model: predict.Model) -> tuple[float, float]:
+def _rates(
+    session: Callable[[], AbstractContextManager[Engine]], folder: Path, model: predict.Model
+) -> tuple[float, float]:
     """Photos a second that are prepared, and that are predicted."""
-    with session() as engine:  # type: ignore[attr-defined]
+    with session() as engine:
         for photos in (folder / "first", folder / "prepared"):
             began, to = time.perf_counter(), folder / uuid4().hex
             made = records.prepare(photos, to, _silent, engine=engine)

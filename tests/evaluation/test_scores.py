@@ -16,7 +16,7 @@ from pipeline.data.prepare import prepare
 from pipeline.evaluation import labels
 from pipeline.evaluation.baseline import mean_position_ne
 from pipeline.evaluation.limits import limits
-from pipeline.evaluation.scores import score
+from pipeline.evaluation.scores import score, scores, tally
 from seamline_client.contract import ABSENT, VISIBLE
 from seamline_client.keypoints import GARMENTS
 from tests.homes import TinyRun
@@ -119,3 +119,20 @@ def test_what_cannot_be_measured_is_said_before_training(tiny_run: TinyRun, tmp_
     assert f"NE leaves out {left_out} of the {dataset.count('eval')} evaluation photos" in leaves_out
     assert "skirt, trousers" in says_nothing
     assert not any("leaves out" in sentence for sentence in limits(tiny_run.dataset))
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_parts_add_up_to_the_figures_of_the_whole(size: int) -> None:
+    """To six digits, however the photos are cut into batches and those into parts, and in whatever order they come."""
+    whole = batches(40)
+    cut = [
+        (xy[rows], v[rows], {name: values[rows] for name, values in truth.items()})
+        for xy, v, truth in whole
+        for rows in (slice(start, start + size) for start in range(0, 40, size))
+    ]
+    parts = [tally([each], GARMENTS) for each in reversed(cut)]
+    total = scores(sum(parts[1:], parts[0]), GARMENTS)
+    expected = score(whole, GARMENTS)
+    assert total.metrics == pytest.approx(expected.metrics, rel=1e-6)
+    assert (total.photos, total.scored) == (expected.photos, expected.scored)
+    assert np.sort(total.photo_ne) == pytest.approx(np.sort(expected.photo_ne), rel=1e-5, nan_ok=True)

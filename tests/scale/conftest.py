@@ -52,7 +52,7 @@ class Home:
     def run(self, *arguments: str, submitted: str = "", code: int = 0) -> str:
         process = self.start(*arguments, submitted=submitted)
         try:
-            out, err = process.communicate(timeout=200)
+            out, err = process.communicate(timeout=600)
         finally:
             process.kill()
         assert process.returncode == code, out + err

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import DataError, PipelineError
-from pipeline.scale import java
+from pipeline.scale import java, spark
 from pipeline.scale.spark import _one, _reason, engine
 from tests.ports import free_port
 
@@ -92,3 +93,45 @@ def test_the_reason_in_a_traceback_of_two_languages() -> None:
     )
     assert _reason(Exception(java_says)) == "OSError: [Errno 28] No space left on device: '/data'"
     assert _reason(RuntimeError()) == "RuntimeError"
+
+
+class NobodyWorks:
+    """A Spark that takes jobs, and whose workers have all gone."""
+
+    master = "spark://here:1"
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+
+    def setJobGroup(self, *_: object, **__: object) -> None:
+        """As Spark's."""
+
+    def parallelize(self, *_: object) -> NobodyWorks:
+        return self
+
+    map = parallelize
+
+    def collect(self) -> None:
+        assert self.cancelled.wait(60)
+
+    def statusTracker(self) -> NobodyWorks:
+        return self
+
+    def getJobIdsForGroup(self, group: str) -> list[int]:
+        return []
+
+    def getJobInfo(self, job: int) -> None:
+        """As Spark's, of a job that is not known."""
+
+    def cancelJobGroup(self, group: str) -> None:
+        self.cancelled.set()
+
+
+def test_a_cluster_that_nobody_works_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for without end: the job is taken back, and the message says what to look at."""
+    monkeypatch.setattr(spark, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(spark, "LOOK_SECONDS", 0.02)
+    context = NobodyWorks()
+    with pytest.raises(PipelineError, match=r"spark://here:1: no executor has had a task.*spark\.executor\.memory"):
+        spark._run(context, lambda part, tick: len(part), [[1], [2]], lambda done, total, note="": None)
+    assert context.cancelled.is_set()
