@@ -46,6 +46,7 @@ class Hosts:
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
             subprocess.run([*self._docker(1), "load", "-q"], stdin=saved.stdout, check=True, timeout=200)
         for number in range(2, COUNT + 1):
+            (self.folder / str(number) / "data").mkdir(parents=True)
             for part in ("image", "overlay2"):
                 _run("cp", "--archive", "--link", f"{self.folder}/1/data/{part}", f"{self.folder}/{number}/data/")
             self._start(number)

@@ -139,6 +139,16 @@ def callers(swarm: Swarm) -> Iterator[list[Any]]:
     assert min(answered.values()) > 20
 
 
+def test_a_host_is_cut_off_and_returns(swarm: Swarm, callers: list[Any]) -> None:
+    """Its server is made anew elsewhere, no call fails, and when it is back it is one of the three again."""
+    wait_until(lambda: bool(swarm.running("serve", host=3)))
+    swarm.hosts.cut(3)
+    wait_until(lambda: sum(len(swarm.running("serve", host=each)) for each in (1, 2)) == 3)
+    swarm.hosts.join(3)
+    shown = ("node", "ls", "--format", "{{.Hostname}} {{.Status}}")
+    wait_until(lambda: "n3 Ready" in swarm.hosts.docker(*shown))
+
+
 def test_every_server_is_replaced_and_no_call_fails(swarm: Swarm, callers: list[Any]) -> None:
     """The next one is there, and proven, before one goes."""
     before = swarm.running("serve")
@@ -164,16 +174,6 @@ def test_what_is_not_proven_gets_no_traffic(swarm: Swarm, callers: list[Any]) ->
     wait_until(lambda: swarm.update() == "rollback_completed")
     golden.write_bytes(kept)
     assert {*before} <= {*swarm.running("serve")}
-
-
-def test_a_host_is_cut_off_and_returns(swarm: Swarm, callers: list[Any]) -> None:
-    """Its server is made anew elsewhere, no call fails, and when it is back it is one of the three again."""
-    wait_until(lambda: bool(swarm.running("serve", host=3)))
-    swarm.hosts.cut(3)
-    wait_until(lambda: sum(len(swarm.running("serve", host=each)) for each in (1, 2)) == 3)
-    swarm.hosts.join(3)
-    shown = ("node", "ls", "--format", "{{.Hostname}} {{.Status}}")
-    wait_until(lambda: "n3 Ready" in swarm.hosts.docker(*shown))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
