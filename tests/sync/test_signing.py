@@ -32,6 +32,19 @@ def trusted(key: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def pushed(rclone: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two versions of a publisher, signed, and pushed to a share; and the key that is trusted."""
+    folder = tmp_path_factory.mktemp("pushed")
+    publisher = Publisher(folder / "publisher")
+    (folder / "trusted").mkdir()
+    envelopes.make_key(folder / "key", folder / "trusted" / "key.pub")
+    for _ in range(2):
+        publisher.publish()
+    publisher.push(folder / "key", Remote(str(folder / "share")))
+    return folder
+
+
 @pytest.fixture
 def share(rclone: str, tmp_path: Path) -> Remote:
     """A folder: who can write there is the same as who can write into a bucket."""
@@ -68,13 +81,10 @@ def test_signed_versions_arrive(share: Remote, publisher: Publisher, key: Path, 
         ("not a signature", r"model\.sig: cannot be read"),
     ],
 )
-def test_what_is_refused(
-    share: Remote, publisher: Publisher, key: Path, trusted: Path, tmp_path: Path, case: str, said: str
-) -> None:
+def test_what_is_refused(pushed: Path, tmp_path: Path, case: str, said: str) -> None:
     """By who can write where versions are kept, and has no key: one sentence, exit code 18, and nothing is there."""
-    for _ in range(2):
-        publisher.publish()
-    publisher.push(key, share)
+    shutil.copytree(pushed, tmp_path, dirs_exist_ok=True)
+    share, trusted = Remote(str(tmp_path / "share")), tmp_path / "trusted"
     kept = Path(share.where)
     one, two, word = kept / "keypoints/1", kept / "keypoints/2", kept / "serving.json"
     envelopes.make_key(tmp_path / "other", tmp_path / "other.pub")
@@ -97,7 +107,7 @@ def test_what_is_refused(
         signing.sign(stranger, tmp_path / "other")
         shutil.copy(stranger.folder / SIGNATURE, two / SIGNATURE)
     elif case == "another's list":
-        shutil.copytree(publisher.store.base, tmp_path / "strangers" / "models")
+        shutil.copytree(tmp_path / "publisher" / "models", tmp_path / "strangers" / "models")
         Publisher(tmp_path / "strangers").push(tmp_path / "other", share)
     elif case == "no list":
         word.write_text(json.dumps({**json.loads(word.read_text()), "signatures": []}))
@@ -135,7 +145,11 @@ def test_a_server_starts_with_what_is_signed(publisher: Publisher, key: Path, tr
 def test_in_docker_too(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container with the store and the keys is asked first; where it refuses, the server's is not started."""
     asked: list[str] = []
-    answer = Mock(side_effect=lambda *arguments: asked.extend(arguments) or (b"", 18))
+
+    def answer(*arguments: str) -> tuple[bytes, int]:
+        asked.extend(arguments)
+        return b"", 18
+
     monkeypatch.setattr(docker_stages, "docker_server", Mock(serve=Mock(side_effect=AssertionError)))
     compose = cast(Compose, SimpleNamespace(environment={}, answer=answer))
     monkeypatch.setenv("SEAMLINE_TRUSTED_KEYS", str(trusted))
@@ -174,14 +188,14 @@ def test_the_other_tool_agrees(publisher: Publisher, key: Path, trusted: Path, t
     """The OpenSSF's own program believes what is signed here, and what it signs is believed here."""
     tool = shutil.which("model_signing")
     if tool is None:
-        pytest.skip("model_signing is not installed: pip install model-signing==1.1.1, outside of .venv")
+        pytest.skip("model_signing is not installed: pip install model-signing==1.1.1 pyOpenSSL, outside of .venv")
     version = publisher.publish()
     signing.sign(version, key)
     signature = version.folder / SIGNATURE
     options = ["--signature", str(signature), str(version.folder)]
-    subprocess.run([tool, "verify", "key", "--public-key", f"{key}.pub", *options], check=True, timeout=60)
+    subprocess.run([tool, "verify", "key", "--public_key", f"{key}.pub", *options], check=True, timeout=60)
     signature.unlink()
-    subprocess.run([tool, "sign", "key", "--private-key", str(key), *options], check=True, timeout=60)
+    subprocess.run([tool, "sign", "key", "--private_key", str(key), *options], check=True, timeout=60)
     signing.check(version.folder, 1, trusted)
     with pytest.raises(SignatureError, match="signed as version 1"):
         signing.check(version.folder, 2, trusted)
