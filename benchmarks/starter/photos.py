@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from pipeline.console import progress
 from pipeline.data import clothing
 from pipeline.data.folders import new_folder
 from pipeline.data.input_fn import LABELS
-from pipeline.data.photos import Photos
+from pipeline.data.photos import Photos, batches
 from pipeline.data.split import split_of
 from pipeline.errors import DataError
 from seamline_client.contract import IMAGE_SIDE
@@ -80,10 +81,18 @@ def _read(cache: Path, name: str) -> Pictures:
 
 
 def _annotated(cache: Path, name: str, folder: Path, split: str) -> None:
+    photos, done = Photos(folder, split), itertools.count(1)
     with progress(f"Decoding {name}") as on_progress:
-        batches = list(Photos(folder, split).batches(on_progress))
-    np.save(cache / f"{name}.npy", np.concatenate([pixels for pixels, _ in batches]))
-    np.savez(cache / f"{name}.npz", **{label: np.concatenate([each[label] for _, each in batches]) for label in LABELS})
+        decoded = list(
+            batches(
+                photos.annotations,
+                photos.keypoints,
+                photos.refusals.append,
+                lambda: on_progress(next(done), len(photos.annotations)),
+            )
+        )
+    np.save(cache / f"{name}.npy", np.concatenate([pixels for pixels, _ in decoded]))
+    np.savez(cache / f"{name}.npz", **{label: np.concatenate([each[label] for _, each in decoded]) for label in LABELS})
 
 
 def _more(cache: Path, folder: Path, most: int | None) -> None:

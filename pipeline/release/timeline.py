@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pipeline.release.history import CANARY, PROMOTIONS, Entry, History
 from pipeline.release.releases import Releases
-from seamline_client.reports import one_line
+from seamline_client.errors import one_line
 
 UNKNOWN = "unknown"
 COLUMNS = ("when, UTC", "what", "from", "to", "who", "why")
