@@ -1,4 +1,4 @@
-"""docs/production.md, from a server on this machine to one that others use: its commands, one after the other."""
+"""docs/second-week.md, from a server on this machine to one that others use: its commands, one after the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.homes import ROOT, Seamline
 from tests.ports import free_port
 from tests.test_docs import fenced
 
-PAGE = ROOT / "docs" / "production.md"
+PAGE = ROOT / "docs" / "second-week.md"
 
 
 @pytest.fixture
