@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.background.process import Process
 from pipeline.extras import needed
 from pipeline.gateway.files import Files
-from pipeline.gateway.process import Process
 from pipeline.settings import Settings, json_logs
 from seamline_client.contract import MODEL_NAME
 

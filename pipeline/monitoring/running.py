@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.atomic import write_atomically
+from pipeline.background.process import Process
 from pipeline.errors import ServingError
 from pipeline.gateway.files import Files
-from pipeline.gateway.process import Process
 from pipeline.settings import Settings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"

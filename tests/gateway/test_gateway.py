@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 import requests
 
-from pipeline.gateway import bounded_log, running
+from pipeline.background import bounded_log
+from pipeline.gateway import running
 from pipeline.page.assets import HEADERS, assets
 from seamline_client import PredictClient
 from seamline_client.errors import AccessDenied, CannotConnect, InvalidInput, ServerBusy

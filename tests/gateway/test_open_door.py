@@ -28,7 +28,7 @@ def here(envoy: None, clone: Path, seamline: Seamline) -> Iterator[Path]:
     (clone / "fullchain.pem").write_text(certificate)
     (clone / "privkey.pem").write_text(key)
     yield clone
-    from pipeline.gateway import process
+    from pipeline.background import process
 
     process.Process(seamline.home / "gateway").stop()
 

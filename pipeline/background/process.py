@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.background import bounded_log
 from pipeline.errors import ServingError
-from pipeline.gateway import bounded_log
 
 LOG_LINES = 15
 POLL_SECONDS = 0.05
