@@ -13,18 +13,18 @@ from pipeline.gpu import ENVIRONMENT
 # Before TensorFlow is imported, by whichever command: it greets with pages of notes on CUDA.
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
 
-# Imported for their commands, in the order that --help lists them in.
-from pipeline.cli import (  # isort: skip  # noqa: F401
+# In the order that --help lists their commands in.
+from pipeline.cli import (  # isort: skip
     data,
+    labelling,
+    page,
     training,
     release,
     serving,
     predicting,
-    labelling,
-    page,
-    drift,
     gateway,
     monitoring,
+    drift,
     sync,
 )
 from pipeline.cli.shared import app
@@ -34,6 +34,23 @@ from pipeline.settings import json_logs
 from seamline_client.errors import CannotConnect, ClientError, one_line
 
 __all__ = ["app", "main"]
+
+PANELS = {
+    data: "Photos and labels",
+    labelling: "Photos and labels",
+    page: "Photos and labels",
+    training: "Training",
+    release: "Versions",
+    serving: "Serving and asking",
+    predicting: "Serving and asking",
+    gateway: "For callers elsewhere",
+    monitoring: "Watching",
+    drift: "Watching",
+    sync: "On other machines",
+}
+"""Under which heading --help lists the commands of a module."""
+for each in app.registered_commands:
+    each.rich_help_panel = PANELS[sys.modules[each.callback.__module__]]
 
 
 def main() -> None:
