@@ -49,17 +49,17 @@ train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.
 evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.
 export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
-serve: ## Start the server in the background; GATEWAY=1, MONITORING=1: and these.
+serve: ## Start the server in the background; GATEWAY=1, MONITORING=1: these too.
 demo: train export serve ## All of this, then a picture of drawn garments with their points.
 predict: ## Ask the server about IMAGE.
-page: ## Serve a page to look at answers and correct them; PHOTOS=<folder> opens those that teach the most.
+page: ## Serve a page to look at answers and correct them; PHOTOS=<folder>.
 status: ## What runs, which version answers, since when?
 versions: ## List the published versions: score, age, size, what serves.
 promote: ## Let VERSION answer.
 canary: ## Serve VERSION beside it, under a name of its own; END=1 ends that.
 rollback: ## Let the version answer that answered before.
 retire: ## Take VERSION out for good.
-history: ## Who changed what, when and why; AT=2026-11-01T12:00: what served then?
+history: ## Who changed what, when and why; AT=2026-11-01T12:00: what served.
 verify: ## Replay the golden requests: is what answers what was trained?
 logs: ## Show the server's log.
 stop: ## Stop the server.
