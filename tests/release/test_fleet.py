@@ -64,11 +64,13 @@ def standing(folder: Path) -> tuple[str, ...]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """As a person types it, with servers named; a change waits for 3 s."""
-    monkeypatch.setattr(Releases.__init__, "__kwdefaults__", {"wait_seconds": 3.0})
+    """As a person types it, with servers named. A change waits for `wait` seconds."""
     seamline = Seamline(tmp_path)
 
-    def pipeline(*arguments: str, server: str = "", code: int = 0) -> str:
+    defaults = dict(Releases.__init__.__kwdefaults__ or {})
+
+    def pipeline(*arguments: str, server: str = "", code: int = 0, wait: float = DEADLINE) -> str:
+        monkeypatch.setattr(Releases.__init__, "__kwdefaults__", {**defaults, "wait_seconds": wait})
         seamline.environment.update(COLUMNS="300", SEAMLINE_SERVER=server)
         return " ".join(seamline.pipeline(*arguments, code=code).split())
 
@@ -97,7 +99,7 @@ def test_a_server_that_cannot_be_reached_is_named(world: World, run: Callable[..
     dead = f"127.0.0.1:{free_port()}"
     servers = f"{dead},{world.releases.target}"
     world.publish()
-    said = run("promote", "2", server=servers, code=ReplicaError.exit_code)
+    said = run("promote", "2", server=servers, code=ReplicaError.exit_code, wait=8)
     assert f"keypoints: {dead} could not be reached; the others have followed" in said
     assert world.releases.names() == Serving(2)
     assert world.answer() == 2
@@ -114,7 +116,7 @@ def test_nothing_changes_while_one_that_can_be_reached_does_not_follow(world: Wo
             client.wait_until_available(time.monotonic() + DEADLINE, version=2)
         servers = f"{world.releases.target},{stubborn}"
         world.releases.promote(2)
-        said = run("rollback", server=servers, code=ServingError.exit_code)
+        said = run("rollback", server=servers, code=ServingError.exit_code, wait=3)
         assert f"The server at {stubborn} should answer keypoints with version 1" in said
         assert "last heard: version 2 answers" in said
         assert "Nothing was changed" in said
@@ -168,7 +170,7 @@ def test_verify_asks_each_server(proven: tuple[World, str], run: Callable[..., s
     assert f"Error: {wrong}, serving_default: pred" in said
     assert dead in said
     assert str(right) not in said
-    assert dead in run("verify", server=f"{right},{dead}", code=ReplicaError.exit_code)
+    assert dead in run("verify", server=f"{right},{dead}", code=ReplicaError.exit_code, wait=3)
 
     port = free_port()
     with asking(port, "/", "/caller", "/nothing") as heard:
