@@ -22,7 +22,7 @@ TARGET = typer.Option(
     None, help="host:port of any server of this model; several with commas between them. Default: what runs here."
 )
 LISTEN = typer.Option(
-    None, help="Answer over HTTP at this address until SIGTERM: 200, or 500 with the difference. As 127.0.0.1:8600."
+    None, help="Answer over HTTP at this address until SIGTERM: 200, or 500 with the difference. As 127.0.0.1:8700."
 )
 WHY = typer.Option(None, "--why", help="What the history is to say of it, in your own words.")
 

@@ -113,7 +113,7 @@ def test_commands_are_the_products() -> None:
     """Every command line of ours is one that its program understands."""
     group: Any = typer.main.get_command(app)
     lines = [container["args"] for _, container in CONTAINERS if container["image"] != "seamline-serve"]
-    assert {line[0] for line in lines} == {"train", "export", "push", "pull", "gateway"}
+    assert {line[0] for line in lines} == {"train", "export", "push", "pull", "gateway", "verify"}
     for stage, *rest in lines:
         group.commands[stage].make_context(stage, list(rest))
 
@@ -136,6 +136,12 @@ def test_ports() -> None:
     assert environment(named("gateway"))["SEAMLINE_REPLICAS"] == "serve"
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert named("serve")[probe]["grpc"] == {"port": GRPC_PORT, "service": "PredictionService"}
+    proof = named("proof")
+    listen, target = proof["args"][2], proof["args"][4]
+    assert (listen, target) == (f"0.0.0.0:{ports['proof']}", f"127.0.0.1:{GRPC_PORT}")
+    assert all(
+        proof[probe]["httpGet"] == {"path": "/", "port": "proof"} for probe in ("startupProbe", "readinessProbe")
+    )
     allowed = {
         each["metadata"]["name"]: {port["port"] for rule in each["spec"].get("ingress", ()) for port in rule["ports"]}
         for each in ALL
