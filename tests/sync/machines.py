@@ -55,7 +55,7 @@ class Bucket:
             "serve",
             "s3",
             "--quiet",
-            "--dir-cache-time=0s",
+            "--dir-cache-time=10ms",  # with 0 s it takes many seconds to see a file that was written over
             "--auth-key",
             ",".join(KEYS),
             str(self.folder),
