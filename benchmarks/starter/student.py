@@ -31,7 +31,8 @@ LABELS = ("xy", "v", "size")
 
 @dataclass(frozen=True)
 class Round:
-    """How the student learns in one round. A batch has `annotated` photos with labels of people, `taught` of a teacher.
+    """How the student learns in one round. A batch has `annotated` photos with labels of people, `taught` of a teacher:
+    the weights of the round of that number.
 
     Photos are drawn by kind, as often as the `balance`-th power of how many there are: 1 as they come, 0 evenly.
     """
@@ -39,6 +40,7 @@ class Round:
     optimiser: OptimiserConfig
     annotated: int = 6
     taught: int = 10
+    teacher: int = 0
     balance: float = 0.5
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(stretch=0.15))
     seed: int = 1
