@@ -25,6 +25,15 @@ ROUNDS = (
     Round(OptimiserConfig(steps=600, learning_rate=7e-4, warmup_steps=40)),
     Round(OptimiserConfig(steps=800, learning_rate=8e-4, warmup_steps=40), teacher=1, balance=0.3, seed=2),
     Round(OptimiserConfig(steps=280, learning_rate=3e-4, warmup_steps=20), 8, 8, teacher=1, balance=0.3, seed=3),
+    Round(
+        OptimiserConfig(steps=600, learning_rate=5e-4, warmup_steps=20),
+        5,
+        11,
+        teacher=3,
+        balance=0.3,
+        visibility=3.0,
+        seed=4,
+    ),
 )
 """The first begins with the weights that label first, each other one with the mean of those of the rounds before it."""
 WEIGHTS, VIEWS, FIGURES = "weights.npz", "views.npz", "figures.json"
