@@ -44,6 +44,9 @@ class OptimiserConfig:
     clip_norm: float = 5.0
     average_decay: float = 0.999
     """Exponential moving averages of the weights are what is evaluated and served: they beat the last weights."""
+    keep_initial: bool = False
+    """For a short run on pictures of another kind, such as drawn ones: batch norms keep the statistics of the weights
+    that it starts from, and these count in the average from the first step, so that less is lost of what they knew."""
     mixed_precision: bool = False
     """Compute in float16 where a GPU can (compute capability 7.0 and newer), with a loss scale that adapts itself."""
 
@@ -77,13 +80,15 @@ def model_fn(
     network = KeypointNetwork(config.network, len(keypoints))
     # Nothing in it branches on a tensor; AutoGraph would take seconds to find that out.
     as_written = tf.autograph.experimental.do_not_convert(network)
-    heads = as_written(tf.cast(features["images"], tf.float32), training=training)
+    normalising = training and not config.optimiser.keep_initial
+    heads = as_written(tf.cast(features["images"], tf.float32), training=normalising)
     served: Served | None = params.get("served")
     predictions = predict(heads, keypoints, served)
     if served and "query" in features:
         predictions[DESCRIPTION.name] = tf.fill(tf.shape(features["query"]), served.description)
     average = tf.train.ExponentialMovingAverage(
-        config.optimiser.average_decay, num_updates=v1.train.get_or_create_global_step()
+        config.optimiser.average_decay,
+        num_updates=None if config.optimiser.keep_initial else v1.train.get_or_create_global_step(),
     )
 
     if mode == v1.estimator.ModeKeys.PREDICT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,49 +23,64 @@ FIRST = Round(OptimiserConfig(steps=6000, warmup_steps=200), annotated=16, taugh
 """From nothing, on the annotated photos alone: what labels first where no weights are given."""
 ROUNDS = (
     Round(OptimiserConfig(steps=600, learning_rate=7e-4, warmup_steps=40)),
-    Round(OptimiserConfig(steps=800, learning_rate=8e-4, warmup_steps=40), balance=0.3, seed=2),
+    Round(OptimiserConfig(steps=800, learning_rate=8e-4, warmup_steps=40), teacher=1, balance=0.3, seed=2),
+    Round(OptimiserConfig(steps=280, learning_rate=3e-4, warmup_steps=20), 8, 8, teacher=1, balance=0.3, seed=3),
+    Round(
+        OptimiserConfig(steps=600, learning_rate=5e-4, warmup_steps=20),
+        5,
+        11,
+        teacher=3,
+        balance=0.3,
+        visibility=3.0,
+        seed=4,
+    ),
 )
-"""Each begins with the weights of the one before and learns what those say of the photos without points."""
+"""The first begins with the weights that label first, each other one with the mean of those of the rounds before it."""
 WEIGHTS, VIEWS, FIGURES = "weights.npz", "views.npz", "figures.json"
 
 
-def run(photos: Path, out: Path, init: str, *, quick: bool) -> Path:
-    """Makes `<out>/<round>/weights.npz` of each round, and tells which one is the best by the photos that choose.
+def run(photos: Path, out: Path, init: str, *, quick: bool) -> None:
+    """Makes `<out>/round-<n>/weights.npz` of each round, and tells which one is the best by the photos that choose.
 
     Raises DataError for photos that cannot be read, TrainingError for weights that cannot.
     """
-    pictures = load(photos, out / "photos", most=32 if quick else None)
-    usual = labels.usual(pictures["fit"])
-    more = pictures["more"]
-    folder = out / "round-0"
-    folder.mkdir(exist_ok=True)
-    if init == "none":
-        known = _round(folder, _shortened(FIRST) if quick else FIRST, pictures["fit"], more, None)
-    else:
-        known = weights.load(init)
-    seen: list[Views] = []
-    for number, how in enumerate(ROUNDS, 1):
-        _report(out, folder.name, known, pictures)
-        seen.insert(0, _views(folder, known, more))
-        xy, v, trust = labels.label(seen[0], seen[1:], more.labels["category"], usual)
-        console.print(f"Labels of {len(more)} photos: {100 * trust.mean():.0f} % of their points are trusted")
-        taught = Pictures(more.pixels, {**more.labels, "xy": xy, "v": v})
+    pictures = load(photos, out / "photos", most=8 if quick else None)
+    fit, more = pictures["fit"], pictures["more"]
+    usual = labels.usual(fit)
+    made = [_first(out / "round-0", init, fit, more, quick=quick)]
+    _report(out, 0, made[0], pictures)
+    for number, how in enumerate(ROUNDS[:1] if quick else ROUNDS, 1):
         folder = out / f"round-{number}"
-        known = _round(folder, _shortened(how) if quick else how, pictures["fit"], taught, known)
-    _report(out, folder.name, known, pictures)
-    best = figures.best(out / FIGURES)
-    path = out / best / WEIGHTS
-    console.print(f"The best by the photos that choose: {path if path.is_file() else init}")
-    return path
+        if not (folder / WEIGHTS).is_file():
+            last, *earlier = [_views(out / f"round-{each}", made[each], more) for each in range(how.teacher, -1, -1)]
+            xy, v, trust = labels.label(last, earlier, more.labels["category"], usual)
+            console.print(f"Labels of {len(more)} photos: {100 * trust.mean():.0f} % of their points are trusted")
+            taught = Pictures(more.pixels, {**more.labels, "xy": xy, "v": v})
+            _train(folder, _shortened(how) if quick else how, fit, taught, mean(made[1:] or made))
+        made.append(weights.load(str(folder / WEIGHTS)))
+        _report(out, number, made[-1], pictures)
+    console.print(f"The best by the photos that choose: {out / figures.best(out / FIGURES)}")
 
 
-def _round(folder: Path, how: Round, fit: Pictures, taught: Pictures, known: Weights | None) -> Weights:
-    path = folder / WEIGHTS
-    if not path.is_file():
-        student.train(folder, how, fit, taught, known)
-        steps = how.optimiser.steps
-        weights.save(Checkpoint(folder, f"{folder}/model.ckpt-{steps}", steps, {}), GARMENTS, path)
-    return weights.load(str(path))
+def _first(folder: Path, init: str, fit: Pictures, more: Pictures, *, quick: bool) -> Weights:
+    if init != "none":
+        folder.mkdir(exist_ok=True)
+        return weights.load(init)
+    if not (folder / WEIGHTS).is_file():
+        _train(folder, _shortened(FIRST) if quick else FIRST, fit, more, None)
+    return weights.load(str(folder / WEIGHTS))
+
+
+def _train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: Weights | None) -> None:
+    student.train(folder, how, fit, taught, initial)
+    steps = how.optimiser.steps
+    weights.save(Checkpoint(folder, f"{folder}/model.ckpt-{steps}", steps, {}), GARMENTS, folder / WEIGHTS)
+
+
+def mean(made: Sequence[Weights]) -> Weights:
+    """Of each number, over weights of one network."""
+    arrays = {name: np.mean([each.arrays[name] for each in made], 0) for name in made[0].arrays}
+    return Weights(arrays, made[0].keypoints)
 
 
 def _views(folder: Path, known: Weights, more: Pictures) -> Views:
@@ -78,8 +94,9 @@ def _views(folder: Path, known: Weights, more: Pictures) -> Views:
         return Views(archive["xy"], archive["probability"])
 
 
-def _report(out: Path, name: str, known: Weights, pictures: dict[str, Pictures]) -> None:
+def _report(out: Path, number: int, known: Weights, pictures: dict[str, Pictures]) -> None:
     """What weights reach: on the photos that choose, those of known kind that do, and, only to be told, on val."""
+    name = f"round-{number}"
     if name in figures.read(out / FIGURES):
         return
     found = {

@@ -31,7 +31,8 @@ LABELS = ("xy", "v", "size")
 
 @dataclass(frozen=True)
 class Round:
-    """How the student learns in one round. A batch has `annotated` photos with labels of people, `taught` of a teacher.
+    """How the student learns in one round. A batch has `annotated` photos with labels of people, `taught` of a teacher:
+    the weights of the round of that number.
 
     Photos are drawn by kind, as often as the `balance`-th power of how many there are: 1 as they come, 0 evenly.
     """
@@ -39,8 +40,11 @@ class Round:
     optimiser: OptimiserConfig
     annotated: int = 6
     taught: int = 10
+    teacher: int = 0
     balance: float = 0.5
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(stretch=0.15))
+    visibility: float = 1.0
+    """Weight of that part of the loss."""
     seed: int = 1
 
 
@@ -60,7 +64,7 @@ def train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: We
         as_written = tf.autograph.experimental.do_not_convert(network)
         heads = as_written(tf.cast(batch["images"], tf.float32), training=True)
         losses = loss_parts(heads, batch["xy"], batch["v"])
-        update = train_op(tf.add_n(losses), network, average, how.optimiser)
+        update = train_op(losses[0] + how.visibility * losses[1], network, average, how.optimiser)
         with tf.control_dependencies([update]):
             taken = step.read_value()
         scaffold = starting_from(initial, GARMENTS, network, average)

@@ -46,6 +46,7 @@ class Follower:
         if (revision, releases.names(), releases.target) != self._done:
             said += self._move(releases, there, revision)
         write_atomically(store.base / FOLLOWS, str(revision))
+        write_atomically(store.base / state.ORIGIN, there.origin)
         for number in store.numbers():
             if number not in there.versions:
                 store.remove(number)

@@ -58,10 +58,10 @@ def _next_revision(remote: Remote, now: State) -> int:
     if found is None:
         return int(time.time())
     before, revision = found
-    if before.highest > now.highest:
+    if before.origin != now.origin:
         raise RemoteError(
-            f"{remote.where}: has had versions up to {before.highest}, and this store only up to {now.highest}: "
-            "they are another store's. Push to another folder."
+            f"{remote.where}: has versions {', '.join(map(str, before.versions))}, which are another store's. "
+            "Push to another folder."
         )
     return max(revision + 1, int(time.time()))
 

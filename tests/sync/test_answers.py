@@ -75,7 +75,7 @@ def pulled(tmp_path: Path) -> Iterator[World]:
 
 
 def state(world: World, version: int) -> State:
-    return State((1, 2, 3), version, None, 3, tuple(history.lines(world.offline.store)))
+    return State((1, 2, 3), version, None, 3, tuple(history.lines(world.offline.store)), "here")
 
 
 def test_golden_requests_before_a_version_answers(pulled: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,28 +52,35 @@ def test_a_version_counts_once_its_list_is_there(bucket: Bucket, publisher: Publ
 
 
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
-def test_cut_off_at_every_object(bucket: Bucket, publisher: Publisher, machine: Machine, every: int) -> None:
+def test_cut_off_at_every_object(
+    bucket: Bucket, publisher: Publisher, machine: Machine, tmp_path: Path, every: int
+) -> None:
     """Each request to the bucket in turn is the last that gets through, of a push and of a pull after it: what a
-    machine has is what was there before or all that is new, and the same command again goes on."""
+    machine has is what was there before, or all that is new once the bucket says so, and the same command again goes
+    on."""
+    other = Machine(tmp_path / "other")
     publisher.publish()
     publisher.push()
     machine.pull()
+    other.pull()
     publisher.publish()
-    cuts = 0
-    for command, machines in ((publisher.push, "push"), (machine.pull, "pull")):
+    cuts, told = 0, False
+    for command, seen in ((publisher.push, other), (machine.pull, machine)):
         for allowed in range(0, 1000, every):
-            bucket.allowed = allowed
+            bucket.allowed, before = allowed, len(bucket.heard)
             cuts += 1
             try:
                 command()
                 break
             except (RemoteError, ChecksumError):
                 bucket.allowed = None
-                if machines == "push":
-                    machine.restarted().pull()
-                assert machine.whole() == [1]
-                assert machine.releases.names().version == 1
-                assert not list((machine.store.base / ".staging").iterdir())
+                if seen is other:
+                    told |= any(re.match(r"PUT .*/serving\.json", each) for each in bucket.heard[before:])
+                    other.restarted().pull()
+                expected = [1, 2] if told and seen is other else [1]
+                assert seen.whole() == expected
+                assert seen.releases.names().version == expected[-1]
+                assert not list((seen.store.base / ".staging").iterdir())
         bucket.allowed = None
     machine.pull()
     assert machine.whole() == [1, 2]
@@ -99,21 +107,22 @@ def test_only_whole_objects_are_believed(bucket: Bucket, publisher: Publisher, m
 
 
 def test_a_version_is_never_written_over(bucket: Bucket, publisher: Publisher, tmp_path: Path) -> None:
-    """Another store's push to the same place is refused, whether it has as many versions or fewer."""
+    """Another store's push to the same place is refused, even where its versions have the same numbers; so is a version
+    that is not what was published, and one that is not what is there."""
     for _ in range(2):
         publisher.publish()
     publisher.push()
     another = Publisher(tmp_path / "another")
-    another.publish()
-    with pytest.raises(RemoteError, match="another store's"):
-        another.push()
+    for _ in range(2):
+        another.publish()
+        with pytest.raises(RemoteError, match="versions 1, 2, which are another store's"):
+            another.push()
     (another.publish().folder / "saved_model.pb").write_text("damaged")
     with pytest.raises(ChecksumError):
         another.push()
-    another.releases.promote(1)
-    another.releases.retire(2)
+    (bucket.folder / "bucket/of/ours/keypoints/1/saved_model.pb").write_text("changed there")
     with pytest.raises(RemoteError, match="immutable file modified"):
-        another.push()
+        publisher.push()
 
 
 def test_who_publishes_and_who_follows(bucket: Bucket, publisher: Publisher, machine: Machine, tmp_path: Path) -> None:
