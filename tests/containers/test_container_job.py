@@ -119,7 +119,7 @@ def test_make_demo_ends_with_a_picture_on_this_machine(job: Job) -> None:
     """Drawn and asked about in a container that can write nowhere, from which the picture comes whole."""
     path = ROOT / job.launch("demo").splitlines()[-1].strip()
     with Image.open(path) as picture:
-        assert (picture.format, picture.size) == ("PNG", (2250, 1200))
+        assert (picture.format, picture.size) == ("PNG", (2025, 900))
         picture.load()
 
 
