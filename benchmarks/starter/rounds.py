@@ -49,7 +49,7 @@ def run(photos: Path, out: Path, init: str, *, quick: bool) -> None:
     usual = labels.usual(fit)
     made = [_first(out / "round-0", init, fit, more, quick=quick)]
     _report(out, 0, made[0], pictures)
-    for number, how in enumerate(ROUNDS, 1):
+    for number, how in enumerate(ROUNDS[:1] if quick else ROUNDS, 1):
         folder = out / f"round-{number}"
         if not (folder / WEIGHTS).is_file():
             last, *earlier = [_views(out / f"round-{each}", made[each], more) for each in range(how.teacher, -1, -1)]
