@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--photos", type=Path, required=True, help="folder with train, val and more")
     parser.add_argument("--out", type=Path, default="var/starter", help="state and result; default: %(default)s")
     parser.add_argument("--init", default="none", help="weights that label first: starter, a file, or none")
-    parser.add_argument("--quick", action="store_true", help="a few steps of everything: a check that it runs")
+    parser.add_argument("--quick", action="store_true", help="one round of a few steps: a check that it runs")
     return parser
 
 

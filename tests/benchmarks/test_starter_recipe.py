@@ -150,12 +150,11 @@ def test_the_recipe_goes_on_where_it_stopped(tiny_run: TinyRun, tmp_path: Path) 
     with source.open() as file, (folder / "more" / "kinds.csv").open("w") as to:
         csv.writer(to).writerows(row[:2] for row in csv.reader(file))
     command = [sys.executable, "-m", "benchmarks.starter", "--photos", str(folder), "--out", str(out), "--quick"]
-    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert first.stdout
-    for line in first.stdout:
-        if "Training round-1" in line:
-            first.kill()
-    first.wait(60)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout
+        for line in first.stdout:
+            if "Training round-1" in line:
+                first.kill()
     assert not (out / "round-1" / "weights.npz").exists()
     subprocess.run(command, cwd=ROOT, check=True, timeout=300)
     told = json.loads((out / "figures.json").read_text())
