@@ -39,11 +39,10 @@ STAGES = train report evaluate export serve demo predict page status versions pr
 .PHONY: help $(STAGES) test test-all soak lint format bench bench-docs lock
 
 help: ## Print this help.
-	@echo "make train export serve     from nothing to a model that answers"
+	@echo "make train export serve     from nothing to answers; docs/reference.md has more"
 	@grep -hE '^[a-z-]+:.* ## ' $(PROJECT)/Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10 | grep -v '^help'
 	@echo
 	@echo "Development:  $$(grep -hoE '^[a-z-]+:.* ### ' $(PROJECT)/Makefile | cut -d: -f1 | paste -sd ' ')"
-	@echo "Variables:    make train STEPS=200, for one; docs/reference.md lists them."
 
 train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.

@@ -127,6 +127,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patched.setattr("pipeline.data.prepare.write_dataset", mock.Mock(side_effect=PipelineError("drawing begins")))
         patched.setattr(job, "train_run", mock.Mock(side_effect=PipelineError("training begins")))
         patched.setattr("pipeline.monitoring.exporter.serve", mock.Mock(side_effect=PipelineError("serving begins")))
+        patched.setattr("pipeline.release.verify_http.serve", mock.Mock(side_effect=PipelineError("listening begins")))
+        patched.setattr("os.execv", mock.Mock(side_effect=PipelineError("Envoy begins")))
         patched.setattr(PageServer, "serve_forever", mock.Mock(side_effect=KeyboardInterrupt))
         patched.setattr("pipeline.sync.remote._rclone", mock.Mock(side_effect=RemoteError("rclone begins")))
         patched.setattr("pipeline.sync.loop.sleep", mock.Mock(side_effect=PipelineError("waiting begins")))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from pathlib import Path
 from pipeline.atomic import PARTIAL, sync, write_atomically
 from pipeline.errors import BusyError, ChecksumError, ServingError, StoreError
 
+_LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
 CHECKSUMS = "assets.extra/SHA256SUMS"
 """Of every other file of a version, in the format of sha256sum."""
 SIGNATURE = "assets.extra/model.sig"
@@ -199,7 +201,7 @@ def verify_checksums(folder: Path) -> None:
         lines = (folder / CHECKSUMS).read_text(errors="replace").splitlines()
     except OSError as error:
         raise ChecksumError(f"{folder}: has no {CHECKSUMS}: {error}") from error
-    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    listed = {found[2]: found[1] for found in map(_LISTED.fullmatch, lines) if found}
     difference = first_difference(listed, digests(folder))
     if difference:
         raise ChecksumError(f"{folder / difference[0]}: {difference[1]} {CHECKSUMS}")
