@@ -48,7 +48,7 @@ train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.
 evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.
 export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
-serve: ## Start the server in the background; GATEWAY=1, MONITORING=1: these too.
+serve: ## Start the server in the background; and GATEWAY=1, MONITORING=1.
 demo: train export serve ## All of this, then a picture of drawn garments with their points.
 predict: ## Ask the server about IMAGE.
 page: ## Serve a page to look at answers and correct them; PHOTOS=<folder>.

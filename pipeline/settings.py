@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.runtime.who import who
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
+LOOPBACK = "127.0.0.1"
 PATTERN = "*?[]\\"
 """TensorFlow takes the path of a checkpoint or a model for a pattern, and finds nothing where these are in it."""
 
@@ -142,12 +143,15 @@ def _number(variable: str, default: int, what: str, most: int) -> int:
     return int(text)
 
 
-def address(what: str, text: str, lowest: int = 1) -> tuple[str, int]:
-    """`[::]:8443` and `8443` are understood, too, as in Compose's own ports. Raises PipelineError for anything else."""
+def address(what: str, text: str, lowest: int = 1, everywhere: str = "0.0.0.0") -> tuple[str, int]:
+    """`[::]:8443` and `8443` are understood, too, as in Compose's own ports. Raises PipelineError for anything else.
+
+    A port alone is one of `everywhere`.
+    """
     host, _, port = text.rpartition(":")
     if not _is_port(port, lowest):
         raise PipelineError(f"{what} is {text!r}; expected an address and a port, as in 0.0.0.0:8443")
-    return host.strip("[]") or "0.0.0.0", int(port)
+    return host.strip("[]") or everywhere, int(port)
 
 
 def _replicas(text: str, grpc_port: int, rest_port: int) -> Iterator[Replica]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline.cli.shared import app, releases
-from pipeline.settings import Settings, address
+from pipeline.settings import LOOPBACK, Settings, address
 
 LISTEN = typer.Option("127.0.0.1:9105", help="Where the page is: host:port.")
 
@@ -16,4 +16,8 @@ def metrics(listen: str = LISTEN) -> None:
     from pipeline.monitoring import exporter
 
     settings = Settings.from_environment()
-    exporter.serve(exporter.Exporter(releases, settings.metrics), address("--listen", listen), settings.golden_seconds)
+    exporter.serve(
+        exporter.Exporter(releases, settings.metrics),
+        address("--listen", listen, everywhere=LOOPBACK),
+        settings.golden_seconds,
+    )

@@ -9,7 +9,7 @@ import typer
 from pipeline.cli.shared import app, latest_checkpoint, releases, running_target
 from pipeline.console import console
 from pipeline.errors import ServingError
-from pipeline.settings import Settings
+from pipeline.settings import LOOPBACK, Settings, address
 from seamline_client.contract import GRPC_PORT, MODEL_NAME
 
 if TYPE_CHECKING:
@@ -141,22 +141,17 @@ def _verdicts(target: str | None, rest: bool) -> Sequence[Verdict]:
 def _listen(where: str, target: str | None, rest: bool) -> None:
     from pipeline.release import verify_http
 
-    host, _, port = where.rpartition(":")
-    if not (port.isdecimal() and int(port) < 65536):
-        raise typer.BadParameter(f"{where!r} is not an address and a port", param_hint="--listen")
+    host, port = address("--listen", where, lowest=0, everywhere=LOOPBACK)
     asked = target or Settings.from_environment().serving_target or f":{GRPC_PORT}"
 
     def ask(caller: str) -> Sequence[Verdict]:
         own = f"[{caller}]" if ":" in caller else caller
         return _verdicts(f"{own}:{asked.rpartition(':')[2]}" if caller else target, rest)
 
-    bound = host.strip("[]") or "127.0.0.1"
-    verify_http.serve(
-        bound,
-        int(port),
-        ask,
-        lambda port: console.print(f"Proofs of {target or 'what runs'} at http://{bound}:{port}/"),
-    )
+    def ready(port: int) -> None:
+        console.print(f"Proofs of {target or 'what runs'} at http://{host}:{port}/")
+
+    verify_http.serve(host, port, ask, ready)
 
 
 def _say(change: Change) -> None:
