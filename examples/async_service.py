@@ -71,7 +71,8 @@ class Service:
         try:
             (found,) = await self.client.predict(photo)
         except ClientError as error:
-            return STATUS.get(type(error), 500), {"error": str(error)}
+            status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
+            return status, {"error": str(error)}
         width, height = found.size
         points = [asdict(each) for each in found.keypoints]
         return 200, {"width": width, "height": height, "version": found.version, "keypoints": points}
