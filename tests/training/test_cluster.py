@@ -23,7 +23,8 @@ from pipeline.training.train import train
 from tests.homes import ROOT, TinyRun
 from tests.ports import free_port
 
-STEPS = 90
+STEPS, NEVER = 90, 5000
+"""What a run is trained for, and what none comes to before it is ended."""
 TASKS = ("chief", "worker", "evaluator")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -101,7 +102,7 @@ def with_photos(tiny_run: TinyRun, home: Path) -> Path:
 @pytest.mark.parametrize("lost", TASKS)
 def test_when_a_task_is_killed_all_end_and_name_it(home: Path, lost: str) -> None:
     """Exit code 15 and one line in each other task, within a minute; what was saved is whole."""
-    with cluster(home, "--steps", str(STEPS)) as tasks:
+    with cluster(home, "--steps", str(NEVER)) as tasks:
         run = tasks.until_it_trains()
         tasks.processes[lost].kill()
         killed = time.monotonic()
@@ -113,29 +114,37 @@ def test_when_a_task_is_killed_all_end_and_name_it(home: Path, lost: str) -> Non
             said = tasks.said(kind).splitlines()
             assert [line for line in said if "Error" in line] == said[-1:]
             assert said[-1].startswith(f"Error: {name} ({address}) is lost: its process ended. Every task of the ")
-    assert 0 < step_of(run.folder) < STEPS
+    assert 0 < step_of(run.folder) < NEVER
 
 
 def test_a_stop_that_one_task_is_asked_for_stops_all_after_the_same_step(home: Path) -> None:
-    """SIGTERM to the worker: the chief saves a checkpoint, all end with 130 and say the same."""
-    with cluster(home, "--steps", str(STEPS)) as tasks:
+    """SIGTERM to the worker: the chief saves a checkpoint, all end with 130 and say the same, and started again all go
+    on from there."""
+    with cluster(home, "--steps", str(NEVER)) as tasks:
         run = tasks.until_it_trains()
         tasks.processes["worker"].send_signal(signal.SIGTERM)
         assert tasks.ends(300) == dict.fromkeys(TASKS, 130)
         step = step_of(run.folder)
-        for kind in TASKS:
-            assert f"Error: Stopped at step {step} of {STEPS}. A checkpoint was saved;" in tasks.said(kind)
+        # One that has ended may be missed by another that has not, which then says so, and ends with 130 all the same.
+        last = {kind: tasks.said(kind).splitlines()[-1] for kind in TASKS}
+        print(last)
+        stopped = f"Error: Stopped at step {step} of {NEVER}. A checkpoint was saved;"
+        assert last["worker"].startswith(stopped)
+        assert all(each.startswith(stopped) or "is lost: its process ended" in each for each in last.values())
+    with cluster(home, "--steps", str(NEVER)) as tasks:
+        tasks.until_it_trains()
+        assert f"Going on from step {step} of {NEVER}" in tasks.said("chief")
 
 
-def test_two_that_train_are_as_good_as_one(home: Path, tiny_run: TinyRun, tmp_path: Path) -> None:
-    """The same steps of the same total batch end with the same NE, but for noise; on the way all was started anew."""
-    before = step_of(latest_run(home / "runs").folder) if (home / "runs").is_dir() else 0
+def test_two_that_train_are_as_good_as_one(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """The same steps of the same total batch end with the same NE, but for noise."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with_photos(tiny_run, home)
     with cluster(home, "--steps", str(STEPS)) as tasks:
         assert tasks.ends(600) == dict.fromkeys(TASKS, 0)
         said = {kind: tasks.said(kind) for kind in TASKS}
     run = latest_run(home / "runs")
-    if before:
-        assert f"Going on from step {before} of {STEPS}" in said["chief"]
     for kind in ("chief", "worker"):
         assert "2 tasks train; 2 of the 4 pictures of each step are for this one" in said[kind]
         assert "The evaluator has the best checkpoint" in said[kind]
