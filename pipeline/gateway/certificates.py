@@ -15,12 +15,18 @@ _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE--
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\n?", re.S)
 HERE = ("localhost", "127.0.0.1")
 
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9:_]([A-Za-z0-9.:_-]*[A-Za-z0-9:])?")
+"""A name, one of all below a domain, or an address."""
+
 
 def own(hosts: Sequence[str]) -> tuple[str, str]:
     """A certificate for these names and addresses that signs itself, and its key; both PEM.
 
-    Callers have to be given the certificate, to trust it.
+    Callers have to be given the certificate, to trust it. Raises ServingError for what is no name of a host.
     """
+    for host in hosts:
+        if not _HOST.fullmatch(host) or len(host) > 253:
+            raise ServingError(f"--host {host[:80]!r}: not a name or an address, as in models.example.com")
     with needed("gateway"):
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
