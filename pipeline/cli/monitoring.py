@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli.shared import app, releases
-from pipeline.settings import LOOPBACK, Settings, address
+from pipeline.cli.shared import app, listens_at, releases
+from pipeline.settings import Settings
 
 LISTEN = typer.Option("127.0.0.1:9105", help="Where the page is: host:port.")
 
@@ -16,8 +16,4 @@ def metrics(listen: str = LISTEN) -> None:
     from pipeline.monitoring import exporter
 
     settings = Settings.from_environment()
-    exporter.serve(
-        exporter.Exporter(releases, settings.metrics),
-        address("--listen", listen, everywhere=LOOPBACK),
-        settings.golden_seconds,
-    )
+    exporter.serve(exporter.Exporter(releases, settings.metrics), listens_at(listen), settings.golden_seconds)

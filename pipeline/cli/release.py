@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from pipeline.cli.shared import app, latest_checkpoint, releases, running_target
+from pipeline.cli.shared import app, latest_checkpoint, listens_at, releases, running_target
 from pipeline.console import console
 from pipeline.errors import ServingError
-from pipeline.settings import LOOPBACK, Settings, address
+from pipeline.settings import Settings
 from seamline_client.contract import GRPC_PORT, MODEL_NAME
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _verdicts(target: str | None, rest: bool) -> Sequence[Verdict]:
 def _listen(where: str, target: str | None, rest: bool) -> None:
     from pipeline.release import verify_http
 
-    host, port = address("--listen", where, lowest=0, everywhere=LOOPBACK)
+    host, port = listens_at(where, lowest=0)
     asked = target or Settings.from_environment().serving_target or f":{GRPC_PORT}"
 
     def ask(caller: str) -> Sequence[Verdict]:

@@ -11,7 +11,7 @@ import typer
 
 from pipeline.errors import PipelineError, ServingError
 from pipeline.release.store import ModelStore
-from pipeline.settings import Settings
+from pipeline.settings import LOOPBACK, Settings, address
 from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
@@ -74,6 +74,14 @@ def releases(why: str | None = None) -> Releases:
     settings = Settings.from_environment()
     by = By(settings.who, why or None)
     return Releases(ModelStore(settings.models, MODEL_NAME), local.target(settings), by=by)
+
+
+def listens_at(listen: str, lowest: int = 1) -> tuple[str, int]:
+    """Host and port that the option `--listen` names; a port alone is one of the loopback interface."""
+    try:
+        return address("--listen", listen, lowest, everywhere=LOOPBACK)
+    except PipelineError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @contextmanager

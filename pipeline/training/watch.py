@@ -32,6 +32,7 @@ START_SECONDS = 600.0
 """From the start of the first task to that of the last."""
 STALL_SECONDS = 1800.0
 """Training in which no step ends for so long will not go on: a network that lets only some ports through, for one."""
+ENDED = "its process ended"
 LONGEST = 1 << 16
 LOOPBACK = ("localhost", "127.0.0.1")
 
@@ -60,7 +61,7 @@ class Line:
             data = b""
         *lines, self._unread = (self._unread + data).split(b"\n")
         if not data or len(self._unread) > LONGEST:
-            raise ConnectionResetError("its process ended")
+            raise ConnectionResetError(ENDED)
         self.heard = time.monotonic()
         try:
             messages = [json.loads(line) for line in lines]
@@ -118,6 +119,8 @@ class MeetingPlace(threading.Thread):
             elif "failed" in message:
                 self._drop(line, str(message["failed"]))
             elif message:
+                if "stop" in message:
+                    self._missing.clear()  # nobody else is waited for
                 self._tell({**message, "from": line.name}, but=line.name)
             if line.socket.fileno() < 0:  # sent away
                 break
@@ -133,7 +136,7 @@ class MeetingPlace(threading.Thread):
                 self._tell({"complete": True})
         else:
             if message.get("key") == self._key:
-                line.send({"lost": name, "why": f"the cluster has a {name} already"})
+                line.send({"lost": name, "why": f"the cluster has a {name} already, or is stopping"})
             self._forget(line)
 
     def _drop(self, line: Line, why: str) -> None:
@@ -250,22 +253,36 @@ def meet(task: Task, stop: Stop) -> Iterator[Others]:
 
     Raises ClusterError where the meeting place cannot be opened, or not be reached in time.
     """
-    if task.type == EVALUATOR:
-        try:
-            MeetingPlace(task).start()
-        except OSError as error:
-            raise ClusterError(f"{task.meeting_place}: the evaluator cannot listen there: {error}") from error
+    place = _open(task) if task.type == EVALUATOR else None
     line = _reach(task.meeting_place)
     line.send({"task": task.name, "key": _key(task)})
     others = Others(task, stop, line)
+    last: Message = {"failed": ENDED}
     try:
         yield others
+        last = {"done": True}
+    except Interrupted:
+        line.send({"stop": True})
+        last = {"done": True}
+        raise
     except Exception as error:
         first, _, _ = (str(error) or type(error).__name__).partition("\n")
-        line.send({"failed": first[:500]})
+        last = {"failed": first[:500]}
         raise
-    else:
-        line.send({"done": True})
+    finally:
+        line.send(last)
+        if place:
+            # What was said last has yet to be handed on, by a thread that ends with this process.
+            place.join(SILENCE_SECONDS)
+
+
+def _open(task: Task) -> MeetingPlace:
+    try:
+        place = MeetingPlace(task)
+    except OSError as error:
+        raise ClusterError(f"{task.meeting_place}: the evaluator cannot listen there: {error}") from error
+    place.start()
+    return place
 
 
 def _reach(address: str) -> Line:

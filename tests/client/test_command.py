@@ -28,7 +28,7 @@ from seamline_client.overlay import draw
 from seamline_client.reports import Coco
 from seamline_client.run import Progress
 from tests.client.conftest import SHOES, Server, running
-from tests.client.fakes import failing
+from tests.client.fakes import FakeGrpc, failing
 from tests.homes import ROOT
 from tests.ports import free_port
 
@@ -258,7 +258,6 @@ NOBODY = f"127.0.0.1:{free_port()}"
         (["BOMB"], 3, "10000x10000 pixels, at most 64 million"),
         (["PHOTO", "--target", f"http://{NOBODY}"], 4, "`make serve`"),
         (["PHOTO"] * 300 + ["--target", NOBODY, "--coco"], 4, "`make serve`"),  # one line, and not 300
-        (["PHOTO", "--timeout", "0.00001"], 5, "no answer in time"),
         (["PHOTO", "--model", "foo"], 6, "foo"),
         (["PHOTO", "--version", "9", "--rest"], 6, "9"),
         (["PHOTO", "--label", "canary"], 6, "canary"),
@@ -286,6 +285,16 @@ def test_a_busy_server_fails_photos_one_by_one(predict: Any, photo: Path) -> Non
     with failing("grpc", "RESOURCE_EXHAUSTED", 429, "queue full") as server:
         ran = predict(photo, photo, "--target", server.target, "--retries", 0)
     assert (ran.code, ran.err.count("queue full")) == (7, 2)
+
+
+def test_a_server_that_takes_longer_than_it_may(predict: Any, photo: Path) -> None:
+    def too_late(_: bytes, context: Any) -> bytes:
+        time.sleep(context.time_remaining() + 0.5)
+        return b""
+
+    with FakeGrpc(too_late) as server:
+        ran = predict(photo, "--target", server.target, "--timeout", "0.3")
+    assert (ran.code, ran.err.count("no answer in time"), ran.out) == (5, 1, "")
 
 
 def test_progress_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

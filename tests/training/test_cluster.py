@@ -125,12 +125,9 @@ def test_a_stop_that_one_task_is_asked_for_stops_all_after_the_same_step(home: P
         tasks.processes["worker"].send_signal(signal.SIGTERM)
         assert tasks.ends(300) == dict.fromkeys(TASKS, 130)
         step = step_of(run.folder)
-        # One that has ended may be missed by another that has not, which then says so, and ends with 130 all the same.
+        saved = "A checkpoint was saved; all tasks started again go on from it."
         last = {kind: tasks.said(kind).splitlines()[-1] for kind in TASKS}
-        print(last)
-        stopped = f"Error: Stopped at step {step} of {NEVER}. A checkpoint was saved;"
-        assert last["worker"].startswith(stopped)
-        assert all(each.startswith(stopped) or "is lost: its process ended" in each for each in last.values())
+        assert last == dict.fromkeys(TASKS, f"Error: Stopped at step {step} of {NEVER}. {saved}")
     with cluster(home, "--steps", str(NEVER)) as tasks:
         tasks.until_it_trains()
         assert f"Going on from step {step} of {NEVER}" in tasks.said("chief")
@@ -162,11 +159,11 @@ def test_a_cluster_ends_early_when_patience_has_run_out(tiny_run: TinyRun, tmp_p
     """The evaluator says so; all stop after the same step, with the same words as on one machine, and exit code 0."""
     still = tmp_path / "still.toml"
     still.write_text(
-        'base = "tiny"\npatience = 1\nmodel.optimiser = {learning_rate = 0.0, steps = 5000}\n'
+        'base = "tiny"\npatience = 1\nmodel.optimiser = {learning_rate = 0.0, steps = 1_000_000}\n'
         "model.network = {batch_norm_momentum = 1.0}\n"
     )
     home = with_photos(tiny_run, tmp_path)
     with cluster(home, "--preset", str(still)) as tasks:
         assert tasks.ends(600) == dict.fromkeys(TASKS, 0)
         assert "Ended early, at step" in tasks.said("evaluator")
-    assert 0 < step_of(latest_run(home / "runs").folder) < 5000
+    assert 0 < step_of(latest_run(home / "runs").folder) < 1_000_000

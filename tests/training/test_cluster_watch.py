@@ -57,7 +57,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.setattr(watch, "BEAT_SECONDS", 0.05)
     made = Cluster()
     yield made
-    made.join(*(name for name in NAMES if name not in made.lines))
+    if made.place.is_alive():
+        made.join(*(name for name in NAMES if name not in made.lines))
     for line in made.connected:
         line.send({"done": True})
         line.socket.close()
@@ -129,7 +130,18 @@ def test_a_task_that_is_there_twice_is_refused(cluster: Cluster) -> None:
     cluster.hears("worker 0", "complete")
     second = cluster.connect()
     second.send({"task": "worker 0", "key": watch._key(cluster.tasks["worker 0"])})
-    assert hears(second, "lost")["why"] == "the cluster has a worker 0 already"
+    assert hears(second, "lost")["why"] == "the cluster has a worker 0 already, or is stopping"
+
+
+def test_a_stop_waits_for_nobody_who_has_not_come(cluster: Cluster) -> None:
+    """Those who are there hear of it; once they are done, nothing is left to watch."""
+    cluster.join("chief", "evaluator")
+    cluster.lines["evaluator"].send({"stop": True})
+    cluster.lines["evaluator"].send({"done": True})
+    assert cluster.hears("chief", "stop")["from"] == "evaluator"
+    cluster.lines["chief"].send({"done": True})
+    cluster.place.join(10)
+    assert not cluster.place.is_alive()
 
 
 @pytest.mark.parametrize(("stopping", "code"), [(False, 15), (True, 130)])
