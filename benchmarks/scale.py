@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     drawn, prepared, asked, rounds = (15, 60, 20, 1) if arguments.quick else (100, 4_096, 512, 3)
     version = subject.newest().absolute()
     model = predict.Model(version, int(version.name), card.keypoints(version))
-    executors = os.cpu_count() or 1
+    executors = 1 if arguments.quick else os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_dataset(folder / "drawn", drawn, 1)
