@@ -50,22 +50,22 @@ train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.
 evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.
 export: ## Prove the best checkpoint and publish it; HOLD=1 does not promote it.
-serve: ## Start the server in the background; and GATEWAY=1, MONITORING=1.
-demo: train export serve ## All of this, then a picture of drawn garments with their points.
+serve: ## Start the server in the background; GATEWAY=1, MONITORING=1 add more.
+demo: train export serve ## Train, export, serve, and make a picture of points on drawn garments.
 predict: ## Ask the server about IMAGE.
-page: ## Serve a page to look at answers and correct them; PHOTOS=<folder>.
-status: ## What runs, which version answers, since when?
-versions: ## List the published versions: score, age, size, what serves.
+page: ## Serve a page to look at answers and to correct PHOTOS.
+status: ## Say what runs, since when and where, and list the versions.
+versions: ## List the published versions: score, age, size, which serves.
 promote: ## Let VERSION answer.
-canary: ## Serve VERSION beside it, under a name of its own; END=1 ends that.
+canary: ## Let VERSION answer beside it, to a name of its own; END=1 ends that.
 rollback: ## Let the version answer that answered before.
-retire: ## Take VERSION out for good.
-history: ## Who changed what, when and why; AT=2026-11-01T12:00: what served.
+retire: ## Delete VERSION for good.
+history: ## List who changed what, when and why; AT=2026-11-01: what served then.
 verify: ## Replay the golden requests: is what answers what was trained?
 logs: ## Show the server's log.
-stop: ## Stop the server.
+stop: ## End the server, the gateway, and what watches them.
 clean: ## Delete everything that was made, after asking: runs, models, .venv.
-gpu-check: ## Can containers use an NVIDIA GPU here, and if not, what is missing?
+gpu-check: ## Say whether containers can use an NVIDIA GPU, and what is missing.
 
 $(STAGES):
 	$(LAUNCH) $@

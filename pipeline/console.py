@@ -5,20 +5,37 @@ from __future__ import annotations
 import io
 import json
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Protocol
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-"""Standard output: results, and what is going on. File names and others' messages are in it, so nothing is markup."""
+"""Standard output: results, and what is going on. File names and others' messages are in it, so nothing is markup.
+What people copy is printed with `soft_wrap=True`: commands, which a broken line would end."""
 
 PLAIN_SECONDS = 10.0
 """Where there is no terminal, a line of progress is printed this often."""
+
+
+def whole_words() -> None:
+    """From now on lines are broken between words on a terminal, and nowhere else."""
+    console.soft_wrap = not console.is_terminal
+
+
+def grid(columns: Collection[str], numbers: Collection[str] = ()) -> Table:
+    """An empty table; `numbers` are the columns that are aligned on the right."""
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in columns:
+        shown.add_column(name, justify="right" if name in numbers else "left")
+    return shown
 
 
 class JsonLines(io.StringIO):
@@ -85,12 +102,15 @@ def _plain(title: str) -> OnProgress:
 @contextmanager
 def step(what: str) -> Iterator[Callable[[str], None]]:
     """One line: what is being done, at once, and what came of it: `with step("Signatures") as found: ...`."""
-    console.print(f"  {what}: ", end="")
+    begun = f"  {what}: "
+    console.print(begun, end="")
     said = False
 
     def found(outcome: str) -> None:
         nonlocal said
         said = True
+        if not console.soft_wrap:  # Rich does not know that the line has begun
+            outcome = textwrap.fill(begun + outcome, console.width, subsequent_indent="    ")[len(begun) :]
         console.print(outcome)
 
     try:

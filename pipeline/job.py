@@ -16,7 +16,7 @@ from pipeline.release.store import Version
 from pipeline.serving import local, process
 from pipeline.serving.local import Served
 from pipeline.settings import Settings
-from pipeline.training import cluster, together
+from pipeline.training import cluster, together, weights
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
 from pipeline.training.runs import Run, open_run
@@ -38,6 +38,8 @@ def train(source: Path | None, preset: Preset, settings: Settings) -> tuple[Run,
 
 
 def _open(source: Path | None, preset: Preset, settings: Settings) -> Run:
+    if preset.init:
+        weights.fingerprint(preset.init)  # what cannot be read is said before thousands of photos are
     dataset = prepare(source, settings.data, drawn=preset.drawn)
     refused = f", {len(dataset.refusals)} refused (`python -m pipeline data` lists them)" if dataset.refusals else ""
     train = dataset.keypoints.counted(dataset.count("train"))
@@ -79,7 +81,7 @@ def export(
         for old in releases.prune(settings.keep):
             console.print(f"Retired version {old}: {settings.keep} versions are kept (SEAMLINE_KEEP)")
     if candidate.warning:
-        console.print(f"\nWARNING: {candidate.warning}", style="bold red")
+        console.print(f"\nWarning: {candidate.warning}", style="bold red")
     if change:
         change.check()
     return version

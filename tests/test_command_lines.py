@@ -211,7 +211,7 @@ def ends_well(place: Place, arguments: list[str], environment: dict[str, str] | 
         code, said = ended((lambda: command.main(rest)) if client else cli.main)
         _watching.clear()
     assert code in (CLIENT if client else STAGES), f"{what}: {code}\n{said}"
-    assert "Traceback" not in said, f"{what}\n{said}"
+    assert not re.search(r"Traceback|\[Errno", said), f"{what}\n{said}"
     if client:
         # A line for each photo; or argparse's, below how to call it.
         assert bool(re.search(r"^predict(\.py: error)?: ", said, re.M)) == (code not in (0, 130)), f"{what}\n{said}"

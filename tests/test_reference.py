@@ -96,6 +96,18 @@ def test_stages_and_their_options() -> None:
     assert sorted(documented) == sorted(stages())
 
 
+def test_help_of_stages_and_their_options() -> None:
+    """Each stage, argument and option says in whole sentences what it is."""
+    group: Any = typer.main.get_command(app)
+    told = [(name, each) for name, stage in group.commands.items() for each in (stage, *stage.params)]
+    assert [(name, each.name) for name, each in told if not re.match(r"\w.*\.$", each.help or "", re.S)] == []
+
+
+def test_the_client_s_help_fits_a_small_terminal() -> None:
+    """What argparse does not wrap has no line of more than 80 characters."""
+    assert max(map(len, EPILOG.splitlines())) <= 80
+
+
 def test_client_options() -> None:
     """Every option of the command."""
     real = {action.option_strings[-1] if action.option_strings else action.dest for action in parser()._actions}

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from seamline_client.contract import GRPC_PORT, MODEL_NAME, REST_PORT, SIGNATURES
@@ -16,21 +17,22 @@ from seamline_client.errors import ClientError
 
 EPILOG = """\
 examples:
-  predict.py photo.jpg                         a table of the points of one photo
-  predict.py photos/ --json > points.jsonl     a folder, one JSON object a line
-  predict.py photo.jpg --draw drawn.jpg        the photo with its points drawn on it
-  predict.py 'photos/*.png' --draw drawn/      the same for many
-  predict.py photo.jpg --min-score 0.5         only what the model is rather sure of
-  cat photo.jpg | predict.py - --rest          from standard input, over REST
+  predict.py photo.jpg                      a table of the points of one photo
+  predict.py photos/ --json > points.jsonl  a folder, one JSON object a line
+  predict.py photo.jpg --draw drawn.jpg     the photo with its points drawn on
+  predict.py 'photos/*.png' --draw drawn/   the same for many
+  predict.py photo.jpg --min-score 0.5      what the model is rather sure of
+  cat photo.jpg | predict.py - --rest       from standard input, over REST
 
 stdout carries answers, stderr everything else.
 
 exit codes:
-  0  every photo was answered       5  no answer in time
-  1  some photos failed             6  no such model, version, label or signature
-  2  the command line is wrong      7  the server is busy
-  3  bad photo or option            8  access denied
-  4  no server there                9  the server failed     10  its answer breaks the contract
+  0  every photo was answered        6  no such model, version, label, signature
+  1  some photos failed              7  the server is busy
+  2  the command line is wrong       8  access denied
+  3  bad photo or option             9  the server failed
+  4  no server there                10  its answer breaks the contract
+  5  no answer in time
 """
 
 
@@ -38,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main_parser = argparse.ArgumentParser(
         prog="predict.py" if sys.argv[0].endswith(".py") else None,
+        usage="%(prog)s [options] PHOTO ...",
         description="Find keypoints on photos, by asking a model server.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -94,9 +97,10 @@ def parser() -> argparse.ArgumentParser:
 
 def fraction(text: str) -> float:
     """Of the command line, 0 to 1."""
-    if not 0 <= float(text) <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-    return float(text)
+    with suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 1")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

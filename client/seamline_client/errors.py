@@ -27,8 +27,11 @@ LONGEST_DETAIL = 300
 
 
 def one_line(text: str) -> str:
-    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    """The text as a person can read it: what is not printable (line ends, colours, bytes that are no text) escaped.
+
+    Without the numbers of the system's errors, which Python puts before what they say.
+    """
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in re.sub(r"\[Errno -?\d+\] ", "", text))
 
 
 class ClientError(Exception):
@@ -108,6 +111,7 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "TOO_LARGE": (InvalidInput, "larger than the gateway passes on (a smaller photo, or fewer in one request)"),
     "NO_SERVER_HERE": (Unreachable, "no server is running there; `make serve` starts one"),
     "NO_TLS_THERE": (CannotConnect, "this port does not speak TLS (leave TLS out, or name the server's TLS port)"),
+    "NOT_TRUSTED": (CannotConnect, "its certificate is not trusted (--tls-ca names a file with what signed it)"),
 }
 
 _WITHOUT_DETAIL = (
@@ -116,7 +120,7 @@ _WITHOUT_DETAIL = (
 )
 """Codes whose meaning says it all."""
 
-_UNHEARD = ("NO_SERVER_HERE", "NO_TLS_THERE")
+_UNHEARD = ("NO_SERVER_HERE", "NO_TLS_THERE", "NOT_TRUSTED")
 """Codes of requests that nobody has seen, and so nobody has written down."""
 
 _TELLING = (
@@ -125,6 +129,7 @@ _TELLING = (
     (r"batch scheduling queue .* is full", "RESOURCE_EXHAUSTED"),
     (r"message larger than max", "INVALID_ARGUMENT"),
     (r"(?i)wrong.version.number", "NO_TLS_THERE"),
+    (r"(?i)certificate.verify.failed", "NOT_TRUSTED"),
     (r"^Jwt is missing$", "TOKEN_MISSING"),
     (r"^Jwt is expired$", "TOKEN_EXPIRED"),
     (r"^local_rate_limited$", "TOO_OFTEN"),

@@ -29,7 +29,7 @@ class Process:
     def __init__(self, folder: Path, what: str = "gateway", setting: str = "SEAMLINE_GATEWAY") -> None:
         self._lock = folder / "process"
         self.log = folder / f"{what}.log"
-        self._what, self._setting = what, setting
+        self._what, self._setting = what if what[:1].isupper() else f"the {what}", setting
 
     def pid(self) -> int | None:
         """None when it does not run."""
@@ -55,13 +55,13 @@ class Process:
             except OSError as error:
                 where = "{}:{}".format(*address)
                 raise ServingError(
-                    f"{where} cannot be used by the {self._what} ({error.strerror}). {self._setting} names another."
+                    f"{where} cannot be used by {self._what} ({error.strerror}). {self._setting} names another."
                 ) from error
         with self._lock.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ServingError(f"{self._lock}: another process starts the {self._what} just now.") from error
+                raise ServingError(f"{self._lock}: another process starts {self._what} just now.") from error
             lock.truncate(0)
             self.log.write_text("")
             source, sink = os.pipe()
@@ -83,7 +83,9 @@ class Process:
             if ended or time.monotonic() > deadline:
                 what = "ended" if ended else f"did not answer within {seconds:.0f} s"
                 tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-                raise ServingError(f"The {self._what} {what}. Last lines of {self.log}:\n{tail}")
+                raise ServingError(
+                    f"{self._what[:1].upper()}{self._what[1:]} {what}. Last lines of {self.log}:\n{tail}"
+                )
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> int | None:

@@ -28,7 +28,7 @@ from pipeline.cli import (  # isort: skip
     sync,
 )
 from pipeline.cli.shared import app
-from pipeline.console import JsonLines, console, json_line
+from pipeline.console import JsonLines, console, json_line, whole_words
 from pipeline.errors import PipelineError, ServingError
 from pipeline.settings import json_logs
 from seamline_client.errors import CannotConnect, ClientError, one_line
@@ -61,6 +61,7 @@ def main() -> None:
     os.environ.pop("SEAMLINE_SAMPLE", None)
     try:
         console.file = JsonLines() if json_logs() else None  # type: ignore[assignment]  # as it is at the start
+        whole_words()
         _refuse_devices(sys.argv[1:])
         app()
     except PipelineError as error:

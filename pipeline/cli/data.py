@@ -16,18 +16,19 @@ from pipeline.console import console
 from pipeline.errors import DataError
 from pipeline.settings import Settings
 
-COCO = typer.Option(..., "--coco", help="COCO keypoints, a JSON file.")
+COCO = typer.Option(..., "--coco", help="COCO keypoints: a JSON file.")
 IMAGES = typer.Option(..., "--images", help="Folder that the file's photos are in.")
 TO = typer.Option(..., "--to", help="New folder for --data, in the FashionAI layout.")
 NAMES = typer.Option(
     None, "--map", help="theirs=ours for a keypoint or category of another name, or a JSON file of such pairs."
 )
-FROM = typer.Option(None, "--from", help="COCO keypoints, a JSON file or a folder of photos with some.")
+FROM = typer.Option(None, "--from", help="COCO keypoints: a JSON file, or a folder of photos with one.")
 SIGMAS = typer.Option(
     None, "--sigmas", metavar="LABELS LABELS", help="Two label files of the same photos, COCO or CSV, by two people."
 )
-SET = typer.Option(None, "--to", help="The file to write. Default: standard output.")
-GARMENTS = typer.Option("garments", help="The folder to make.")
+SET = typer.Option(None, "--to", help="File to write. Default: standard output.")
+PHOTOS = typer.Argument(..., help="Folder that the photos are in, at any depth.")
+GARMENTS = typer.Option("garments", help="New folder for --data.")
 
 
 @app.command()
@@ -119,7 +120,7 @@ def keypoints(
 
 
 @app.command()
-def garments(photos: Path, to: Path = GARMENTS) -> None:
+def garments(photos: Path = PHOTOS, to: Path = GARMENTS) -> None:
     """Make a data set from the photos of the public Clothing Dataset and the annotations that come with Seamline."""
     from pipeline.data.clothing import arrange
 

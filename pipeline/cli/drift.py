@@ -17,7 +17,7 @@ from pipeline.settings import Settings
 SAMPLE = typer.Option(..., "--sample", help="Folder that clients keep a sample in, as `predict.py --sample` does.")
 VERSION = typer.Option(None, min=1, help="Whose answers are compared. Default: the version that serves.")
 TO = typer.Option(None, "--to", help="Folder for the page and the list of photos to label. Default: var/drift.")
-JSON = typer.Option(False, "--json", help="One JSON object on standard output in place of the table.")
+JSON = typer.Option(False, "--json", help="Write one JSON object to standard output, not a table.")
 PROMETHEUS = typer.Option(None, "--prometheus", help="Write gauges there, for the textfile collector of node_exporter.")
 
 

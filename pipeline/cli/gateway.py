@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from pipeline.gateway.files import Files
 
 NAME = typer.Option(..., help="Who calls, as the gateway's log is to say.")
-DAYS = typer.Option(90.0, help="How long the token counts.")
-HOST = typer.Option([], help="A name or address that callers use; may be repeated. Default: localhost, 127.0.0.1.")
+DAYS = typer.Option(90.0, show_default="90", help="For how many days the token counts.")
+HOST = typer.Option([], help="Name or address that callers use; may be repeated. Default: localhost, 127.0.0.1.")
 CERT = typer.Option(
     None,
-    help="A certificate that you have, PEM, followed by what it is signed by. - for it and its key on standard input.",
+    help="Certificate that you have, PEM, followed by what it is signed by; - for it and its key on standard input.",
 )
-KEY = typer.Option(None, help="And its key, PEM.")
+KEY = typer.Option(None, help="The key of --cert, PEM, unencrypted.")
 
 
 @app.command()
@@ -65,7 +65,7 @@ def certificate(host: list[str] = HOST, cert: Optional[Path] = CERT, key: Option
         names = host or list(certificates.HERE)
         files.certify(*certificates.own(names))
         console.print(f"The gateway shows a certificate of its own for {', '.join(names)}. Callers trust it by")
-        console.print(f"  {files.authority}")
+        console.print(f"  --tls-ca {files.authority}", soft_wrap=True)
 
 
 def _files() -> Files:

@@ -15,7 +15,7 @@ PHOTOS = typer.Option(..., "--photos", help="Folder of photos without labels, or
 COUNT = typer.Option(30, min=1, help="How many photos are listed and written.")
 SHEET = typer.Option(None, "--to", help="Where the contact sheet goes, a PNG. Default: var/rank.png.")
 COCO = typer.Option(None, "--coco", help="Write the model's answers here, to correct them in a labelling tool.")
-TARGET = typer.Option(None, help="host:port of any server of the model. Default: the one that runs here.")
+TARGET = typer.Option(None, help="host:port of any server of this model. Default: the one that runs here.")
 
 
 @app.command()

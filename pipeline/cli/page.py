@@ -12,10 +12,12 @@ from pipeline.console import console, progress
 from pipeline.page.desk import PORT as DEFAULT_PORT
 from pipeline.settings import Settings
 
-PHOTOS = typer.Option(None, "--photos", help="A folder of photos to correct, those first that would teach the most.")
-LIST = typer.Option(None, "--list", help="With --photos: in the order of this file, which `rank --coco` wrote.")
-TO = typer.Option(None, "--to", help="The folder that corrected photos are saved to. Default: corrected.")
-PORT = typer.Option(DEFAULT_PORT, min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")
+PHOTOS = typer.Option(None, "--photos", help="Folder of photos to correct, those first that would teach the most.")
+LIST = typer.Option(
+    None, "--list", help="Order of --photos: a file that `rank --coco` wrote. Default: asks the server."
+)
+TO = typer.Option(None, "--to", help="Folder that corrected photos are saved to. Default: corrected.")
+PORT = typer.Option(DEFAULT_PORT, min=0, max=65535, help="Port of 127.0.0.1; 0 takes a free one.")
 TARGET = typer.Option(None, help="URL of the model's REST API. Default: the server that runs here.")
 
 
@@ -33,7 +35,7 @@ def page(
     from pipeline.serving import local
 
     if list and not photos:
-        raise typer.BadParameter("it names photos below a folder, which --photos says", param_hint="--list")
+        raise typer.BadParameter("it names photos below a folder, which --photos says", param_hint="'--list'")
     settings = Settings.from_environment()
     # Of a server that is not there the page itself says so, and asks again.
     rest = target or local.target(settings, rest=True) or f"127.0.0.1:{settings.rest_port}"

@@ -9,9 +9,9 @@ import typer
 from pipeline.cli.shared import SPARK, app, engine, releases
 from pipeline.console import console, progress
 
-PHOTOS = typer.Option(..., "--photos", help="A folder, a file with a path in each line, or the URL of an object store.")
-TO = typer.Option(..., "--to", help="Folder for the answers, or the URL of one. Some that are there already are kept.")
-VERSION = typer.Option(None, help="A published version. Default: the one that serves.")
+PHOTOS = typer.Option(..., "--photos", help="Folder of photos, file with a path a line, or the URL of an object store.")
+TO = typer.Option(..., "--to", help="Folder for the answers, or the URL of one; those that are there already are kept.")
+VERSION = typer.Option(None, help="Published version, a number. Default: the one that serves.")
 FORMAT = typer.Option("jsonl", "--format", help="jsonl or parquet.")
 
 
@@ -28,7 +28,7 @@ def predict(
     from pipeline.scale import predict as batch
 
     if form not in batch.FORMATS:
-        raise typer.BadParameter(f"{form!r} is not one of {', '.join(batch.FORMATS)}", param_hint="--format")
+        raise typer.BadParameter(f"{form!r} is not one of {', '.join(batch.FORMATS)}", param_hint="'--format'")
     known = releases()
     found = (None if version else known.serving()) or known.store.find(version)
     model = batch.Model(found.folder.absolute(), found.number, card.keypoints(found.folder))

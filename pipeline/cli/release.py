@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from pipeline.release.verdicts import Verdict
 
 TARGET = typer.Option(
-    None, help="host:port of any server of this model; several with commas between them. Default: what runs here."
+    None,
+    help="host:port of any server of this model; several with commas between them. Default: those that run here.",
 )
 LISTEN = typer.Option(
     None, help="Answer over HTTP at this address until SIGTERM: 200, or 500 with the difference. As 127.0.0.1:8700."
 )
+VERSION = typer.Argument(..., help="Published version, a number.")
 WHY = typer.Option(None, "--why", help="What the history is to say of it, in your own words.")
 
 
@@ -52,22 +54,22 @@ def versions() -> None:
 
 
 @app.command()
-def promote(version: int, why: Optional[str] = WHY) -> None:
+def promote(version: int = VERSION, why: Optional[str] = WHY) -> None:
     """Let a version answer from now on, in a running server too, without a failed request."""
     _say(releases(why).promote(version))
 
 
 @app.command()
 def canary(
-    version: Optional[int] = typer.Argument(None, help="The version to try."),
-    end: bool = typer.Option(False, "--end", help="The trial is over: the canary's name answers no longer."),
+    version: Optional[int] = typer.Argument(None, help="Published version, a number."),
+    end: bool = typer.Option(False, "--end", help="End the trial: the canary's name answers no longer."),
     why: Optional[str] = WHY,
 ) -> None:
     """Let a version answer to the name keypoints-canary, beside the one that serves."""
     from pipeline.gateway.files import Files
 
     if (version is None) != end:
-        raise typer.BadParameter("name a version, or --end")
+        raise typer.BadParameter("name a version, or --end (make: VERSION=<number>, or END=1)")
     if end and Files(Settings.from_environment().gateway).shares():
         raise ServingError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
     _say(releases(why).canary(version))
@@ -80,7 +82,7 @@ def rollback(why: Optional[str] = WHY) -> None:
 
 
 @app.command()
-def retire(version: int, why: Optional[str] = WHY) -> None:
+def retire(version: int = VERSION, why: Optional[str] = WHY) -> None:
     """Delete a version for good; not the one that serves, nor the canary."""
     gone = releases(why).retire(version)
     console.print(f"Retired version {version}" if gone else f"Version {version} was retired before")
@@ -100,7 +102,7 @@ def history(
     try:
         moment = timeline.instant(at)
     except ValueError as error:
-        raise typer.BadParameter(f"{at!r} is not an instant, as 2026-11-01T12:00", param_hint="--at") from error
+        raise typer.BadParameter(f"{at!r} is not an instant, as 2026-11-01T12:00", param_hint="'--at'") from error
     for line in timeline.answered(found, moment):
         console.print(line)
 
@@ -108,7 +110,7 @@ def history(
 @app.command()
 def verify(
     target: Optional[str] = TARGET,
-    rest: bool = typer.Option(False, "--rest", help="The target speaks REST. Default: gRPC."),
+    rest: bool = typer.Option(False, "--rest", help="Speak REST with the target. Default: gRPC."),
     listen: Optional[str] = LISTEN,
 ) -> None:
     """Replay the golden requests of what answers, the canary too: is it what was trained? Exit code 11 when not."""

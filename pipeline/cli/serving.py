@@ -16,9 +16,9 @@ from pipeline.settings import Settings
 from seamline_client.contract import BYTES, MODEL_NAME
 
 BATCHING = typer.Option(False, "--batching", help="Put requests together; config/batching.config says for whom.")
-GATEWAY = typer.Option(False, "--gateway", help="And the gateway before it: TLS, tokens and limits.")
-SHARE = typer.Option(0, "--share", min=0, max=100, help="With --gateway: of 100 REST requests, so many ask the canary.")
-MONITORING = typer.Option(False, "--monitoring", help="And Prometheus and Alertmanager, which watch them.")
+GATEWAY = typer.Option(False, "--gateway", help="Start the gateway before it too: TLS, tokens and limits.")
+SHARE = typer.Option(0, "--share", min=0, max=100, help="Of 100 REST requests to the gateway, so many ask the canary.")
+MONITORING = typer.Option(False, "--monitoring", help="Start Prometheus and Alertmanager too, which watch them.")
 SHEET = typer.Option(None, "--to", help="Where the picture goes, - for standard output. Default: var/demo.png.")
 
 
@@ -47,10 +47,13 @@ def serve(
         f"\nVersion {served.version} of {MODEL_NAME} is AVAILABLE\n"
         f"  gRPC  {server.grpc_target}\n"
         f"  REST  {url}\n"
-        "\nAsk it about a photo:\n"
+        "\nAsk it about a photo:"
+    )
+    console.print(
         f"  .venv/bin/python client/predict.py {photo}\n"
         f"""  echo '{{"signature_name": "{BYTES.key}", "instances": [{{"b64": "'"""
         f"""$(base64 < {photo} | tr -d '\\n')'"}}]}}' | curl -d @- {url}:predict""",
+        soft_wrap=True,
     )
     if gateway:
         _serve_gateway(settings, photo, share)
@@ -64,13 +67,12 @@ def _serve_gateway(settings: Settings, photo: Path, share: int) -> None:
 
     found = running.serve(settings, share)
     was = "Started" if found.started else "Already running:"
+    console.print(f"\n{was} the gateway, process {found.pid}, log in {found.log}\n  {found.url}\n\nAsk through it:")
     console.print(
-        f"\n{was} the gateway, process {found.pid}, log in {found.log}\n"
-        f"  {found.url}\n"
-        "\nAsk through it:\n"
         "  .venv/bin/python -m pipeline token --name me > token\n"
         f"  .venv/bin/python client/predict.py {photo} --target {found.url} --token-file token "
-        f"--tls-ca {Files(settings.gateway).authority}"
+        f"--tls-ca {Files(settings.gateway).authority}",
+        soft_wrap=True,
     )
 
 
@@ -80,7 +82,7 @@ def _serve_monitoring(settings: Settings) -> None:
 
     console.print()
     for program, started in running.serve(settings, gateway.find(settings) is not None):
-        console.print(f"{'Started' if started else 'Already running:'} the {program.name}  {program.url}")
+        console.print(f"{'Started' if started else 'Already running'}: {program.name}  {program.url}")
     if not settings.alerts:
         console.print("Alerts are shown there and sent to nobody: SEAMLINE_ALERTS names a file that says to whom.")
 
@@ -109,17 +111,17 @@ def stop() -> None:
 
     settings = Settings.from_environment()
     for name in watching.stop(settings):
-        console.print(f"Stopped the {name}")
+        console.print(f"Stopped: {name}")
     pid = running.stop(settings)
     if pid:
         console.print(f"Stopped the gateway, process {pid}")
     server = local.stop(settings)
-    console.print(f"Stopped process {server.pid}" if server else "No server is running.")
+    console.print(f"Stopped the server, process {server.pid}" if server else "No server is running.")
 
 
 @app.command()
 def status() -> None:
-    """Say what runs, since when and where, and a line on each version. Exit code 6 when no server runs."""
+    """Say what runs, since when and where, and list the versions. Exit code 6 when no server runs."""
     from pipeline.gateway import running
     from pipeline.monitoring import running as watching
     from pipeline.release import versions
@@ -128,7 +130,7 @@ def status() -> None:
     target = running_target()
     server = process.running(Settings.from_environment().server)
     if server:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(server.created))
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(server.created))
         console.print(f"{_name(server.program)}, process {server.pid}, since {since}")
         console.print(f"  log   {server.log}")
         console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")

@@ -50,7 +50,7 @@ def chosen_preset(name: str | None, source: Path | None) -> Preset:
     if chosen.endswith(SUFFIX):
         return load(Path(chosen))
     known = ", ".join(PRESETS)
-    raise typer.BadParameter(f"{chosen!r} is not one of {known}, nor a {SUFFIX} file", param_hint="--preset")
+    raise typer.BadParameter(f"{chosen!r} is not one of {known}, nor a {SUFFIX} file", param_hint="'--preset'")
 
 
 def latest_checkpoint() -> tuple[Run, Checkpoint]:

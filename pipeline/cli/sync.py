@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 
 REMOTE = typer.Argument(..., help="s3://bucket/folder, or a remote of rclone's: name:folder, or a folder.")
 EVERY = typer.Option(None, help="Then go on, asking again after so many seconds. Default: once.")
-TO = typer.Option(..., help="The private key's file; the public one's has .pub behind it.")
+TO = typer.Option(..., help="File for the private key; the public one's has .pub behind it.")
 
 
 @app.command()
@@ -38,7 +38,7 @@ def pull(remote: str = REMOTE, every: Optional[float] = EVERY) -> None:
     from pipeline.sync.remote import Remote
 
     if every is not None and not 1 <= every <= 86_400:
-        raise typer.BadParameter("from 1 second to a day, 86400", param_hint="--every")
+        raise typer.BadParameter("from 1 second to a day, 86400", param_hint="'--every'")
     follower = Follower(releases, Remote(remote), Settings.from_environment().trusted_keys)
     if every:
         loop.run(follower, every)

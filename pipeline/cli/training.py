@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.training.runs import Run
 
 PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, COCO or FashionAI.")
-WEIGHTS = typer.Option(..., help="The file to write, .npz.")
+WEIGHTS = typer.Option(..., help="File to write, .npz.")
 STEPS = typer.Option(None, min=1, help="Train this many steps. Default: as the preset says.")
 BATCH = typer.Option(None, min=1, help="Photos in each batch. Default: as the preset says.")
 INIT = typer.Option(
@@ -64,16 +64,16 @@ def presets() -> None:
 
 @app.command()
 def report() -> None:
-    """Write the report on the latest run, with curves, errors and overlays of its best checkpoint."""
+    """Write the report on the latest run: curves, and errors and overlays of its best checkpoint."""
     _report(*latest_checkpoint())
 
 
 @app.command()
 def evaluate(
     source: Path = PHOTOS,
-    version: Optional[int] = typer.Option(None, help="A published version. Default: the one that serves."),
+    version: Optional[int] = typer.Option(None, help="Published version, a number. Default: the one that serves."),
     split: str = typer.Option("all", help="train, val or all: by subfolders, or else as training splits the folder."),
-    as_json: bool = typer.Option(False, "--json", help="For programs: one JSON object on standard output."),
+    as_json: bool = typer.Option(False, "--json", help="Write one JSON object to standard output, not a table."),
     spark: Optional[str] = SPARK,
 ) -> None:
     """Say how good a published version is on any annotated photos: overall, by category, by keypoint."""
@@ -83,7 +83,7 @@ def evaluate(
     from pipeline.release import card
 
     if split not in SPLITS:
-        raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="--split")
+        raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="'--split'")
     known = releases()
     found = (None if version else known.serving()) or known.store.find(version)
     asked = card.keypoints(found.folder)
@@ -105,7 +105,7 @@ def evaluate(
 
 @app.command()
 def weights(to: Path = WEIGHTS) -> None:
-    """Write the best weights of the latest run to a file, to start other runs from (`train --init`)."""
+    """Write the weights of the latest run's best checkpoint to a file, for `train --init`."""
     from pipeline.training.weights import save
 
     run, checkpoint = latest_checkpoint()

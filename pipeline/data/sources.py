@@ -28,7 +28,8 @@ def read_folder(folder: Path, keypoints: KeypointSet | None = None, *, training:
     where `training` has no photos to go on.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. Expected annotated photos: {_LAYOUTS}.")
+        found = "not a folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {found}. Expected annotated photos: {_LAYOUTS}.")
     notes: list[str] = []
     if sources := fashionai.find_sources(folder, keypoints or GARMENTS):
         keypoints, parts = sources[0].keypoints, list(map(fashionai.read, sources))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from pipeline.console import console
+from pipeline.console import console, grid
 from pipeline.data.annotations import Refusal
 from pipeline.evaluation.scores import Score, Scores
 
@@ -21,7 +21,7 @@ def show(scores: Scores) -> None:
     if scores.oks is not None:
         console.print(f"  mean OKS {number(scores.oks, 3)}")
     unscored = scores.photos - scores.scored
-    reason = f", of which {unscored} have no NE: no visible point, or not the points that errors are measured against"
+    reason = f", {unscored} of them without NE: no visible point, or not the points that errors are measured against"
     console.print(f"  photos {scores.photos}{reason if unscored else ''}")
     console.print(_table("category", scores.categories))
     console.print(_table("keypoint", scores.keypoints))
@@ -38,9 +38,8 @@ def show_refusals(refusals: Sequence[Refusal]) -> None:
 
 
 def _table(title: str, rows: Mapping[str, Score]) -> Table:
-    table = Table(title)
-    for name in ("NE %", "PCK@0.05", "PCK@0.1", "points"):
-        table.add_column(name, justify="right")
+    numbers = ("NE %", "PCK@0.05", "PCK@0.1", "points")
+    table = grid((title, *numbers), numbers)
     for name, score in rows.items():
         if score.points or not title:
             cells = (number(score.ne, 1), number(score.pck_005, 2), number(score.pck_01, 2), str(score.points))

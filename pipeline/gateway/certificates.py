@@ -71,7 +71,9 @@ def named(certificate: str, key: str) -> tuple[str, str]:
         (first, *_) = x509.load_pem_x509_certificates(chain.encode())
         secret = serialization.load_pem_private_key(keys.encode(), None)
     except (ValueError, TypeError) as error:
-        raise ServingError(f"No certificate with its key, unencrypted, in PEM: {error}") from error
+        raise ServingError(
+            "--cert, --key: expected a certificate and its key, both PEM, the key unencrypted"
+        ) from error
     if first.public_key() != secret.public_key():
         raise ServingError("The key is not that of the first certificate. What signed a certificate comes after it.")
     return chain, keys

@@ -26,9 +26,11 @@ def token(folder: Path, name: str, days: float) -> str:
     Raises ServingError for a name or a number of days that a token cannot have.
     """
     if not _NAME.fullmatch(name):
-        raise ServingError(f"--name {name}: at most 100 letters, digits and . _ @ -, as it is written into logs")
+        raise ServingError(
+            f"--name {name!r}: expected 1 to 100 letters, digits and . _ @ -, as it is written into logs"
+        )
     if not 0 < days <= 3650:
-        raise ServingError(f"--days {days:g}: more than 0, at most 3650")
+        raise ServingError(f"--days {days:g}: expected more than 0 and at most 3650")
     with needed("gateway"):
         import jwt
     path = next(_newest_first(folder), None) or rotate(folder)

@@ -46,7 +46,7 @@ def rank(client: PredictClient, folder: Path, on_progress: OnProgress) -> Rankin
     except FileNotFoundError as error:
         raise DataError(f"{folder}: no such folder, nor a list of photos") from error
     except InvalidInput as error:
-        raise DataError(f"{folder}: {error}") from error
+        raise DataError(str(error)) from error
     if not found:
         raise DataError(f"{folder}: names no photo")
     answers: list[Answer] = []

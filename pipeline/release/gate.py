@@ -28,6 +28,7 @@ LOAD_SECONDS = 900.0
 """A GPU may compile the server's kernels first, for minutes. A server that fails is known at once."""
 NE_TOLERANCE = 0.5
 """How much worse than the version that serves, in percentage points of NE, a candidate may score."""
+FORCED = "--force, or make's FORCE=1, publishes it all the same"
 
 Serve = Callable[[Path], AbstractContextManager[Server]]
 """Starts a throw-away server of the newest version below a folder."""
@@ -71,15 +72,13 @@ def _compare(candidate: Candidate, serving: Version | None, dataset: Dataset, *,
             return f"{scores}; version {serving.number}, which serves, answers other keypoints"
         raise ScoreError(
             f"The candidate answers other keypoints than version {serving.number}, which serves: whoever asks "
-            f"{MODEL_NAME} would get points that they do not expect. --force publishes it all the same."
+            f"{MODEL_NAME} would get points that they do not expect. {FORCED}."
         )
     against = evaluate(serving.folder, dataset).get(NE, math.nan)
     scores += f"; version {serving.number}, which serves, has {against:.2f} %"
     # Written so that NaN is worse than anything.
     if not (force or candidate.ne <= against + NE_TOLERANCE):
-        raise ScoreError(
-            f"The candidate is worse: {scores}; at most {NE_TOLERANCE} more passes (--force publishes it all the same)"
-        )
+        raise ScoreError(f"The candidate is worse: {scores}; at most {NE_TOLERANCE} more passes. {FORCED}.")
     return scores
 
 

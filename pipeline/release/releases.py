@@ -19,7 +19,7 @@ from pipeline.errors import ReplicaError, ServingError
 from pipeline.release import history, models_config
 from pipeline.release.history import CANARY, PROMOTE, PUBLISH, RETIRE, ROLLBACK, By, History
 from pipeline.release.models_config import Serving
-from pipeline.release.store import ModelStore, Version
+from pipeline.release.store import ModelStore, Version, verify_checksums
 from pipeline.serving import fleet
 from pipeline.serving.server import answering
 from seamline_client.errors import ClientError
@@ -138,13 +138,14 @@ class Releases:
     def promote(self, number: int, *, what: str = PROMOTE, wait: bool = False) -> Change:
         """From now on the plain name answers with that version. With `wait`, waits for another process's changes.
 
-        Raises ServingError when there is no such version, or the server does not load it: then nothing has changed.
+        Raises ServingError when there is no such version, or the server does not load it, and ChecksumError when its
+        files are not what was published: then nothing has changed.
         """
         with self._changing(wait=wait) as serving:
             return self._move(serving, self.store.find(number).number, what)
 
     def rollback(self) -> Change:
-        """Promotes what answered before. Raises ServingError when nothing did.
+        """Promotes what answered before. Raises ServingError when nothing did, and otherwise as `promote`.
 
         After a rollback that was killed on its way this finishes that, and goes no further back.
         """
@@ -162,11 +163,11 @@ class Releases:
     def canary(self, number: int | None) -> Change:
         """From now on `<name>-canary` answers with that version; with None it answers no longer.
 
-        Raises ServingError when there is no such version, or the server does not load it: then nothing has changed.
+        Raises as `promote`.
         """
         with self._changing() as serving:
             if number is not None:
-                self.store.find(number)
+                verify_checksums(self.store.find(number).folder)
                 if serving.version is None:
                     raise ServingError(f"No version serves yet. Promote one first: `make promote VERSION={number}`.")
             with self._noted(CANARY, serving.canary, number):
@@ -201,6 +202,7 @@ class Releases:
         return old
 
     def _move(self, serving: Serving, number: int, what: str) -> Change:
+        verify_checksums(self.store.find(number).folder)  # or a server would try for minutes to load it
         with self._noted(what, serving.version, number):
             change = self._change(self.name, serving, replace(serving, version=number))
         history.confirm(self.store)

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from rich.table import Table
 
+from pipeline.console import grid
 from pipeline.release.history import CANARY, PROMOTIONS, Entry, History
 from pipeline.release.releases import Releases
 from seamline_client.errors import one_line
@@ -23,7 +24,7 @@ def instant(text: str) -> datetime:
 
 def table(history: History) -> Table:
     """A row for each change, in the order in which they were made, newest last."""
-    shown = Table(*COLUMNS)
+    shown = grid(COLUMNS, numbers=("from", "to"))
     for each in history.changes:
         what = each.what if each.done is not False else f"{each.what}, which failed"
         versions = ("-" if version is None else str(version) for version in (each.before, each.now))

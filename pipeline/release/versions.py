@@ -5,23 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timezone
 
 from rich.table import Table
 
-from pipeline.console import console
+from pipeline.console import console, grid
 from pipeline.release import card
 from pipeline.release.releases import Releases
 from pipeline.release.store import Version
 from seamline_client import PredictClient
 from seamline_client.errors import ClientError, NotFound
 
-COLUMNS = ("version", "NE", "age", "size", "now", "served", "in the server")
+COLUMNS = ("version", "NE", "age", "size", "now", "served, UTC", "server")
 
 
 def table(releases: Releases) -> Table:
     """The published versions, newest first. Raises as `rows`."""
-    shown = Table(*COLUMNS)
+    shown = grid(COLUMNS, numbers=COLUMNS[:4])
     for row in rows(releases):
         shown.add_row(*row)
     return shown
@@ -30,8 +30,9 @@ def table(releases: Releases) -> Table:
 def lines(releases: Releases) -> list[str]:
     """The same in a line for each version. Raises as `rows`."""
     return [
-        f"version {number}: NE {ne}, {age} old, {size}, " + ", ".join(filter(None, rest))
-        for number, ne, age, size, *rest in rows(releases)
+        f"version {number}: NE {ne}, {age} old, {size}, "
+        + ", ".join(filter(None, (now, served and f"{served} UTC", said)))
+        for number, ne, age, size, now, served, said in rows(releases)
     ]
 
 
@@ -57,7 +58,9 @@ def rows(releases: Releases) -> list[tuple[str, ...]]:
 
 
 def _period(since: str | None, until: str | None) -> str:
-    since, until = (at and datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M") for at in (since, until))
+    since, until = (
+        at and datetime.fromisoformat(at).astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M") for at in (since, until)
+    )
     if since and until:
         return f"{since} to {until}"
     return f"since {since}" if since else f"until {until}" if until else ""

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from pipeline.console import grid
 from pipeline.drift.compare import ALPHA, FAR, KIND, MANY, Finding
 from pipeline.drift.estimate import Estimate
 from pipeline.drift.reference import Reference
@@ -78,7 +79,7 @@ def write(
 
 
 def table(findings: Sequence[Finding]) -> Table:
-    shown = Table(*COLUMNS)
+    shown = grid(COLUMNS, numbers=("p",))
     for each in findings:
         shown.add_row(*_row(each))
     return shown

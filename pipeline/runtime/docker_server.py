@@ -57,7 +57,7 @@ def serve(compose: Compose) -> None:
 def stop(compose: Compose) -> None:
     container = _running(compose)
     compose.ask("rm", "--stop", "--force", "serve")
-    print(f"Stopped container {container[:12]}" if container else "No server is running.")
+    print(f"Stopped the server, container {container[:12]}" if container else "No server is running.")
 
 
 def describe(compose: Compose) -> None:

@@ -1,4 +1,4 @@
-"""Runs a stage where it can run: `python3 -m pipeline.runtime.launch [--runtime auto|docker|local] <stage> [options]`.
+"""Runs a stage where it can run, as make does.
 
 Standard library only, on the system's own Python: it decides whether containers or a virtual environment do the work,
 says which and why in one line, makes what is missing, and hands over.
@@ -38,9 +38,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)  # Ctrl-C and a closed pipe end it without a traceback
     parser = argparse.ArgumentParser(prog="python3 -m pipeline.runtime.launch", description=__doc__.splitlines()[0])
-    parser.add_argument("--runtime", choices=("auto", "docker", "local"), default="auto")
-    parser.add_argument("stage")
-    parser.add_argument("options", nargs=argparse.REMAINDER)
+    parser.add_argument("--runtime", choices=("auto", "docker", "local"), default="auto", help="default: auto")
+    parser.add_argument("stage", help="of the pipeline, or logs, clean or gpu-check")
+    parser.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="options of the stage")
     arguments = parser.parse_args()
     runtime, stage = arguments.runtime, arguments.stage
     for name in targets.EVERYWHERE:
@@ -118,4 +118,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:  # of another user's .venv, of a disk that is full
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)

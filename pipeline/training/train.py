@@ -65,7 +65,9 @@ def explained(run: Run) -> Iterator[None]:
     except OSError as error:
         raise TrainingError(f"{run.folder}: cannot be written: {error}") from error
     except tf.errors.ResourceExhaustedError as error:
-        raise TrainingError(f"{run.folder}: out of memory or disk: {error.message.splitlines()[0]}") from error
+        full = "No space left" in error.message
+        why = "the disk is full" if full else "out of memory. A smaller --batch (make: BATCH) needs less"
+        raise TrainingError(f"{run.folder}: {why}.") from error
     except WeightsMismatch as error:
         raise TrainingError(
             f"{run.preset.init}: {error}. --init none starts from nothing, or choose a preset with the same network."

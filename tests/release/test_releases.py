@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ServingError
+from pipeline.errors import ChecksumError, ServingError
 from pipeline.release import history, models_config
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import NOBODY, Releases
-from pipeline.release.store import ModelStore
+from pipeline.release.store import ModelStore, write_checksums
 from seamline_client.contract import MODEL_NAME
 from tests.ports import free_port
 from tests.release.world import CANARY, World
@@ -50,10 +50,13 @@ def test_who_names_no_version_gets_the_one_that_was_promoted_last(
 
 
 def test_a_version_that_no_server_loads_changes_nothing(world: World) -> None:
-    """It is refused with what was last heard, the old one goes on, and a rollback does not lead there."""
+    """Refused, at once where a file of it was damaged; the old one goes on, and a rollback does not lead there."""
     act(world, "export")
     broken = world.publish()
     (world.store.folder / str(broken) / "saved_model.pb").write_bytes(b"broken")
+    with pytest.raises(ChecksumError, match=r"3/saved_model.pb: not what it was"):
+        world.releases.promote(broken)
+    write_checksums(world.store.folder / str(broken))
     impatient = Releases(world.store, world.releases.target, wait_seconds=2)
     with pytest.raises(ServingError, match=r"should answer keypoints with version 3.*last heard: version 2 answers"):
         impatient.promote(broken)
