@@ -13,10 +13,10 @@ from unittest import mock
 
 from pipeline import cli
 from pipeline.data.records import Dataset
+from pipeline.serving.process import free_port
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
 from pipeline.training.runs import Run
-from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 PREDICT = [sys.executable, "client/predict.py"]

@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 from model.receivers import decode_image
 from model_server import flags
 from model_server.server import serve
+from pipeline.serving.process import free_port
 from seamline_client import PredictClient
 from seamline_client.command import main
 from seamline_client.contract import (
@@ -35,7 +36,6 @@ from seamline_client.contract import (
     SIGNATURES,
 )
 from seamline_client.keypoints import Category, KeypointSet
-from tests.ports import free_port
 
 _ALL = ("toe", "heel", "ankle")
 SHOES = KeypointSet("shoe", _ALL, (Category("boot", _ALL, None),), lines=(_ALL,))

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from pipeline import cli
 from pipeline.release.store import ModelStore
+from pipeline.serving.process import free_port
 from seamline_client.contract import MODEL_NAME
 from tests.faults import victims
 from tests.faults.victims import Ended
-from tests.ports import free_port
 
 tf.compat.v1.estimator.Estimator  # noqa: B018  # TensorFlow imports it on first use; no thread is started by that
 

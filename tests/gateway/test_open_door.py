@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.gateway import certificates
+from pipeline.serving.process import free_port
 from tests.homes import ROOT, Seamline
-from tests.ports import free_port
 from tests.test_docs import fenced
 
 PAGE = ROOT / "docs" / "second-week.md"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.model_server.support import Server
+from tests.model_server.servers import Server
 
 
 def b64(data: bytes) -> dict[str, str]:

@@ -16,11 +16,11 @@ import pytest
 from garments import write_dataset
 from pipeline.page import desk
 from pipeline.page.server import PageServer
+from pipeline.serving.process import free_port
 from tests.homes import Made
-from tests.model_server import support
-from tests.model_server.support import Server
+from tests.model_server import servers
+from tests.model_server.servers import Server
 from tests.page.browser import Browser
-from tests.ports import free_port
 
 AnyServer = TypeVar("AnyServer", bound=HTTPServer)
 
@@ -45,7 +45,7 @@ def models(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         shutil.copytree(made.home / "models/keypoints/1", folder / name / str(number), copy_function=os.link)
         entries += f'config {{ name: "{name}" base_path: "{folder / name}" model_platform: "tensorflow" }}'
     (folder / "models.config").write_text(f"model_config_list {{ {entries} }}")
-    with support.running("model_server", folder, model_config_file=folder / "models.config") as found:
+    with servers.running("model_server", folder, model_config_file=folder / "models.config") as found:
         for name, number in versions.items():
             found.wait_available(name, number)
         yield found

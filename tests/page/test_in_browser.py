@@ -21,7 +21,7 @@ from seamline_client import PredictClient
 from seamline_client.answers import Prediction
 from seamline_client.keypoints import GARMENTS
 from seamline_client.reports import Coco
-from tests.model_server.support import Server
+from tests.model_server.servers import Server
 from tests.page.browser import Browser
 from tests.page.conftest import Pages
 

@@ -13,11 +13,11 @@ from selenium.webdriver.common.keys import Keys
 from pipeline.gateway import running
 from pipeline.gateway.files import Files
 from pipeline.page.assets import HEADERS
+from pipeline.serving.process import free_port
 from pipeline.settings import Replica, Settings
-from tests.model_server.support import Server
+from tests.model_server.servers import Server
 from tests.page.browser import Browser
 from tests.page.conftest import Pages
-from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 CONTRAST = """

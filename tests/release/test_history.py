@@ -18,10 +18,10 @@ from pipeline.release.history import By, Entry
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore
+from pipeline.serving.process import free_port
 from tests.faults.small_store import MODEL, candidate
 from tests.faults.victims import run as victim
 from tests.homes import Seamline
-from tests.ports import free_port
 from tests.release.world import World
 
 ANNA = By("anna@office", "better hems")

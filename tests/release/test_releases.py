@@ -13,8 +13,8 @@ from pipeline.release import history, models_config
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import NOBODY, Releases
 from pipeline.release.store import ModelStore
+from pipeline.serving.process import free_port
 from seamline_client.contract import MODEL_NAME
-from tests.ports import free_port
 from tests.release.world import CANARY, World
 
 

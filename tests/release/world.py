@@ -16,10 +16,10 @@ from model_server import flags
 from model_server.server import serve
 from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore, write_checksums
+from pipeline.serving.process import free_port
 from seamline_client import PredictClient
 from seamline_client.contract import MODEL_NAME
 from seamline_client.errors import CannotConnect, ClientError, NotFound
-from tests.ports import free_port
 
 CANARY = f"{MODEL_NAME}-canary"
 DEADLINE = 60.0

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.serving.process import free_port
 from pipeline.training import meeting
 from pipeline.training.cluster import Task
 from pipeline.training.hooks import Stop
 from pipeline.training.meeting import Line, MeetingPlace, Message, key_of
 from pipeline.training.watch import Others
-from tests.ports import free_port
+from tests.waiting import until
 
 NAMES = ("chief", "worker 0", "evaluator")
 
@@ -163,9 +164,7 @@ def test_a_loss_ends_the_process_with_one_line(
         assert others.wait(lambda: others.enough, 10)
     assert stop.requested == stopping
     cluster.lines["worker 0"].socket.close()
-    deadline = time.monotonic() + 10
-    while not codes and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: codes)
     assert codes == [code]
     address = cluster.tasks["worker 0"].names["worker 0"]
     assert capsys.readouterr().err.startswith(f"Error: worker 0 ({address}) is lost: its process ended. Every task")

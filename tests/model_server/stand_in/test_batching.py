@@ -19,7 +19,8 @@ from model_server.errors import StatusError, invalid_argument
 from model_server.text_config import Batching
 from tests.homes import Made
 from tests.model_server.conftest import Saved
-from tests.model_server.support import ROOT, publish, running
+from tests.model_server.saved_models import publish
+from tests.model_server.servers import ROOT, running
 
 
 class Doubling:

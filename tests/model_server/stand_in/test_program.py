@@ -25,9 +25,10 @@ from model_server.rest_api import RestApplication
 from model_server.rest_server import RestServer, listen
 from model_server.server import serve
 from model_server.versions import Versions
+from pipeline.serving.process import free_port
 from tests.model_server.conftest import Saved
-from tests.model_server.support import ROOT, Server, predict_request, publish, running
-from tests.ports import free_port
+from tests.model_server.saved_models import publish
+from tests.model_server.servers import ROOT, Server, predict_request, running
 
 SLOW = 60_000
 
