@@ -27,7 +27,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Settings:
-    """`from_environment` is the only place in this package that reads SEAMLINE_* variables."""
+    """What SEAMLINE_* variables say. Nothing else reads them but `json_logs`, and `pipeline.runtime` on the host."""
 
     data: Path
     runs: Path
