@@ -16,6 +16,12 @@ _CHUNK = 1 << 16
 _VERSION = r"(/versions/[0-9]{1,18}|/labels/[A-Za-z0-9_.-]+)?"
 
 
+def questions(model: str) -> dict[str, str]:
+    """By method, the regular expression of the paths by which a model is asked: predict; metadata and status."""
+    path = f"/v1/models/{model}{_VERSION}"
+    return {"POST": f"{path}:predict", "GET": f"{path}(/metadata)?"}
+
+
 class Answer(NamedTuple):
     status: int
     kind: str
@@ -27,8 +33,8 @@ class Upstream:
 
     def __init__(self, root: str, names: tuple[str, ...] = (MODEL_NAME,)) -> None:
         self.root = root.rstrip("/")
-        model = rf"/v1/models/({'|'.join(map(re.escape, names))}){_VERSION}"
-        self._paths = {"POST": re.compile(rf"{model}:predict"), "GET": re.compile(rf"{model}(/metadata)?")}
+        patterns = questions(f"({'|'.join(map(re.escape, names))})")
+        self._paths = {method: re.compile(pattern) for method, pattern in patterns.items()}
 
     def passes(self, method: str, path: str) -> bool:
         """Whether it is a question about the model; nothing else gets there."""
