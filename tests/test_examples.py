@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from seamline_client.keypoints import GARMENTS
 from tests.homes import PREDICT, ROOT, Seamline
 

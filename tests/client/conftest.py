@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from model.receivers import decode_image
 from model_server import flags
 from model_server.server import serve
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from seamline_client import PredictClient
 from seamline_client.command import main
 from seamline_client.contract import (

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from seamline_client import AsyncPredictClient, PredictClient, VersionStatus, images
 from seamline_client.answers import Predictions
 from seamline_client.contract import BYTES, DEFAULT, METHOD, OUTPUTS, SIGNATURES, UINT8

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from seamline_client.finding import find_photos
 from seamline_client.keypoints import GARMENTS
 from seamline_client.run import Progress

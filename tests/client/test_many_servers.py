@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 import pytest
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from seamline_client import AsyncPredictClient, PredictClient, Tls, http_deadline, over_grpc, spread
 from seamline_client.errors import CannotConnect, InvalidInput, Unreachable
 from tests.client.fakes import IMAGE, TRANSPORTS, FakeGrpc, FakeHttp, as_grpc, good_outputs, predicting

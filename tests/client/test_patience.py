@@ -16,7 +16,7 @@ import grpc
 import numpy as np
 import pytest
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from seamline_client import AsyncPredictClient, PredictClient
 from seamline_client.contract import DEFAULT
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, ServerBusy, ServerFailed

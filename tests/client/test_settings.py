@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from seamline_client import PredictClient, Tls, run
 from seamline_client.errors import CannotConnect, InvalidInput
 from tests.client.fakes import TRANSPORTS, FakeGrpc, FakeHttp

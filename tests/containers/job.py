@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from tests.homes import ROOT
 
 SERVICES = ("train", "serve", "client", "gateway")

@@ -13,8 +13,8 @@ import matplotlib.figure  # noqa: F401  # what takes seconds to import is import
 import tensorflow as tf
 
 from pipeline import cli
+from pipeline.background.ports import free_port
 from pipeline.release.store import ModelStore
-from pipeline.serving.process import free_port
 from seamline_client.contract import MODEL_NAME
 from tests.faults import victims
 from tests.faults.victims import Ended

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from seamline_client import PredictClient
 from tests.model_server.saved_models import publish, save_half_plus
 from tests.model_server.servers import running

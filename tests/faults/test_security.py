@@ -18,8 +18,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from pipeline.background.ports import free_port
 from pipeline.serving import process
-from pipeline.serving.process import free_port
 from seamline_client import PredictClient, Tls
 from seamline_client.command import main
 from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.gateway import running
 from pipeline.gateway.files import Files
-from pipeline.serving.process import free_port
 from pipeline.settings import Replica, Settings
 from seamline_client import PredictClient, Tls
 from seamline_client.errors import AccessDenied, CannotConnect
@@ -84,12 +84,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(envoy: None, model: Path) -> Iterator[Server]:
     """With a canary beside it, which is called so and answers the same plus 10."""
     save_half_plus(model.with_name("canary") / "2", 11.0)
-    config = "model_config_list {" + "".join(
-        f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}'
-        for name, path in (("keypoints", model), ("keypoints-canary", model.with_name("canary")))
-    )
-    (model.parent / "models.config").write_text(config + "}")
-    flags = {"model_config_file": model.parent / "models.config", "enable_grpc_healthcheck_service": True}
+    config = servers.models_config(model.parent, {"keypoints": model, "keypoints-canary": model.with_name("canary")})
+    flags = {"model_config_file": config, "enable_grpc_healthcheck_service": True}
     with servers.running("model_server", model.parent, **flags) as found:
         found.wait_available("keypoints")
         yield found

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from pipeline.background.ports import free_port
 from pipeline.gateway import running
-from pipeline.serving.process import free_port
 from seamline_client.errors import AccessDenied, CannotConnect
 from tests.gateway.conftest import HALF, Door, ask
 from tests.model_server.servers import Server

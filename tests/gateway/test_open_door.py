@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.gateway import certificates
-from pipeline.serving.process import free_port
 from tests.homes import ROOT, Seamline
 from tests.test_docs import fenced
 

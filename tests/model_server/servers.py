@@ -34,10 +34,10 @@ from model_server import crashes
 from model_server import flags as command_line
 from model_server.errors import StatusError
 from model_server.server import serve
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
+from tests.homes import ROOT
 
 RESOURCE = types_pb2.DT_RESOURCE
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("TENSORFLOW_SERVING_IMAGE", "tensorflow/serving:2.15.1")
 START_SECONDS = 60.0
 
@@ -221,6 +221,16 @@ def predict_request(
         proto = value if isinstance(value, TensorProto) else tf.make_tensor_proto(value)
         request.inputs[alias].CopyFrom(proto)
     return request
+
+
+def models_config(folder: Path, bases: Mapping[str, Path]) -> Path:
+    """A file of models by name, each with the folder of its versions."""
+    entries = (
+        f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}' for name, base in bases.items()
+    )
+    path = folder / "models.config"
+    path.write_text(f"model_config_list {{ {' '.join(entries)} }}")
+    return path
 
 
 @contextlib.contextmanager

@@ -18,9 +18,9 @@ from unittest import mock
 import pytest
 import requests
 
+from pipeline.background.ports import free_port
 from pipeline.gateway.files import Files
 from pipeline.monitoring import running
-from pipeline.serving.process import free_port
 from pipeline.settings import Settings
 from seamline_client import PredictClient, Tls
 from tests.homes import Made, Seamline

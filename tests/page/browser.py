@@ -107,6 +107,12 @@ class Browser:
     def choose(self, *files: Path) -> None:
         self._driver.find_element(By.ID, "files").send_keys("\n".join(map(str, files)))
 
+    def look_at(self, url: str, *photos: Path) -> None:
+        """At the page, with these photos dropped on it, until the first one is answered."""
+        self.open(url)
+        self.drop(*photos)
+        self.answered(photos[0].name)
+
     def answered(self, name: str = "") -> None:
         """Until the answer to the photo of this name is shown."""
         self.until(f"document.querySelector('main.answered') && document.title.startsWith({name!r})")

@@ -11,9 +11,9 @@ from unittest import mock
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.data.coco_file import load
 from pipeline.page.desk import Desk
-from pipeline.serving.process import free_port
 from tests.homes import ROOT, Seamline
 from tests.model_server.servers import Server
 

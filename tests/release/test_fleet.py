@@ -21,13 +21,13 @@ import pytest
 
 from model_server import flags
 from model_server.server import serve
+from pipeline.background.ports import free_port
 from pipeline.errors import ParityError, ReplicaError, ServingError
 from pipeline.release import models_config, verdicts, verify_http
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import Releases
 from pipeline.release.verdicts import Verdict
 from pipeline.serving import fleet
-from pipeline.serving.process import free_port
 from seamline_client import PredictClient
 from seamline_client.contract import MODEL_NAME
 from tests.homes import Seamline

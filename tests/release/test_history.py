@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.errors import PipelineError
 from pipeline.release import history, models_config, timeline
 from pipeline.release.history import By, Entry
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore
-from pipeline.serving.process import free_port
 from tests.faults.small_store import MODEL, candidate
 from tests.faults.victims import run as victim
 from tests.homes import Seamline

@@ -10,11 +10,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from pipeline.background.ports import free_port
 from pipeline.release import signing
 from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore, Version, verify_checksums, write_checksums
 from pipeline.serving.fleet import listens
-from pipeline.serving.process import free_port
 from pipeline.sync.pull import Follower
 from pipeline.sync.push import push
 from pipeline.sync.remote import Remote

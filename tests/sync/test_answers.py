@@ -67,11 +67,8 @@ def pulled(tmp_path: Path) -> Iterator[World]:
     for number, trained in ((1, 0.1), (2, 0.2), (3, 0.4)):
         world.store.adopt(version(tmp_path / "made" / str(number), number / 10, trained), number, 3)
     world.offline.promote(1)
-    world.start()
-    try:
+    with world.serving():
         yield world
-    finally:
-        world.stop()
 
 
 def state(world: World, version: int) -> State:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from pipeline.training.checkpoints import best, step_of
 from pipeline.training.presets import choose
 from pipeline.training.runs import Run, latest_run

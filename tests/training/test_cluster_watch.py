@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from pipeline.training import meeting
 from pipeline.training.cluster import Task
 from pipeline.training.hooks import Stop
@@ -89,7 +89,7 @@ def test_what_one_says_all_others_hear(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_process_that_ends_is_missed_at_once(cluster: Cluster, name: str) -> None:
-    """Its connection closes. One that says what went wrong is quoted; one that is done is not missed."""
+    """Its connection closes."""
     cluster.join(*NAMES)
     cluster.hears(name, "complete")
     cluster.lines[name].socket.close()

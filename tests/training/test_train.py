@@ -23,10 +23,9 @@ from pipeline.training.checkpoints import BestSoFar, best, step_of
 from pipeline.training.presets import Preset, choose, tiny
 from pipeline.training.runs import Run, latest_run
 from pipeline.training.train import Interrupted, train
-from tests.homes import TinyRun
+from tests.homes import ROOT, TinyRun
 from tests.waiting import until
 
-ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12
 
 

@@ -17,10 +17,10 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 from model_server.batching import Batcher
 from model_server.errors import StatusError, invalid_argument
 from model_server.text_config import Batching
-from tests.homes import Made
+from tests.homes import ROOT, Made
 from tests.model_server.conftest import Saved
 from tests.model_server.saved_models import publish
-from tests.model_server.servers import ROOT, running
+from tests.model_server.servers import running
 
 
 class Doubling:

@@ -29,7 +29,7 @@ from model_server.grpc_server import GrpcServer
 from model_server.lifecycle import Lifecycle
 from model_server.tensors import to_numpy, to_proto
 from model_server.versions import State
-from pipeline.serving.process import free_port
+from pipeline.background.ports import free_port
 from tests.waiting import until
 
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16"]
