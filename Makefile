@@ -23,6 +23,8 @@ INSTALL = @cd $(PROJECT) && $(RUN).venv
 VENV = cd $(PROJECT) && .venv/bin
 # Tests run make themselves, for which these would mean something else.
 PYTEST = cd $(PROJECT) && env -u ARGS -u PYTHON .venv/bin/python -m pytest -q
+# Side by side on so many cores: tests often wait, and those of a file stay together.
+BESIDE = --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
 # What was typed goes on through the environment, where quotes, spaces and dollars stay what they are.
 TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
@@ -71,11 +73,11 @@ $(STAGES):
 test: ### Run the tests but for the slow ones.
 	$(INSTALL) fast-tests
 	@echo "Fast tests, about $(TEST_MINUTES) minutes on two cores. make test-all runs the slow ones too."
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(BESIDE) $(ARGS)
 
 test-all: ### Run all tests.
 	$(INSTALL) all
-	$(PYTEST) -m "" $(ARGS)
+	$(PYTEST) -m "" $(BESIDE) $(ARGS)
 
 soak: ### Run the tests of faults for longer and with larger numbers (hours).
 	$(INSTALL) all

@@ -15,6 +15,7 @@ from benchmarks.measure import figure, ratio
 Rounds = Mapping[str, Sequence[float]]
 """What was measured in each round, by what was measured."""
 BAR_INCHES, FRAME_INCHES, WIDTH_INCHES = 0.26, 0.5, 8.0
+BAR, WHISKER = "#4c78a8", {"ecolor": "#444444", "elinewidth": 1}
 
 
 class Report:
@@ -104,11 +105,13 @@ def _draw(path: Path, tables: Mapping[str, Rounds]) -> None:
     picture, axes = plt.subplots(len(heights), squeeze=False, layout="constrained", figsize=size, height_ratios=heights)
     for (title, rounds), each in zip(tables.items(), axes[:, 0]):
         low, medians, high = np.array([np.percentile(values, (5, 50, 95)) for values in rounds.values()]).T
-        bars = each.barh([*rounds], medians, xerr=[medians - low, high - medians], capsize=2)
+        whiskers = [medians - low, high - medians]
+        bars = each.barh([*rounds], medians, color=BAR, xerr=whiskers, capsize=2, error_kw=WHISKER)
         each.bar_label(bars, [figure(median) for median in medians], padding=5)
         each.set_title(title, loc="left", fontsize="medium")
         each.margins(x=0.15)
         each.set_xticks([])
+        each.tick_params(left=False)
         each.spines[["bottom", "right", "top"]].set_visible(False)
         each.invert_yaxis()
     picture.savefig(path, dpi=110)

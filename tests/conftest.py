@@ -9,15 +9,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from garments import write_dataset
 from pipeline.training.checkpoints import best
 from pipeline.training.runs import latest_run
 from tests.homes import REAL_PHOTOS, ROOT, Made, Seamline, TinyRun
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Started in the background, as by `make test &`, this process ignores Ctrl-C, and so would every program it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,6 +28,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="A skipped test is an error, unless it needs a GPU.")
     parser.addoption("--soak", action="store_true", help="Longer and with larger numbers, where a test has some.")
+
+
+class ByFile(LoadScopeScheduling):
+    """What tests of a file share is made once. So is what those in containers do, which share an engine, too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, _ = nodeid.rpartition("/")
+        return "containers" if folder == "tests/containers" else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
