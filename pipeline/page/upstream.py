@@ -13,11 +13,14 @@ from seamline_client.contract import MODEL_NAME
 
 SECONDS = 60.0
 _CHUNK = 1 << 16
-_VERSION = r"(/versions/[0-9]{1,18}|/labels/[A-Za-z0-9_.-]+)?"
+_VERSION = r"(/versions/[0-9]+|/labels/[A-Za-z0-9_.-]+)?"
 
 
 def questions(model: str) -> dict[str, str]:
-    """By method, the regular expression of the paths by which a model is asked: predict; metadata and status."""
+    """By method, the regular expression of the paths by which a model is asked: predict; metadata and status.
+
+    Envoy takes them, too, but none with a count in it: as a program that would be longer than it allows.
+    """
     path = f"/v1/models/{model}{_VERSION}"
     return {"POST": f"{path}:predict", "GET": f"{path}(/metadata)?"}
 
