@@ -39,7 +39,7 @@ def serve(
     console.print(
         f"Started {_name(server.program)}, process {server.pid}, log in {server.log}"
         if served.started
-        else f"Already running: {_name(server.program)}, process {server.pid}",
+        else f"Already running: {_name(server.program)}, process {server.pid}"
     )
     url = f"http://{server.rest_target}/v1/models/{MODEL_NAME}"
     photo = sample(found.store.find(served.version).folder)
@@ -50,7 +50,7 @@ def serve(
         "\nAsk it about a photo:\n"
         f"  .venv/bin/python client/predict.py {photo}\n"
         f"""  echo '{{"signature_name": "{BYTES.key}", "instances": [{{"b64": "'"""
-        f"""$(base64 < {photo} | tr -d '\\n')'"}}]}}' | curl -d @- {url}:predict""",
+        f"""$(base64 < {photo} | tr -d '\\n')'"}}]}}' | curl -d @- {url}:predict"""
     )
     if gateway:
         _serve_gateway(settings, photo, share)

@@ -25,16 +25,7 @@ from model_server.server import serve
 from pipeline.background.ports import free_port
 from seamline_client import PredictClient
 from seamline_client.command import main
-from seamline_client.contract import (
-    BYTES,
-    DEFAULT,
-    DESCRIBE,
-    DESCRIPTION,
-    MODEL_NAME,
-    OUTPUTS,
-    PRED_SCORE,
-    SIGNATURES,
-)
+from seamline_client.contract import BYTES, DEFAULT, DESCRIBE, DESCRIPTION, MODEL_NAME, OUTPUTS, PRED_SCORE, SIGNATURES
 from seamline_client.keypoints import Category, KeypointSet
 
 _ALL = ("toe", "heel", "ankle")

@@ -176,10 +176,7 @@ ENDS = [f"{name}_{side}" for name in ("armpit", "waistband") for side in ("left"
     [
         (lambda row: False, r"no photo to train on, of 0 row\(s\)"),
         (lambda row: "000003" in row[0], r"no photo to evaluate on, of 1 row\(s\).*one photo in ten is held out.*val/"),
-        (
-            lambda row: set_cells(row, "-1_-1_-1", *ENDS),
-            "NE cannot be measured.*skirt: waistband_left and",
-        ),
+        (lambda row: set_cells(row, "-1_-1_-1", *ENDS), "NE cannot be measured.*skirt: waistband_left and"),
         (
             lambda row: set_cells(
                 row, "20_20_0", *(name for name, cell in zip(header(GARMENTS), row) if cell.endswith("_1"))

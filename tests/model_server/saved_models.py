@@ -44,10 +44,7 @@ def save_zoo(path: Path) -> Path:
             "guarded": ({"x": any_shape}, {"y": guarded * 2}),
             "two": ({"a": a, "b": b}, {"sum": a + tf.cast(b, tf.float32)[:, None], "b2": b * 2}),
             "uneven": ({"x": x}, {"y": tf.identity(x), "total": tf.reduce_sum(x)[None]}),
-            "strings": (
-                {"image_bytes": words},
-                {"length": tf.strings.length(words), "echo_bytes": same, "echo": same},
-            ),
+            "strings": ({"image_bytes": words}, {"length": tf.strings.length(words), "echo_bytes": same, "echo": same}),
             "booleans": ({"flags": flags}, {"inverse": tf.logical_not(flags)}),
             "slow": ({"rounds": rounds}, {"rounds": _work(rounds)}),
         }

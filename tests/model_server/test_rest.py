@@ -44,10 +44,7 @@ ZOO_ANSWERS: dict[str, tuple[Any, Any]] = {
         of("two", instances=TWO_ROWS),
         {"predictions": [{"sum": [4.0, 4.0], "b2": 6}, {"sum": [5.0, 5.0], "b2": 8}]},
     ),
-    "several columns": (
-        of("two", inputs={"a": [[1, 1]], "b": [3]}),
-        {"outputs": {"sum": [[4.0, 4.0]], "b2": [6]}},
-    ),
+    "several columns": (of("two", inputs={"a": [[1, 1]], "b": [3]}), {"outputs": {"sum": [[4.0, 4.0]], "b2": [6]}}),
     "scalar": (of("scalar", inputs=1.5), {"outputs": 2.5}),
     "text is its UTF-8": (
         of("strings", inputs="é\u0000x"),

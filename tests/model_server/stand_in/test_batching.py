@@ -83,10 +83,7 @@ def test_a_batch_goes_when_its_time_is_up(servable: Doubling) -> None:
 @pytest.mark.parametrize(
     ("others", "text"),
     [
-        (
-            [[1, 2]],
-            "Tensors with name 'x:0' from different tasks have different shapes and padding is turned off. Set",
-        ),
+        ([[1, 2]], "Tensors with name 'x:0' from different tasks have different shapes and padding is turned off. Set"),
         ([-1], "negative"),
     ],
 )
