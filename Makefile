@@ -79,7 +79,7 @@ test-all: ### Run all tests.
 	$(INSTALL) all
 	$(PYTEST) -m "" $(BESIDE) $(ARGS)
 
-soak: ### Run the tests of faults for longer and with larger numbers (an hour or so).
+soak: ### Run the tests of faults for longer and with larger numbers (hours).
 	$(INSTALL) all
 	$(PYTEST) -m "" tests/faults tests/gateway/test_hostile.py tests/test_command_lines.py --soak -o timeout=3600 $(ARGS)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.background.ports import free_port
 from pipeline.extras import needed
-from pipeline.serving.process import free_port
 
 MASTER, WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
 START_SECONDS = 90.0

@@ -14,9 +14,9 @@ from benchmarks import server, subject
 from benchmarks.measure import Load, callers, figures, in_turn, once
 from benchmarks.report import Report
 from benchmarks.server import Server
+from pipeline.background.ports import free_port
 from pipeline.gateway import running
 from pipeline.gateway.files import Files
-from pipeline.serving.process import free_port
 from pipeline.settings import Replica, Settings
 from seamline_client import PredictClient, Tls
 from seamline_client.contract import BYTES, UINT8

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from benchmarks.machine import ROOT, run_python
 from benchmarks.measure import figure
 from benchmarks.report import Report
 from benchmarks.training import limit
+from pipeline.background.ports import free_port
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import Compose
 
@@ -73,7 +73,9 @@ class Local:
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Each step on a line as it ends; what fails ends it, and the text says where."""
-    os.environ.update(COMPOSE_PROJECT_NAME=PROJECT, SEAMLINE_GRPC_PORT=_port(), SEAMLINE_REST_PORT=_port())
+    os.environ.update(
+        COMPOSE_PROJECT_NAME=PROJECT, SEAMLINE_GRPC_PORT=str(free_port()), SEAMLINE_REST_PORT=str(free_port())
+    )
     check = subprocess.run(
         [sys.executable, *LAUNCH, "gpu-check"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -140,9 +142,3 @@ def _send_back(report: Report, lines: list[str], file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{text}\n", encoding="utf-8")
     print(f"\n---- to be sent back, also in {file} ----\n{text}\n----")
-
-
-def _port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])

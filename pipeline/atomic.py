@@ -1,8 +1,11 @@
-"""Files that are whole or absent, whenever the process or the machine ends. Standard library only."""
+"""Files that are whole or absent, whenever a process or the machine ends; and work for one process at a time."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = ".partial-"
@@ -32,3 +35,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, busy: Exception | None = None) -> Iterator[None]:
+    """Holds the lock of a file, which ends with its process. Raises `busy` where another has it; None: waits for it."""
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise busy or error from error
+        yield

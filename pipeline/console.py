@@ -65,8 +65,14 @@ class OnProgress(Protocol):
 
 
 @contextmanager
-def progress(title: str) -> Iterator[OnProgress]:
-    """Shows how far some work has come: `with progress("Drawing") as advance: ... advance(done, total)`."""
+def progress(title: str, *, shown: bool = True) -> Iterator[OnProgress]:
+    """Shows how far some work has come: `with progress("Drawing") as advance: ... advance(done, total)`.
+
+    Not `shown` where standard output is for a program.
+    """
+    if not shown:
+        yield lambda *_: None
+        return
     if not console.is_terminal:
         yield _plain(title)
         return

@@ -1,6 +1,6 @@
 """The whole job in reading order: from a folder of annotated photos to a version that answers.
 
-Each stage takes what the one before it made; none of them imports another's room.
+Each stage takes what the one before it made.
 """
 
 from __future__ import annotations

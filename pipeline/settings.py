@@ -11,7 +11,6 @@ from pipeline.errors import PipelineError
 from pipeline.runtime.who import who
 from seamline_client.contract import GRPC_PORT, REST_PORT
 
-LOOPBACK = "127.0.0.1"
 PATTERN = "*?[]\\"
 """TensorFlow takes the path of a checkpoint or a model for a pattern, and finds nothing where these are in it."""
 
@@ -27,7 +26,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Settings:
-    """`from_environment` is the only place in this package that reads SEAMLINE_* variables."""
+    """What SEAMLINE_* variables say. Nothing else reads them but `json_logs`, and `pipeline.runtime` on the host."""
 
     data: Path
     runs: Path
@@ -39,38 +38,38 @@ class Settings:
     gateway: Path
     """Where the gateway's keys, certificate and log are."""
     gateway_address: tuple[str, int]
-    replicas: tuple[Replica, ...]
-    gateway_body_mb: int = 32
-    """The largest request that the gateway passes on, in units of 2^20 bytes."""
-    gateway_metrics: tuple[str, int] = ("127.0.0.1", 0)
+    gateway_metrics: tuple[str, int]
     """Where it tells Prometheus what it counts. Port 0: any that is free, which it writes down."""
-    gateway_rate: int = 100
-    """Requests a second that each caller may make."""
-    who: str = "unknown"
+    replicas: tuple[Replica, ...]
+    who: str
     """Who changes what serves, as the history is to say."""
-    monitoring: Path = Path("var/monitoring")
+    monitoring: Path
     """Where Prometheus and Alertmanager keep what they know."""
-    metrics: Path = Path("var/metrics")
+    metrics: Path
     """Where commands leave files for Prometheus, in its text format: <name>.prom."""
-    monitoring_ports: tuple[int, ...] = (9090, 9093, 9105)
+    monitoring_ports: tuple[int, ...]
     """Of Prometheus, Alertmanager and our own page of metrics, all on 127.0.0.1."""
-    golden_seconds: int = 300
-    """How often the page of metrics replays the golden requests."""
-    alerts: Path | None = None
+    alerts: Path | None
     """Alertmanager's file, which says who is told. None: that of deploy/monitoring, which tells nobody."""
-    keep: int = 5
-    """How many versions stay in the store, beside those that serve, are the canary or would be rolled back to."""
-    signing_key: Path | None = None
+    signing_key: Path | None
     """The private key that `push` signs with. None: it signs nothing."""
-    trusted_keys: Path | None = None
+    trusted_keys: Path | None
     """A file of public keys, or a folder of such. None: what is not signed counts, too."""
-    model_server: Path | None = None
+    model_server: Path | None
     """The official executable, which serves in place of the stand-in. None: the stand-in does."""
-    serving_image: str | None = None
+    serving_image: str | None
     """In a container: the image that proves a candidate. None: a process of this machine does."""
-    serving_target: str | None = None
+    serving_target: str | None
     """gRPC `host:port` of the servers, when they run: several with commas between them, or a name of several. None:
     the background server of this machine."""
+    gateway_body_mb: int = 32
+    """The largest request that the gateway passes on, in units of 2^20 bytes."""
+    gateway_rate: int = 100
+    """Requests a second that each caller may make."""
+    golden_seconds: int = 300
+    """How often the page of metrics replays the golden requests."""
+    keep: int = 5
+    """How many versions stay in the store, beside those that serve, are the canary or would be rolled back to."""
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -88,7 +87,6 @@ class Settings:
                 f"{place}: TensorFlow cannot work below a path with {strange!r} in it. "
                 f"Set SEAMLINE_HOME to another folder, or to a link to this one."
             )
-        model_server = os.environ.get("TENSORFLOW_MODEL_SERVER")
         ports = (
             _number("SEAMLINE_GRPC_PORT", GRPC_PORT, "a port", 65535),
             _number("SEAMLINE_REST_PORT", REST_PORT, "a port", 65535),
@@ -109,7 +107,7 @@ class Settings:
             metrics=home / "metrics",
             monitoring_ports=_ports(os.environ.get("SEAMLINE_MONITORING_PORTS") or "9090,9093,9105"),
             golden_seconds=_number("SEAMLINE_GOLDEN_SECONDS", cls.golden_seconds, "seconds", 10**6),
-            alerts=Path(os.environ["SEAMLINE_ALERTS"]) if os.environ.get("SEAMLINE_ALERTS") else None,
+            alerts=_file("SEAMLINE_ALERTS"),
             replicas=tuple(_replicas(os.environ.get("SEAMLINE_REPLICAS", "127.0.0.1"), *ports)),
             gateway_body_mb=_number("SEAMLINE_GATEWAY_BODY_MB", cls.gateway_body_mb, "megabytes", 1024),
             gateway_rate=_number("SEAMLINE_GATEWAY_RATE", cls.gateway_rate, "requests a second", 10**6),
@@ -117,7 +115,7 @@ class Settings:
             keep=_number("SEAMLINE_KEEP", cls.keep, "a number of versions", 10**6),
             signing_key=_file("SEAMLINE_SIGNING_KEY"),
             trusted_keys=_file("SEAMLINE_TRUSTED_KEYS"),
-            model_server=Path(model_server) if model_server else None,
+            model_server=_file("TENSORFLOW_MODEL_SERVER"),
             serving_image=os.environ.get("SEAMLINE_SERVING_IMAGE") or None,
             serving_target=os.environ.get("SEAMLINE_SERVER") or None,
         )

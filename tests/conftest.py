@@ -19,12 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from garments import write_dataset
 from pipeline.training.checkpoints import best
 from pipeline.training.runs import latest_run
-from tests.homes import Made, Seamline, TinyRun
+from tests.homes import REAL_PHOTOS, ROOT, Made, Seamline, TinyRun
 
 # Started in the background, as by `make test &`, this process ignores Ctrl-C, and so would every program it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,10 +60,9 @@ def soak(pytestconfig: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 def real_photos() -> Path:
     """A folder with train/ and val/ of real annotated photos. SEAMLINE_TEST_PHOTOS names another."""
-    folder = Path(os.environ.get("SEAMLINE_TEST_PHOTOS", ROOT.parent / "shared" / "garments"))
-    if not (folder / "train").is_dir():
-        pytest.skip(f"no real photos in {folder}: set SEAMLINE_TEST_PHOTOS to a folder with train/ and val/")
-    return folder
+    if not (REAL_PHOTOS / "train").is_dir():
+        pytest.skip(f"no real photos in {REAL_PHOTOS}: set SEAMLINE_TEST_PHOTOS to a folder with train/ and val/")
+    return REAL_PHOTOS
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,15 @@ from pathlib import Path
 from unittest import mock
 
 from pipeline import cli
+from pipeline.background.ports import free_port
 from pipeline.data.records import Dataset
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.presets import Preset
 from pipeline.training.runs import Run
-from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
+REAL_PHOTOS = Path(os.environ.get("SEAMLINE_TEST_PHOTOS", ROOT.parent / "shared" / "garments"))
+"""A folder with train/ and val/ of real annotated photos, where this machine has them."""
 PREDICT = [sys.executable, "client/predict.py"]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from seamline_client.keypoints import GARMENTS
-from tests.homes import PREDICT, Seamline
+from tests.homes import Seamline
 
 
 @pytest.fixture
@@ -54,11 +53,6 @@ def test_images_that_cannot_be_read(seamline: Seamline, tmp_path: Path) -> None:
     assert not list(seamline.home.rglob("*.partial*"))
 
 
-def test_an_unknown_preset(seamline: Seamline) -> None:
-    """The known ones are listed."""
-    assert "demo, photos" in seamline.pipeline("train", "--preset", "huge", code=2)
-
-
 def test_export_before_train_and_serve_before_export(seamline: Seamline) -> None:
     """Each names the command that comes first."""
     assert "make train" in one_line(seamline.pipeline("export", code=1))
@@ -74,20 +68,6 @@ def test_status_and_stop_without_a_server(seamline: Seamline) -> None:
     assert "No server is running" in seamline.pipeline("stop")
 
 
-def test_a_photo_that_does_not_exist(seamline: Seamline, tmp_path: Path) -> None:
-    """Named before any server is asked."""
-    assert "nothing.jpg" in one_line(seamline.run(*PREDICT, str(tmp_path / "nothing.jpg"), code=3))
-
-
-def test_a_server_that_is_not_running(seamline: Seamline, tmp_path: Path) -> None:
-    """The target is named, over either transport."""
-    from PIL import Image
-
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    for how, port in (("--grpc", seamline.grpc_port), ("--rest", seamline.rest_port)):
-        assert f"127.0.0.1:{port}" in one_line(seamline.run(*PREDICT, how, str(tmp_path / "a.png"), code=4))
-
-
 def test_a_port_that_is_none(seamline: Seamline) -> None:
     """The variable is named, and what it may hold."""
     seamline.environment["SEAMLINE_REST_PORT"] = "web"
@@ -98,11 +78,3 @@ def test_a_home_that_cannot_be_written(seamline: Seamline) -> None:
     """The folder is named."""
     seamline.home.write_text("a file where a folder should be")
     assert str(seamline.home) in seamline.pipeline("data", "--preset", "tiny", code=1)
-
-
-def test_a_damaged_data_set_says_what_to_delete(seamline: Seamline, tmp_path: Path) -> None:
-    """dataset.json that is not JSON: which file, and that it can be made again."""
-    seamline.pipeline("data", "--preset", "tiny")
-    (record,) = seamline.home.rglob("dataset.json")
-    record.write_text(json.dumps({"fingerprint": "x"}))
-    assert f"Delete {record.parent}" in one_line(seamline.pipeline("data", "--preset", "tiny", code=3))

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.background.ports import free_port
 from seamline_client.keypoints import GARMENTS
 from tests.homes import PREDICT, ROOT, Seamline
-from tests.ports import free_port
 
 EXAMPLES = ROOT / "examples"
 

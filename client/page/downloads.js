@@ -5,7 +5,13 @@ import { isThere } from "./server.js";
 import { toKeep } from "./photo.js";
 import { zip } from "./zip.js";
 
-export function asJson(photos) {
+export const json = (photos) => save(text(asJson(photos)), "points.json");
+export const coco = (photos) => save(text(asCoco(photos)), "points-coco.json");
+export const folder = async (photos) => save(await asZip(photos), "corrected.zip");
+
+const text = (value) => new Blob([JSON.stringify(value, null, 1)], { type: "application/json" });
+
+function asJson(photos) {
   return photos.map(({ name, width, height, answer, about, points }) => ({
     photo: name,
     width,
@@ -25,7 +31,7 @@ export function asJson(photos) {
 }
 
 /** `fileName(photo, number)` is what the photo is called in it. */
-export function asCoco(photos, fileName = ({ name }) => name) {
+function asCoco(photos, fileName = ({ name }) => name) {
   const categories = [];
   const images = [];
   const annotations = [];
@@ -59,10 +65,9 @@ function asCategory(about, name, id) {
 }
 
 /** A folder that `make train DATA=` reads, packed: annotations, photos, and which points there are. */
-export async function asZip(photos) {
+async function asZip(photos) {
   const kept = await Promise.all(photos.map(toKeep));
   const names = photos.map(({ name }, at) => `${String(at + 1).padStart(4, "0")}-${safe(name)}.${kept[at].suffix}`);
-  const text = (value) => new Blob([JSON.stringify(value, null, 1)]);
   return zip([
     { name: "annotations/corrected.json", blob: text(asCoco(photos, (_, at) => names[at])) },
     { name: "keypoints.json", blob: text(photos[0].about) },
@@ -71,7 +76,7 @@ export async function asZip(photos) {
 }
 
 /** Without folder and ending, and good on any system. */
-export const safe = (name) =>
+const safe = (name) =>
   name
     .replace(/^.*[/\\]/, "")
     .replace(/\.[^.]*$/, "")
@@ -79,7 +84,7 @@ export const safe = (name) =>
     .replace(/^[.-]+/, "")
     .slice(0, 60) || "photo";
 
-export function save(blob, name) {
+function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

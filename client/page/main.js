@@ -1,20 +1,23 @@
 /** The page: photos come in, the model is asked, a person looks, corrects and keeps. */
 
+import { answered, answeredBy, opened } from "./asking.js";
 import * as camera from "./camera.js";
-import { asCoco, asJson, asZip, save } from "./downloads.js";
-import { Drawing, magnify, readable } from "./drawing.js";
+import * as downloads from "./downloads.js";
+import { Drawing, readable } from "./drawing.js";
 import * as editing from "./editing.js";
-import { listen } from "./keys.js";
-import { base64, open, toKeep, toSend } from "./photo.js";
-import { ask, has, isThere, predict, versionOf } from "./server.js";
-import { Table, sure } from "./table.js";
+import * as incoming from "./incoming.js";
+import * as keys from "./keys.js";
+import { base64, toKeep } from "./photo.js";
+import { drag } from "./pointer.js";
+import { ask, has, isThere, versionOf } from "./server.js";
+import { Table } from "./table.js";
+import { caption, sentence } from "./words.js";
 
 const find = (selector) => document.querySelector(selector);
 const work = find("#work");
 const boxes = [...document.querySelectorAll(".photo")];
 const captions = [...document.querySelectorAll("figcaption")];
 const drawings = boxes.map((box) => new Drawing(box));
-const loupe = find(".loupe");
 const compare = find("#compare");
 const kind = find("#kind select");
 const table = new Table(find("tbody"), choose, setState);
@@ -88,7 +91,7 @@ async function show(index) {
     try {
       await opened(entry);
       if (mine()) lay();
-      await answered(entry);
+      await answered(entry, home.model);
       if (compare.checked) await answeredBy(entry, home.canary);
     } catch (error) {
       if (mine()) throw error; // of another photo it is said when that is looked at
@@ -100,46 +103,8 @@ async function show(index) {
     lay();
     if (!find("dialog[open]")) boxes[0].focus({ preventScroll: true });
     const next = photos[index + 1];
-    if (next) opened(next).then(() => answered(next)).catch(() => {}); // said when it is shown
+    if (next) opened(next).then(() => answered(next, home.model)).catch(() => {}); // said when it is shown
   });
-}
-
-/** The picture itself, once. */
-function opened(entry) {
-  entry.opening ??= (async () => {
-    entry.blob ??= await listedFile(entry);
-    return Object.assign(entry, await open(entry.blob, entry.name));
-  })().catch((error) => {
-    entry.opening = null;
-    throw error;
-  });
-  return entry.opening;
-}
-
-async function listedFile({ listed, name }) {
-  const response = await fetch(`photos/${listed}`);
-  if (!response.ok) throw new Error(`${name}: ${(await response.json()).error}`);
-  return response.blob();
-}
-
-/** What serves, and the points that a person may change. */
-function answered(entry) {
-  entry.answering ??= answeredBy(entry, home.model)
-    .then((answer) => {
-      const points = answer.points.map((point) => ({ ...point }));
-      return Object.assign(entry, { answer, about: answer.about, points, category: editing.fitting(answer.about, points) });
-    })
-    .catch((error) => {
-      entry.answering = null;
-      throw error;
-    });
-  return entry.answering;
-}
-
-async function answeredBy(entry, model) {
-  entry.answers ??= {};
-  entry.answers[model] ??= await predict(model, await toSend(entry), entry);
-  return entry.answers[model];
 }
 
 /** Draws what does not change while it is corrected. */
@@ -161,12 +126,6 @@ function lay() {
   captions[0].textContent = entry.answer ? caption(entry.answer, other ? "serves" : "") : "";
   captions[1].textContent = other ? caption(other, "canary") : "";
   fit();
-}
-
-function caption({ version, milliseconds, points, about }, role) {
-  const there = points.filter(isThere).length;
-  const which = `Version ${version}${role && `, ${role}`}`;
-  return `${which}: ${there} of ${about.keypoints.length} points in ${Math.round(milliseconds)} ms`;
 }
 
 function fit() {
@@ -202,14 +161,6 @@ function update() {
   find("[data-do=mirrorAll]").hidden = find("[data-do=mirror]").hidden = !entry.about.pairs.length;
   find("[data-do=accept]").textContent = home.saves ? "Save" : "Accept";
   boxes[0].classList.toggle("placing", selected >= 0 && !isThere(entry.points[selected]));
-}
-
-function sentence({ about, points }, index) {
-  const point = points[index];
-  const name = readable(about.keypoints[index]);
-  if (!isThere(point)) return `${name}: absent. Click where it is, or press V.`;
-  const how = point.corrected ? "by hand" : sure(point) && `${sure(point)} sure`;
-  return [`${name}: ${editing.STATES[point.v]}`, how, `x ${point.x.toFixed(1)}, y ${point.y.toFixed(1)}`].filter(Boolean).join(", ");
 }
 
 function choose(index) {
@@ -275,7 +226,6 @@ async function accept() {
 
 /** Accepted photos; before any is, the one that is shown. */
 const chosen = () => (photos.some((each) => each.accepted) ? photos.filter((each) => each.accepted) : [photo()]);
-const json = (value) => new Blob([JSON.stringify(value, null, 1)], { type: "application/json" });
 
 const ACTIONS = {
   again: () => (photo() ? show(current) : start()),
@@ -295,16 +245,16 @@ const ACTIONS = {
       const file = await camera.take();
       if (file) add([file]);
     }),
-  json: () => save(json(asJson(chosen())), "points.json"),
-  coco: () => save(json(asCoco(chosen())), "points-coco.json"),
-  zip: () => attempt(async () => save(await asZip(chosen()), "corrected.zip")),
+  json: () => downloads.json(chosen()),
+  coco: () => downloads.coco(chosen()),
+  zip: () => attempt(() => downloads.folder(chosen())),
 };
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-do]");
   if (button) ACTIONS[button.dataset.do]();
 });
-listen(
+keys.listen(
   [boxes[0], find("#answer")],
   {
     ",": () => step(-1),
@@ -335,51 +285,22 @@ boxes[0].addEventListener("pointerdown", (event) => {
     return;
   }
   choose(index);
-  drag(event, entry, index, { x: entry.points[index].x - at.x, y: entry.points[index].y - at.y });
-});
-
-/** From here until the pointer lets go; what was grabbed beside its middle stays beside it. */
-function drag(event, entry, index, off) {
-  const [drawing] = drawings;
+  // What was grabbed beside its middle stays beside it.
+  const off = { x: entry.points[index].x - at.x, y: entry.points[index].y - at.y };
   let moved = false;
-  const ending = new AbortController();
-  boxes[0].setPointerCapture(event.pointerId);
-  const follow = (each) => {
-    if (each.pointerId !== event.pointerId || photo() !== entry) return;
+  drag(event, drawing, (x, y) => {
+    if (photo() !== entry) return null;
     if (!moved) editing.begin(entry);
     moved = true;
-    const { x, y } = drawing.at(each);
     editing.place(entry, index, x + off.x, y + off.y);
-    magnify(loupe, drawing, entry.points[index]);
     update();
-  };
-  const end = () => {
-    ending.abort();
-    loupe.hidden = true;
-  };
-  boxes[0].addEventListener("pointermove", follow, { signal: ending.signal });
-  for (const each of ["pointerup", "pointercancel"]) boxes[0].addEventListener(each, end, { signal: ending.signal });
-}
+    return entry.points[index];
+  });
+});
 
 kind.addEventListener("change", () => correct((entry) => (entry.category = kind.value)));
 find("#names").addEventListener("change", ({ target }) => work.classList.toggle("nameless", !target.checked));
 compare.addEventListener("change", () => current >= 0 && show(current));
-find("#files").addEventListener("change", ({ target }) => {
-  if (target.files.length) add(target.files);
-  target.value = "";
-});
-document.addEventListener("paste", ({ clipboardData }) => {
-  if (clipboardData.files.length) add(clipboardData.files);
-});
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  work.classList.add("over");
-});
-document.addEventListener("dragleave", (event) => event.relatedTarget || work.classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  work.classList.remove("over");
-  add(event.dataTransfer.files);
-});
+incoming.listen(work, add);
 new ResizeObserver(fit).observe(find("#stage"));
 addEventListener("resize", fit);

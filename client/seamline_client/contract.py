@@ -45,16 +45,12 @@ class Signature:
 
 
 DEFAULT = Signature(
-    "serving_default",
-    TensorSpec("predictor_inputs", "float32", (-1, IMAGE_SIDE, IMAGE_SIDE, 3)),
-    "images:0",
+    "serving_default", TensorSpec("predictor_inputs", "float32", (-1, IMAGE_SIDE, IMAGE_SIDE, 3)), "images:0"
 )
 """RGB, 0 to 255; normalisation happens inside the graph."""
 
 UINT8 = Signature(
-    "serving_uint8",
-    TensorSpec("images_uint8", "uint8", (-1, IMAGE_SIDE, IMAGE_SIDE, 3)),
-    "images_uint8:0",
+    "serving_uint8", TensorSpec("images_uint8", "uint8", (-1, IMAGE_SIDE, IMAGE_SIDE, 3)), "images_uint8:0"
 )
 """The same pixels in a quarter of the bytes."""
 

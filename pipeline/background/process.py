@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.background import bounded_log
+from pipeline.background import bounded_log, ports
 from pipeline.errors import ServingError
 
 LOG_LINES = 15
@@ -48,15 +47,9 @@ class Process:
 
         Raises ServingError when its port is taken.
         """
-        with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-            except OSError as error:
-                where = "{}:{}".format(*address)
-                raise ServingError(
-                    f"{where} cannot be used by {self._what} ({error.strerror}). {self._setting} names another."
-                ) from error
+        if refused := ports.refusal(address):
+            where = "{}:{}".format(*address)
+            raise ServingError(f"{where} cannot be used by {self._what} ({refused}). {self._setting} names another.")
         with self._lock.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Optional
@@ -42,7 +41,7 @@ def drift(
     from pipeline.report import drifting
 
     known = reference.read(chosen.folder)
-    with nullcontext(lambda *_: None) if json else progress("Reading") as on_progress:
+    with progress("Reading", shown=not json) as on_progress:
         photos = taken.read(sample, number, card.keypoints(chosen.folder), on_progress)
     findings = compare.compare(known, photos)
     guessed = estimate(photos, known.guess)

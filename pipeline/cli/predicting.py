@@ -29,8 +29,7 @@ def predict(
 
     if form not in batch.FORMATS:
         raise typer.BadParameter(f"{form!r} is not one of {', '.join(batch.FORMATS)}", param_hint="'--format'")
-    known = releases()
-    found = (None if version else known.serving()) or known.store.find(version)
+    found = releases().find(version)
     model = batch.Model(found.folder.absolute(), found.number, card.keypoints(found.folder))
     job = batch.begin(model, photos, to, form)
     if job.found:

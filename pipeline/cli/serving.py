@@ -39,7 +39,7 @@ def serve(
     console.print(
         f"Started {_name(server.program)}, process {server.pid}, log in {server.log}"
         if served.started
-        else f"Already running: {_name(server.program)}, process {server.pid}",
+        else f"Already running: {_name(server.program)}, process {server.pid}"
     )
     url = f"http://{server.rest_target}/v1/models/{MODEL_NAME}"
     photo = sample(found.store.find(served.version).folder)

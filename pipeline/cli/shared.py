@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pipeline.background.ports import LOOPBACK
 from pipeline.errors import PipelineError, ServingError
 from pipeline.release.store import ModelStore
-from pipeline.settings import LOOPBACK, Settings, address
+from pipeline.settings import Settings, address
 from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -84,15 +83,14 @@ def evaluate(
 
     if split not in SPLITS:
         raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="'--split'")
-    known = releases()
-    found = (None if version else known.serving()) or known.store.find(version)
+    found = releases().find(version)
     asked = card.keypoints(found.folder)
     photos = Photos(source, split, asked)
     if asked.keypoints != photos.keypoints.keypoints:
         raise DataError(f"{source}: annotated with other keypoints than those that version {found.number} answers")
     made = card.read(found.folder)
     trained_on = made["dataset"]["name"] if made else "unknown photos"
-    with engine(spark) as workers, nullcontext(_silent) if as_json else progress("Evaluating") as on_progress:
+    with engine(spark) as workers, progress("Evaluating", shown=not as_json) as on_progress:
         scores = evaluate_photos(found.folder.absolute(), photos, on_progress, workers)
     if as_json:
         about = {"version": found.number, "trained_on": trained_on, "data": str(source), "split": split}
@@ -117,7 +115,3 @@ def _report(run: Run, checkpoint: Checkpoint) -> None:
     from pipeline import report
 
     console.print(f"Report: {report.write(run, checkpoint)}")
-
-
-def _silent(done: int, total: int, note: str = "") -> None:
-    """Progress for programs, whose standard output is the answer."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import DataError
 from seamline_client.errors import one_line
 from seamline_client.keypoints import KeypointSet
 
@@ -47,6 +48,17 @@ class Refusal:
 
     def __str__(self) -> str:
         return one_line(f"{self.source}: {self.reason}")
+
+
+def reasons(refusals: Sequence[Refusal]) -> str:
+    """The first of them, below a message."""
+    return "".join(f"\n  {refusal}" for refusal in refusals[:5])
+
+
+def refuse_any(refusals: Sequence[Refusal]) -> None:
+    """For who asked for `strict`: raises DataError with all of them."""
+    if refusals:
+        raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, refusals)))
 
 
 @dataclass(frozen=True)

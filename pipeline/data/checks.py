@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from model.receivers import decode
-from pipeline.data.annotations import Annotated, Annotation, Box, Refusal
+from pipeline.data.annotations import Annotated, Annotation, Box, Refusal, reasons
 from pipeline.errors import DataError
 from seamline_client.contract import MAX_PIXELS
 from seamline_client.images import upright
@@ -131,15 +131,15 @@ def refuse_too_little(folder: Path, annotated: Annotated, usable: Mapping[str, S
     Also for a category that rows name but no training photo shows: the model could only guess there.
     """
     keypoints, splits, refusals = annotated.keypoints, annotated.splits, annotated.refusals
-    reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
+    why = reasons(refusals)
     rows = sum(map(len, splits.values()))
     for split, purpose in (("train", "train on"), ("eval", "evaluate on")):
         if splits[split] and not usable[split]:
-            raise DataError(f"{folder}: none of {len(splits[split])} photo(s) to {purpose} can be used.{reasons}")
+            raise DataError(f"{folder}: none of {len(splits[split])} photo(s) to {purpose} can be used.{why}")
         if not splits[split]:
             raise DataError(
                 f"{folder}: no photo to {purpose}, of {rows} row(s) that can be read. About one photo in ten is held "
-                f"out for evaluation: add photos, or put some in val/ and the others in train/.{reasons}"
+                f"out for evaluation: add photos, or put some in val/ and the others in train/.{why}"
             )
     for category in keypoints.category_names:
         named = {each.source for rows in splits.values() for each in rows if each.category == category}

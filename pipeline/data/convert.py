@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.console import OnProgress
 from pipeline.data import coco, coco_file
-from pipeline.data.annotations import Annotation, Refusal, is_mixed
+from pipeline.data.annotations import Annotation, Refusal, is_mixed, reasons, refuse_any
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.fashionai import header
 from pipeline.data.folders import link, new_folder
@@ -69,10 +69,11 @@ def convert(
                 written.add(annotation, checked)
             on_progress(done, len(found))
         if not written.rows:
-            reasons = "".join(f"\n  {refusal}" for refusal in refusals[:5])
-            raise DataError(f"{annotations}: no {keypoints.thing} to write; {len(refusals)} refused.{reasons}")
-        if strict and refusals:
-            raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, refusals)))
+            raise DataError(
+                f"{annotations}: no {keypoints.thing} to write; {len(refusals)} refused.{reasons(refusals)}"
+            )
+        if strict:
+            refuse_any(refusals)
         (staging / "Annotations").mkdir()
         with (staging / "Annotations" / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([header(keypoints), *written.rows])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from model.receivers import decode_image
-from pipeline.data.annotations import Annotation, Refusal
+from pipeline.data.annotations import Annotation, Refusal, reasons
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.input_fn import EVAL_BATCH
 from pipeline.data.parts import Tick, sliced, unseen
@@ -36,7 +36,7 @@ class Photos:
         """Rows that cannot be used, and photos, once somebody has found and added them."""
         self.annotations = [annotation for name in SPLITS[split] for annotation in annotated.splits[name]]
         if not self.annotations:
-            raise DataError(f"{folder}: no photo of split {split} to evaluate.{self._reasons()}")
+            raise DataError(f"{folder}: no photo of split {split} to evaluate.{reasons(self.refusals)}")
 
     def parts(self) -> list[Sequence[Annotation]]:
         """All of them in order, in parts of whole batches."""
@@ -45,10 +45,7 @@ class Photos:
     def refuse_none(self, used: int) -> None:
         """Raises DataError where none of the photos could be used."""
         if not used:
-            raise DataError(f"{self.folder}: none of its photos can be used.{self._reasons()}")
-
-    def _reasons(self) -> str:
-        return "".join(f"\n  {refusal}" for refusal in self.refusals[:5])
+            raise DataError(f"{self.folder}: none of its photos can be used.{reasons(self.refusals)}")
 
 
 def batches(

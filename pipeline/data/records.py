@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from pipeline.console import OnProgress
 from pipeline.data import shards
-from pipeline.data.annotations import Annotated, Annotation, Refusal, is_mixed
+from pipeline.data.annotations import Annotated, Annotation, Refusal, is_mixed, refuse_any
 from pipeline.data.checks import refuse_too_little
 from pipeline.data.folders import new_folder
 from pipeline.data.mirroring import check_sides
@@ -93,8 +93,8 @@ def prepare(
     stamp = _stamp(annotated)
     made = _is_made(folder, stamp)
     dataset = load(folder) if made else _write(source, folder, annotated, stamp, on_progress, engine)
-    if strict and dataset.refusals:
-        raise DataError("Refused, and --strict was asked for:\n" + "\n".join(map(str, dataset.refusals)))
+    if strict:
+        refuse_any(dataset.refusals)
     if strict and dataset.missing:
         raise DataError(f"{source}: no photo of {', '.join(dataset.missing)}, and --strict was asked for")
     return dataset

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import ServingError
 from pipeline.extras import needed
+from pipeline.gateway import tokens
 
 DAYS = 365
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.S)
@@ -30,8 +31,7 @@ def own(hosts: Sequence[str]) -> tuple[str, str]:
     with needed("gateway"):
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-    key = ec.generate_private_key(ec.SECP256R1())
+    key, pem = tokens.new_key()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0][:64])])
     now = datetime.datetime.now(datetime.timezone.utc)
     names: list[x509.GeneralName] = []
@@ -52,10 +52,7 @@ def own(hosts: Sequence[str]) -> tuple[str, str]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode(), secret.decode()
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), pem
 
 
 def named(certificate: str, key: str) -> tuple[str, str]:

@@ -39,7 +39,7 @@ class Files:
     def write(self, settings: Settings, canary_share: int) -> None:
         """All of them, by the settings; a key and a certificate of its own where there are none yet.
 
-        Raises ServingError for settings that make no sense.
+        Raises PipelineError where what makes keys is not installed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)

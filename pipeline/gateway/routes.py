@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.gateway.extensions import Json, extension
 from pipeline.page.assets import HEADERS, Asset, assets
+from pipeline.page.upstream import questions
 from seamline_client.contract import CANARY_NAME, MODEL_NAME
 
 GRPC, REST = "grpc", "rest"
@@ -20,7 +21,6 @@ RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 """Would let any caller change what is served."""
 
 _ANSWER_SECONDS = 60
-_VERSION = r"(/versions/[0-9]+|/labels/[A-Za-z0-9_.-]+)?"
 # Not `reset`: a request that the server had all of may be what ended it, and would end the next one, too.
 _RETRY = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -83,13 +83,13 @@ def _rest(canary_share: int) -> list[Json]:
             {
                 "name": f"rest/{name}",
                 "match": {
-                    "safe_regex": {"regex": f"/v1/models/{name}{_VERSION}{ending}"},
+                    "safe_regex": {"regex": pattern},
                     "headers": [{"name": ":method", "string_match": {"exact": method}}],
                 },
                 "route": _to(REST),
             }
             for name in (MODEL_NAME, CANARY_NAME)
-            for ending, method in ((":predict", "POST"), ("(/metadata)?", "GET"))
+            for method, pattern in questions(name).items()
         ),
     ]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.background import ports
 from pipeline.background.process import Process
 from pipeline.extras import needed
 from pipeline.gateway.files import Files
@@ -56,7 +57,7 @@ def command(files: Files) -> list[str]:
 def serve(settings: Settings, canary_share: int = 0) -> Gateway:
     """Starts it, or lets the one that runs go by these settings, and waits until the model answers through it.
 
-    Raises ServingError when it does not, or when what it needs is not installed.
+    Raises ServingError when it does not, or when its port is taken; PipelineError when what it needs is not installed.
     """
     files, process = Files(settings.gateway), Process(settings.gateway)
     files.write(settings, canary_share)
@@ -72,7 +73,7 @@ def serve(settings: Settings, canary_share: int = 0) -> Gateway:
 
 
 def become(settings: Settings, canary_share: int) -> NoReturn:
-    """Takes the place of this process. Raises ServingError when what it needs is not installed."""
+    """Takes the place of this process. Raises PipelineError when what it needs is not installed."""
     files = Files(settings.gateway)
     files.write(settings, canary_share)
     start = command(files)
@@ -108,11 +109,5 @@ def _answers(files: Files) -> bool:
     context.check_hostname = False  # it is this machine, whatever the name in its certificate
     context.verify_mode = ssl.CERT_NONE
     connection = http.client.HTTPSConnection(*_reachable(files), timeout=ANSWER_SECONDS, context=context)
-    headers = {"Authorization": f"Bearer {files.token(_SELF, _MINUTE)}"}
-    try:
-        connection.request("GET", f"/v1/models/{MODEL_NAME}", headers=headers)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    token = files.token(_SELF, _MINUTE)
+    return ports.answers(connection, f"/v1/models/{MODEL_NAME}", {"Authorization": f"Bearer {token}"})

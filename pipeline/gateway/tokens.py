@@ -41,21 +41,24 @@ def token(folder: Path, name: str, days: float) -> str:
 
 def rotate(folder: Path) -> Path:
     """Makes a key that signs from now on, and returns its file. Of those before it the newest counts a while longer."""
-    with needed("gateway"):
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     last = next(_newest_first(folder), None)
     path = folder / f"{int(last.stem) + 1 if last else 1}.pem"
-    key = ec.generate_private_key(ec.SECP256R1())
-    text = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    write_atomically(path, text, mode=0o600)
+    write_atomically(path, new_key()[1], mode=0o600)
     for old in list(_newest_first(folder))[KEPT:]:
         old.unlink()
     return path
+
+
+def new_key() -> tuple[Any, str]:
+    """A private key, and the same as PEM."""
+    with needed("gateway"):
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key, key.private_bytes(*form).decode()
 
 
 def public_keys(folder: Path) -> str:

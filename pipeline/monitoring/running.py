@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.atomic import write_atomically
+from pipeline.background import ports
+from pipeline.background.ports import LOOPBACK
 from pipeline.background.process import Process
 from pipeline.errors import ServingError
 from pipeline.gateway.files import Files
 from pipeline.settings import Settings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"
-LOOPBACK = "127.0.0.1"
 START_SECONDS = 30.0
 ANSWER_SECONDS = 2.0
 KEPT = "30d"
@@ -48,14 +49,7 @@ class Program:
         return Process(_below(folder, self.name), self.name, SETTING)
 
     def answers(self) -> bool:
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=ANSWER_SECONDS)
-        try:
-            connection.request("GET", self.ready)
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return ports.answers(http.client.HTTPConnection(LOOPBACK, self.port, timeout=ANSWER_SECONDS), self.ready)
 
 
 def serve(settings: Settings, gateway: bool) -> list[tuple[Program, bool]]:

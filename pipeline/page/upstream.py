@@ -13,7 +13,16 @@ from seamline_client.contract import MODEL_NAME
 
 SECONDS = 60.0
 _CHUNK = 1 << 16
-_VERSION = r"(/versions/[0-9]{1,18}|/labels/[A-Za-z0-9_.-]+)?"
+_VERSION = r"(/versions/[0-9]+|/labels/[A-Za-z0-9_.-]+)?"
+
+
+def questions(model: str) -> dict[str, str]:
+    """By method, the regular expression of the paths by which a model is asked: predict; metadata and status.
+
+    Envoy takes them, too, but none with a count in it: as a program that would be longer than it allows.
+    """
+    path = f"/v1/models/{model}{_VERSION}"
+    return {"POST": f"{path}:predict", "GET": f"{path}(/metadata)?"}
 
 
 class Answer(NamedTuple):
@@ -27,8 +36,8 @@ class Upstream:
 
     def __init__(self, root: str, names: tuple[str, ...] = (MODEL_NAME,)) -> None:
         self.root = root.rstrip("/")
-        model = rf"/v1/models/({'|'.join(map(re.escape, names))}){_VERSION}"
-        self._paths = {"POST": re.compile(rf"{model}:predict"), "GET": re.compile(rf"{model}(/metadata)?")}
+        patterns = questions(f"({'|'.join(map(re.escape, names))})")
+        self._paths = {method: re.compile(pattern) for method, pattern in patterns.items()}
 
     def passes(self, method: str, path: str) -> bool:
         """Whether it is a question about the model; nothing else gets there."""

@@ -38,11 +38,7 @@ def make(
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "preset": asdict(preset),
         "step": checkpoint.step,
-        "dataset": {
-            "name": dataset.folder.name,
-            "fingerprint": dataset.fingerprint,
-            "photos": dataset.categories,
-        },
+        "dataset": {"name": dataset.folder.name, "fingerprint": dataset.fingerprint, "photos": dataset.categories},
         "keypoints": dataset.keypoints.as_json(),
         "metrics": metrics,
         "mean_position_ne": mean_position_ne,

@@ -37,8 +37,9 @@ Serve = Callable[[Path], AbstractContextManager[Server]]
 def prove(candidate: Candidate, serving: Version | None, dataset: Dataset, serve: Serve, *, force: bool) -> None:
     """Proves a candidate step by step, saying what it does, and compares it with the version that serves now.
 
-    Raises ChecksumError, ContractError, ScoreError, ParityError or ServingError for what is not as it must be. With
-    `force` a worse score passes.
+    Raises ChecksumError, ContractError, ScoreError, ParityError or ServingError for what is not as it must be,
+    ExportError where the version that serves cannot be loaded, DataError for a damaged data set. With `force` a worse
+    score passes.
     """
     folder = candidate.folder
     with step("Checksums") as found:

@@ -21,7 +21,7 @@ from pipeline.release.history import CANARY, PROMOTE, PUBLISH, RETIRE, ROLLBACK,
 from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore, Version, verify_checksums
 from pipeline.serving import fleet
-from pipeline.serving.server import answering
+from pipeline.serving.server import answering, named
 from seamline_client.errors import ClientError
 
 WAIT_SECONDS = 120.0
@@ -54,7 +54,7 @@ class Change:
             )
 
     def __str__(self) -> str:
-        before, now = (f"version {each}" if each else "no version" for each in (self.before, self.now))
+        before, now = named(self.before), named(self.now)
         if self.target is None:
             said = f"{self.name}: {now} answers from the next `make serve` on (before: {before}); no server is running"
         elif self.before == self.now:
@@ -93,6 +93,10 @@ class Releases:
         """The version that the plain name answers with; None before the first promotion, or where it is gone."""
         number = self.names().version
         return next((version for version in self.store.versions() if version.number == number), None)
+
+    def find(self, number: int | None) -> Version:
+        """That version, or the one that serves, or else the newest. Raises ServingError where there is none such."""
+        return (None if number else self.serving()) or self.store.find(number)
 
     def history(self) -> History:
         return history.read(self.store)

@@ -92,4 +92,5 @@ def _statement(version: Version) -> dict[str, Any]:
 
 def _files(folder: Path) -> dict[str, str]:
     """SHA-256 of all files but the signature itself."""
-    return {**digests(folder), CHECKSUMS: sha256(folder / CHECKSUMS)}
+    listed = folder / CHECKSUMS
+    return {**digests(folder), **({CHECKSUMS: sha256(listed)} if listed.is_file() else {})}

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.atomic import PARTIAL, sync, write_atomically
+from pipeline.atomic import PARTIAL, locked, sync, write_atomically
 from pipeline.errors import BusyError, ChecksumError, ServingError, StoreError
 
 _LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -163,13 +163,8 @@ class ModelStore:
             return
         try:
             self.base.mkdir(parents=True, exist_ok=True)
-            with (self.base / ".lock").open("w") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise BusyError(
-                        f"{self.base}: another process is changing the store; try again when it is done"
-                    ) from error
+            busy = BusyError(f"{self.base}: another process is changing the store; try again when it is done")
+            with locked(self.base / ".lock", None if wait else busy):
                 self._holds_lock = True
                 try:
                     yield

@@ -10,6 +10,7 @@ from rich.table import Table
 from pipeline.console import grid
 from pipeline.release.history import CANARY, PROMOTIONS, Entry, History
 from pipeline.release.releases import Releases
+from pipeline.serving.server import named
 from seamline_client.errors import one_line
 
 UNKNOWN = "unknown"
@@ -50,22 +51,18 @@ def _answer(changes: Sequence[Entry], moment: datetime) -> str:
         first = next((f" {_shown(each.at)}" for each in changes if each.at), "")
         return f"{UNKNOWN} before{first}" if changes else "no version, as far as is known"
     last = changes[begun[-1]]
-    said = f"{_version(last.now)}, since {_shown(last.at)} ({last.what} by {last.who or UNKNOWN}"
+    said = f"{named(last.now)}, since {_shown(last.at)} ({last.what} by {last.who or UNKNOWN}"
     said = one_line(f"{said}: {last.why})" if last.why else f"{said})")
     if last.ended and datetime.fromisoformat(last.ended) > moment:
-        said += f"; {_version(last.before)} may still have answered, until {_shown(last.ended)}"
+        said += f"; {named(last.before)} may still have answered, until {_shown(last.ended)}"
     following = changes[begun[-1] + 1 :]
     if following and following[0].at is None:
-        said += f"; or {_version(following[0].now)}, from a moment that nobody knows ({following[0].why})"
+        said += f"; or {named(following[0].now)}, from a moment that nobody knows ({following[0].why})"
     return said
 
 
 def _time(entry: Entry) -> datetime:
     return datetime.fromisoformat(entry.at or "")
-
-
-def _version(number: int | None) -> str:
-    return "no version" if number is None else f"version {number}"
 
 
 def _shown(at: str | None) -> str:

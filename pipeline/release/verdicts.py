@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import ParityError, PipelineError, ReplicaError, ServingError
+from pipeline.release.golden import Golden, replay
 from pipeline.release.models_config import canary_name
 from pipeline.release.store import ModelStore
-from pipeline.release.verify import verify
+from seamline_client import PredictClient
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, NotFound
 
 
@@ -28,6 +29,19 @@ class Verdict:
             return str(self.error)
         how = f"version {self.version} answers as trained, differences at most {self.difference:.1g}"
         return f"{self.model} at {self.server}: {how}"
+
+
+def verify(
+    store: ModelStore, target: str, model: str, transport: Literal["grpc", "rest"] = "grpc"
+) -> tuple[int, float]:
+    """The version that answers to the name `model`, and the largest difference of a number.
+
+    Raises ParityError when an answer is not the Estimator's, NotFound when nothing answers to that name, and the other
+    errors of `seamline_client.errors`.
+    """
+    with PredictClient(target, transport, model=model) as client:
+        number = client.metadata().version
+        return number, replay(Golden.load(store.folder / str(number)), client, version=number)
 
 
 def verdicts(store: ModelStore, servers: Sequence[str], transport: Literal["grpc", "rest"] = "grpc") -> list[Verdict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from pipeline.evaluation.scores import Score
-from pipeline.report.curves import BLUE, DPI, RED
+from pipeline.report.curves import BLUE, DPI, RED, tidy
 
 
 def draw(scores: Mapping[str, Score], overall: float | None, title: str, path: Path) -> None:
@@ -25,7 +25,6 @@ def draw(scores: Mapping[str, Score], overall: float | None, title: str, path: P
         axes.legend(frameon=False, loc="lower right")
     axes.invert_yaxis()
     axes.margins(x=0.1, y=0.02)
-    axes.grid(axis="x", alpha=0.3)
+    tidy(axes, "x")
     axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import tensorflow as tf
 from matplotlib.axes import Axes
@@ -57,10 +58,15 @@ def draw(run: Path, best_step: int, path: Path) -> None:
     rate.set(title="Learning rate", xlabel="step")
     rate.ticklabel_format(axis="y", scilimits=(0, 0))
     for axes in (loss, ne, rate):
-        axes.grid(alpha=0.3)
         axes.margins(x=0.02)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     figure.savefig(path)
+
+
+def tidy(axes: Axes, lines: Literal["both", "x"] = "both") -> None:
+    """A faint grid, and no frame where nothing is read off."""
+    axes.grid(axis=lines, alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_loss(axes: Axes, scalar: dict[int, float]) -> None:

@@ -20,8 +20,8 @@ from pipeline.drift.traits import TRAITS, counted
 from pipeline.labelling import alike, sheet
 from pipeline.labelling.asking import Answer
 from pipeline.labelling.rank import order
-from pipeline.report.curves import BLUE, DPI, GREY, RED
-from pipeline.report.page import STYLE, embedded
+from pipeline.report import page
+from pipeline.report.curves import BLUE, DPI, GREY, RED, tidy
 from seamline_client.finding import Found
 from seamline_client.images import upright
 from seamline_client.sampling import Kept
@@ -30,6 +30,11 @@ WORST = 30
 CONSIDERED = 3 * WORST
 """Of the least sure, those among which ones that look alike are looked for."""
 COLUMNS = ("differs", "trait", "reference: median (middle half)", "sample", "by", "p")
+TITLES = {
+    "traits": "Photos and answers, then and now",
+    "kinds": "Kinds, then and now",
+    "worst": "The least sure answers",
+}
 NOTE = (
     f"The reference is the evaluation photos as they are, and what this version answered to them when it was exported. "
     f"Below {MANY:,} photos in either, tests decide: p is the chance of so large a difference where there is none, "
@@ -61,21 +66,7 @@ def write(
         f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in map(_row, findings)
     )
     said = "".join(f"<p>{html.escape(line)}</p>" for line in (*lines(version, taken, estimate), NOTE))
-    figures = "".join(
-        f'<h2>{heading}</h2><img alt="{heading}" src="{embedded(folder / name)}">'
-        for name, heading in {
-            "traits.png": "Photos and answers, then and now",
-            "kinds.png": "Kinds, then and now",
-            "worst.png": "The least sure answers",
-        }.items()
-    )
-    page = folder / "drift.html"
-    page.write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<h1>{title}</h1><table><tr>{head}</tr>{rows}</table>{said}{figures}</html>\n",
-        encoding="utf-8",
-    )
-    return page, listed
+    return page.put(folder / "drift.html", title, f"<table><tr>{head}</tr>{rows}</table>{said}", TITLES), listed
 
 
 def table(findings: Sequence[Finding]) -> Table:
@@ -133,8 +124,7 @@ def _curves(reference: Reference, taken: Taken, findings: Sequence[Finding], pat
             axes.plot(values, (np.arange(len(values)) + 0.5) / len(values), color=colour, label=label)
         axes.set(title=each.trait, ylim=(0, 1))
         axes.set_xlabel(textwrap.fill(TRAITS[each.trait], 44), fontsize=7)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
         if place == 1:
             axes.legend(frameon=False)
     figure.savefig(path)
@@ -153,6 +143,5 @@ def _kinds(reference: Reference, taken: Taken, path: Path) -> None:
     axes.set(xlabel="share of the photos, by the points that were answered")
     axes.invert_yaxis()
     axes.legend(frameon=False)
-    axes.grid(axis="x", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes, "x")
     figure.savefig(path)

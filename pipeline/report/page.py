@@ -44,22 +44,26 @@ def write(folder: Path, title: str, facts: Mapping[str, str], keypoints: Keypoin
     shown = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items()
     )
-    figures = "".join(
-        f'<h2>{heading}</h2><img alt="{heading}" src="{embedded(folder / f"{name}.png")}">'
-        for name, heading in TITLES.items()
-    )
     sizes = {" to ".join(each.normaliser) if each.normaliser else BOX_SIDE for each in keypoints.categories}
     note = NOTE.format(thing=keypoints.thing, sizes=", ".join(sorted(sizes)), oks=OKS_NOTE if keypoints.sigmas else "")
-    path = folder / "report.html"
+    return put(folder / "report.html", title, f"<dl>{shown}</dl><p>{html.escape(note)}</p>", TITLES)
+
+
+def put(path: Path, title: str, body: str, pictures: Mapping[str, str]) -> Path:
+    """Writes one file, with the pictures beside it by their names, each under its heading. Returns its path."""
+    figures = "".join(
+        f'<h2>{heading}</h2><img alt="{heading}" src="{_embedded(path.with_name(f"{name}.png"))}">'
+        for name, heading in pictures.items()
+    )
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1><dl>{shown}</dl><p>{html.escape(note)}</p>{figures}</html>\n",
+        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>{body}{figures}</html>\n",
         encoding="utf-8",
     )
     return path
 
 
-def embedded(path: Path) -> str:
+def _embedded(path: Path) -> str:
     """As a data URL. Photos weigh a quarter as JPEG; charts are sharper, and smaller, as they are."""
     if path.stem not in ("sheet", "worst"):
         return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.evaluation.calibration import BINS, NEAR, Reliability
-from pipeline.report.curves import BLUE, DPI, GREY
+from pipeline.report.curves import BLUE, DPI, GREY, tidy
 
 
 def draw(found: Reliability, path: Path) -> None:
@@ -28,6 +28,5 @@ def draw(found: Reliability, path: Path) -> None:
     counts.bar((np.arange(BINS) + 0.5) / BINS, found.points, width=0.9 / BINS, color=BLUE)
     counts.set(xlabel="score", ylabel="points")
     for axes in (curve, counts):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     figure.savefig(path)

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ("docker-compose.yml",)
 GPU_FILES = (*FILES, "docker-compose.gpu.yml")
 LOOK_SECONDS = 0.3
+LOG_LINES = "15"
 
 
 class Compose:
@@ -40,6 +41,17 @@ class Compose:
     def used(self) -> bool:
         """Whether containers did work here before: the image that trains is there."""
         return engines.has(self.image("train"))
+
+    def running(self, service: str) -> str:
+        """The service's container; empty where none runs."""
+        return self.ask("ps", "--quiet", "--status", "running", service)
+
+    def remove(self, *services: str) -> None:
+        self.ask("rm", "--stop", "--force", *services)
+
+    def last_lines(self, service: str) -> str:
+        """Of its log."""
+        return self.ask("logs", "--no-log-prefix", "--tail", LOG_LINES, service)
 
     def image(self, service: str) -> str:
         return str(self.services[service]["image"])

@@ -17,7 +17,6 @@ PORT = "8443"
 CERTIFICATE = Path("var", "gateway.pem")
 """Where its certificate is put, for callers on this machine to trust it by."""
 START_SECONDS, POLL_SECONDS, ANSWER_SECONDS = 30.0, 0.2, 5.0
-LOG_LINES = "15"
 SHARES = "grep runtime_fraction /gateway/routes.json || true"
 IN_IT = ("exec", "-T", "gateway", "python", "-m", "pipeline")
 
@@ -30,17 +29,17 @@ def serve(compose: Compose, share: str) -> None:
     if share != "0" and not docker_server.answers(compose, CANARY_NAME):
         raise EngineError("A share of the requests needs a canary: `make canary VERSION=...` first.")
     compose.environment["SHARE"] = share
-    before = _running(compose)
+    before = compose.running("gateway")
     try:
         compose.ask("up", "--detach", "--wait", "--no-deps", "gateway")
         url = _url(compose)
         _wait_until_it_answers(url, compose.ask(*IN_IT, "token", "--name", "seamline-serve", "--days", "0.001"))
     except (EngineError, OSError) as error:
-        log = compose.ask("logs", "--no-log-prefix", "--tail", LOG_LINES, "gateway")
+        log = compose.last_lines("gateway")
         if not before:
-            compose.ask("rm", "--stop", "--force", "gateway")
+            compose.remove("gateway")
         raise EngineError(f"The gateway does not let the model answer: {error}\nIts last lines:\n{log}") from error
-    container = _running(compose)
+    container = compose.running("gateway")
     engines.ask("cp", f"{container}:/gateway/certificate.pem", str(ROOT / CERTIFICATE))
     print(
         f"\n{'Already running:' if container == before else 'Started'} the gateway, container {container[:12]}\n"
@@ -52,27 +51,23 @@ def serve(compose: Compose, share: str) -> None:
 
 
 def stop(compose: Compose) -> None:
-    container = _running(compose)
+    container = compose.running("gateway")
     if container:
-        compose.ask("rm", "--stop", "--force", "gateway")
+        compose.remove("gateway")
         print(f"Stopped the gateway, container {container[:12]}")
 
 
 def check_no_share(compose: Compose) -> None:
     """Raises EngineError while it sends some of the requests to the canary."""
-    if _running(compose) and compose.ask("exec", "-T", "gateway", "sh", "-c", SHARES):
+    if compose.running("gateway") and compose.ask("exec", "-T", "gateway", "sh", "-c", SHARES):
         raise EngineError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
 
 
 def describe(compose: Compose) -> None:
     """Says where it is, if it runs."""
-    container = _running(compose)
+    container = compose.running("gateway")
     if container:
         print(f"  gateway  {_url(compose)}, container {container[:12]}")
-
-
-def _running(compose: Compose) -> str:
-    return compose.ask("ps", "--quiet", "--status", "running", "gateway")
 
 
 def _url(compose: Compose) -> str:
@@ -85,9 +80,7 @@ def _wait_until_it_answers(url: str, token: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # it is this machine, whatever the name in its certificate
     context.verify_mode = ssl.CERT_NONE
-    # No proxy of the environment stands between this machine and itself.
-    handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    opener = urllib.request.build_opener(*handlers)
+    opener = docker_server.here(urllib.request.HTTPSHandler(context=context))
     request = urllib.request.Request(f"{url}/v1/models/{MODEL_NAME}", headers={"Authorization": f"Bearer {token}"})
     deadline = time.monotonic() + START_SECONDS
     while True:

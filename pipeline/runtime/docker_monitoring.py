@@ -17,16 +17,12 @@ def serve(compose: Compose) -> None:
 
 
 def stop(compose: Compose) -> None:
-    if _running(compose):
-        compose.ask("rm", "--stop", "--force", *SERVICES)
+    if compose.running("prometheus"):
+        compose.remove(*SERVICES)
         print("Stopped Prometheus, Alertmanager and the page of metrics")
 
 
 def describe(compose: Compose) -> None:
     """Says where they are, if they run."""
-    for service, port in PAGES.items() if _running(compose) else ():
+    for service, port in PAGES.items() if compose.running("prometheus") else ():
         print(f"  {service}  http://{compose.ask('port', service, port)}")
-
-
-def _running(compose: Compose) -> str:
-    return compose.ask("ps", "--quiet", "--status", "running", "prometheus")

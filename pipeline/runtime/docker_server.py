@@ -18,7 +18,6 @@ SAMPLES = Path("var", "sample")
 HOW_IT_IS = (
     "{{.Config.Image}}, container {{slice .Name 1}}, {{.State.Health.Status}}, since {{slice .State.StartedAt 0 19}}Z"
 )
-LOG_LINES = "15"
 ANSWER_SECONDS = 10.0
 
 
@@ -30,17 +29,17 @@ def serve(compose: Compose) -> None:
         raise EngineError(f"The serving image does not run: {error}") from error
     if published == "no":
         raise EngineError("No version is published. `make export` publishes one.")
-    before = _running(compose)
+    before = compose.running("serve")
     try:
         compose.ask("up", "--detach", "--wait", "serve")
         grpc, url = _endpoints(compose)
         version = _version(url)
     except (EngineError, OSError) as error:
-        log = compose.ask("logs", "--no-log-prefix", "--tail", LOG_LINES, "serve")
+        log = compose.last_lines("serve")
         if not before:
-            compose.ask("rm", "--stop", "--force", "serve")
+            compose.remove("serve")
         raise EngineError(f"The server did not become healthy: {error}\nIts last lines:\n{log}") from error
-    container = _running(compose)
+    container = compose.running("serve")
     print(f"{'Already running' if container == before else 'Started'}, container {container[:12]}")
     sample = _copy_sample(container, version)
     print(
@@ -55,14 +54,14 @@ def serve(compose: Compose) -> None:
 
 
 def stop(compose: Compose) -> None:
-    container = _running(compose)
-    compose.ask("rm", "--stop", "--force", "serve")
+    container = compose.running("serve")
+    compose.remove("serve")
     print(f"Stopped the server, container {container[:12]}" if container else "No server is running.")
 
 
 def describe(compose: Compose) -> None:
     """Says where it is and since when. Raises EngineError when it does not run."""
-    container = _running(compose)
+    container = compose.running("serve")
     if not container:
         raise EngineError("No server is running. `make serve` starts one.")
     print(engines.ask("inspect", "--format", HOW_IT_IS, container))
@@ -78,11 +77,6 @@ def answers(compose: Compose, name: str) -> bool:
         return False
 
 
-def _running(compose: Compose) -> str:
-    """The server's container; empty when none runs."""
-    return compose.ask("ps", "--quiet", "--status", "running", "serve")
-
-
 def _endpoints(compose: Compose) -> tuple[str, str]:
     """gRPC target and REST address, on this machine."""
     grpc, rest = (compose.ask("port", "serve", str(port)) for port in (GRPC_PORT, REST_PORT))
@@ -91,10 +85,13 @@ def _endpoints(compose: Compose) -> tuple[str, str]:
 
 def _version(url: str) -> str:
     """The version that answers to the plain name. Raises OSError where none does."""
-    # No proxy of the environment stands between this machine and itself.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{url}/metadata", timeout=ANSWER_SECONDS) as answer:
+    with here().open(f"{url}/metadata", timeout=ANSWER_SECONDS) as answer:
         return str(json.load(answer)["model_spec"]["version"])
+
+
+def here(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """Opens URLs of this machine: no proxy of the environment stands between it and itself."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
 
 
 def _copy_sample(container: str, version: str) -> str:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from pipeline.runtime import EXIT_SERVING, deleting, venv
 
-MADE = ("data/records", "data/drawn", "runs", "models", "server", "cluster", "drift", "monitoring", "demo.png")
+MADE = (
+    *("data/records", "data/drawn", "runs", "models", "server", "gateway", "cluster", "drift", "monitoring", "metrics"),
+    *("demo.png", "rank.png"),
+)
 """What the stages make below SEAMLINE_HOME."""
 
 

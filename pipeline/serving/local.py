@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.atomic import locked
 from pipeline.errors import ServingError
 from pipeline.serving import fleet, process
 from pipeline.serving.process import BATCHING, ROOT, ServerProcess
@@ -48,7 +46,8 @@ def serve(settings: Settings, config: Path, *, batching: bool = False) -> Served
 
     Raises ServingError when a port is taken or the model does not become available.
     """
-    with _one_at_a_time(settings):
+    settings.server.mkdir(parents=True, exist_ok=True)
+    with locked(settings.server / "lock"):  # of two that start at once the second finds the first one's server
         running = process.running(settings.server)
         if running and running.batching != batching:
             running.stop()
@@ -82,12 +81,3 @@ def _start(settings: Settings, config: Path, batching: bool) -> ServerProcess:
     server = process.start(program, flags, log, settings.grpc_port, settings.rest_port)
     process.remember(server, settings.server)
     return server
-
-
-@contextmanager
-def _one_at_a_time(settings: Settings) -> Iterator[None]:
-    """Of two that start at once the second finds the first one's server, and does not lose track of it."""
-    settings.server.mkdir(parents=True, exist_ok=True)
-    with (settings.server / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,11 +13,12 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.background import ports
+from pipeline.background.ports import LOOPBACK, free_port
 from pipeline.errors import ServingError
 from pipeline.gpu import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 40.0
 """A little more than the server gives the requests in flight."""
 LOG_LINES = 15
@@ -103,7 +103,10 @@ def start(program: tuple[str, ...], flags: tuple[str, ...], log: Path, grpc_port
     Raises ServingError when a port is taken or the log cannot be written.
     """
     for port, variable in ((grpc_port, "SEAMLINE_GRPC_PORT"), (rest_port, "SEAMLINE_REST_PORT")):
-        _check_free(port, variable)
+        if refused := ports.refusal((LOOPBACK, port)):
+            raise ServingError(
+                f"Port {port} cannot be used ({refused}): {_owner(port)}. End that, or set {variable} to a free port."
+            )
     command = [
         *program,
         f"--port={grpc_port}",
@@ -160,25 +163,6 @@ def running(folder: Path) -> ServerProcess | None:
     except (OSError, ValueError, TypeError):
         return None
     return None if server.ended() else server
-
-
-def free_port() -> int:
-    """A port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
-
-
-def _check_free(port: int, variable: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise ServingError(
-                f"Port {port} cannot be used ({error.strerror}): {_owner(port)}. "
-                f"End that, or set {variable} to a free port."
-            ) from error
 
 
 def _owner(port: int) -> str:

@@ -57,6 +57,10 @@ def wait_until_available(server: Server, model: str, seconds: float, *, version:
                 raise ServingError(f"{error}\n{server.log_tail()}") from error
 
 
+def named(version: int | None) -> str:
+    return f"version {version}" if version else "no version"
+
+
 def answering(target: str, model: str) -> int | None:
     """The version that answers whoever names none; None where the server has no such model.
 
@@ -79,16 +83,15 @@ def wait_until_answering(target: str, model: str, version: int | None, seconds: 
         kind = ServingError
         try:
             found = answering(target, model)
-            heard = f"version {found} answers" if found else "no version answers"
+            heard = f"{named(found)} answers"
             if found == version:
                 return
         except ClientError as error:
             heard = str(error)
             kind = ReplicaError if isinstance(error, (CannotConnect, DeadlineExceeded)) else ServingError
         if time.monotonic() > deadline:
-            wanted = f"version {version}" if version else "no version"
             raise kind(
-                f"The server at {target} should answer {model} with {wanted} and did not within {seconds:.0f} s; "
-                f"last heard: {heard}"
+                f"The server at {target} should answer {model} with {named(version)} and did not within "
+                f"{seconds:.0f} s; last heard: {heard}"
             )
         time.sleep(POLL_SECONDS)

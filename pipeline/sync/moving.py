@@ -10,12 +10,11 @@ from dataclasses import replace
 
 from pipeline.errors import ParityError, ServingError
 from pipeline.release import history, models_config
-from pipeline.release.golden import Golden, replay
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import WAIT_SECONDS, Releases
-from pipeline.serving.server import wait_until_answering
+from pipeline.release.verdicts import verify
+from pipeline.serving.server import named, wait_until_answering
 from pipeline.sync.state import State
-from seamline_client import PredictClient
 from seamline_client.errors import ClientError
 
 
@@ -57,27 +56,22 @@ def _numbers(serving: Serving) -> set[int]:
 
 def _say(releases: Releases, name: str, before: int | None, after: int | None) -> str:
     if releases.target is None:
-        return f"{name}: {_version(after)} answers from the next start on; no server is running"
+        return f"{name}: {named(after)} answers from the next start on; no server is running"
     proof = _ask(releases, name, after)
-    moved = "" if before == after else f", {_version(before)} before"
-    return f"{name}: {_version(after)} answers at {releases.target}{proof}{moved}"
-
-
-def _version(number: int | None) -> str:
-    return f"version {number}" if number else "no version"
+    moved = "" if before == after else f", {named(before)} before"
+    return f"{name}: {named(after)} answers at {releases.target}{proof}{moved}"
 
 
 def _ask(releases: Releases, name: str, number: int | None) -> str:
     """Waits until that version answers at each server, and has its golden requests answered; what came of it."""
     largest = 0.0
-    for server in (releases.target or "").split(","):
+    for server in releases.replicas:
         wait_until_answering(server, name, number, WAIT_SECONDS)
         if number is None:
             continue
-        golden = Golden.load(releases.store.folder / str(number))
         try:
-            with PredictClient(server, model=name) as client:
-                largest = max(largest, replay(golden, client, version=number))
+            _, difference = verify(releases.store, server, name)
+            largest = max(largest, difference)
         except ParityError as error:
             raise ParityError(f"Version {number}, asked as {name}: {error}") from error
         except ClientError as error:

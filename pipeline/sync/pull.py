@@ -31,7 +31,7 @@ class Follower:
         Raises RemoteError where the remote does not answer or is behind what was pulled before; ChecksumError and
         SignatureError for a version that is not whole or not signed as it should be, which is not here then;
         ParityError for one with which the server does not answer as was trained, and ServingError for one that it does
-        not load: what answered before goes on.
+        not load: what answered before goes on. ServingError, too, in a store that has versions of its own.
         """
         found = state.read(self._remote, self._trusted)
         if found is None:

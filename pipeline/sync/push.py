@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.atomic import locked
 from pipeline.errors import BusyError, RemoteError, ServingError
 from pipeline.release import signing
 from pipeline.release.releases import Releases
-from pipeline.release.store import CHECKSUMS, SIGNATURE, ModelStore, verify_checksums
+from pipeline.release.store import CHECKSUMS, SIGNATURE, verify_checksums
 from pipeline.sync import state
 from pipeline.sync.remote import Remote
 from pipeline.sync.state import State
@@ -25,7 +23,8 @@ def push(releases: Releases, remote: Remote, key: Path | None) -> State:
 
     Cut off anywhere, what others see is what was there before; the same command again goes on.
     Raises ChecksumError for a version that is not what was published, RemoteError where the remote cannot be written
-    or has versions of another store, ServingError where there is nothing to push, BusyError while another push runs.
+    or has versions of another store, ServingError where there is nothing to push or the store follows another,
+    BusyError while another push runs, PipelineError where `key` is no key that can sign.
     """
     store = releases.store
     store.find(None)
@@ -34,7 +33,9 @@ def push(releases: Releases, remote: Remote, key: Path | None) -> State:
             f"{store.base}: this store follows a remote, and another machine publishes. "
             f"To publish here from now on, delete {store.base / FOLLOWS}."
         )
-    with _one_at_a_time(store):
+    # Not under the store's own lock: versions are published and promoted while others are on their way.
+    busy = BusyError(f"{store.base}: another push is under way; try again when it is done")
+    with locked(store.base / ".push", busy):
         with store.locked(wait=True):
             for version in store.versions():
                 verify_checksums(version.folder)
@@ -64,14 +65,3 @@ def _next_revision(remote: Remote, now: State) -> int:
             "Push to another folder."
         )
     return max(revision + 1, int(time.time()))
-
-
-@contextmanager
-def _one_at_a_time(store: ModelStore) -> Iterator[None]:
-    """Not the store's own lock: versions are published and promoted while others are on their way."""
-    with (store.base / ".push").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(f"{store.base}: another push is under way; try again when it is done") from error
-        yield

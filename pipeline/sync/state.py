@@ -67,7 +67,8 @@ def write(remote: Remote, state: State, revision: int, key: Path | None) -> None
 def read(remote: Remote, trusted: Path | None) -> tuple[State, int] | None:
     """What the remote says, and its revision; None where nothing was pushed yet.
 
-    Raises RemoteError for what cannot be read, and where keys are trusted SignatureError for what none of them signed.
+    Raises RemoteError for what cannot be read, SignatureError for what is no envelope and, where keys are trusted, for
+    what none of them signed.
     """
     text, where = remote.read(NAME), f"{remote.where}: {NAME}"
     if not text:

@@ -30,11 +30,22 @@ from pipeline.training.cluster import CHIEF, EVALUATOR, Task
 from pipeline.training.hooks import ProgressLine, Stop
 from pipeline.training.presets import Preset
 from pipeline.training.runs import Run, read_run
-from pipeline.training.train import PIXELS, Evaluation, Interrupted, alone, explained, input_fn, is_over, starting
+from pipeline.training.train import (
+    PIXELS,
+    Evaluation,
+    Interrupted,
+    alone,
+    explained,
+    input_fn,
+    interrupted,
+    is_over,
+    starting,
+)
 from pipeline.training.watch import Others, await_verdict, meet
 
 v1 = tf.compat.v1
 
+AGAIN = "all tasks started again go on"
 LOOK_SECONDS = 0.5
 SHARED_SECONDS = 90.0
 """How long a folder of the network may take to show what another machine wrote: NFS remembers for up to a minute."""
@@ -135,7 +146,7 @@ def _train(task: Task, run: Run, start: int, others: Others) -> None:
     if task.type != CHIEF:
         shutil.rmtree(run.folder / f"tmp_{task.type}_{task.index}", ignore_errors=True)
     if others.heard("end") == "stopped":
-        raise _interrupted(run)
+        raise interrupted(run, AGAIN)
     shutil.rmtree(run.folder / PIXELS, ignore_errors=True)
 
 
@@ -178,19 +189,10 @@ def _evaluate(run: Run, stop: Stop, others: Others) -> Checkpoint:
         others.wait(lambda: len(others.trained) == others.trainers, LOOK_SECONDS)
     others.tell(end="over" if evaluation.over() else "stopped")
     if not evaluation.over():
-        raise _interrupted(run)
+        raise interrupted(run, AGAIN)
     if best.evaluated < preset.steps:
         console.print(f"Ended early, {evaluation.early}")
-    if best.checkpoint is None:
-        raise TrainingError(f"{run.folder}: no checkpoint has an NE: the network's answers are no longer numbers.")
-    return best.checkpoint
-
-
-def _interrupted(run: Run) -> Interrupted:
-    return Interrupted(
-        f"Stopped at step {step_of(run.folder)} of {run.preset.steps}. "
-        f"A checkpoint was saved; all tasks started again go on from it."
-    )
+    return evaluation.found()
 
 
 class InStep(tf.compat.v1.train.SessionRunHook):

@@ -6,7 +6,6 @@ each one, keeps the best, and ends training when patience has run out. Only a si
 
 from __future__ import annotations
 
-import fcntl
 import math
 import random
 import shutil
@@ -20,6 +19,7 @@ import tensorflow as tf
 from model.metrics import NE
 from model.model_fn import WeightsMismatch
 from pipeline import gpu
+from pipeline.atomic import locked
 from pipeline.console import console, progress
 from pipeline.data.input_fn import InputFn, eval_input_fn, train_input_fn
 from pipeline.data.records import reading
@@ -122,13 +122,14 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
             console.print(f"Ended early, {evaluation.early}")
 
     if not evaluation.over():
-        raise Interrupted(
-            f"Stopped at step {step_of(folder)} of {preset.steps}. "
-            f"A checkpoint was saved; the same command goes on from it."
-        )
-    if best.checkpoint is None:
-        raise TrainingError(f"{folder}: no checkpoint has an NE: the network's answers are no longer numbers.")
-    return best.checkpoint
+        raise interrupted(run, "the same command goes on")
+    return evaluation.found()
+
+
+def interrupted(run: Run, how: str) -> Interrupted:
+    return Interrupted(
+        f"Stopped at step {step_of(run.folder)} of {run.preset.steps}. A checkpoint was saved; {how} from it."
+    )
 
 
 def input_fn(run: Run, start: int, part: int = 0, parts: int = 1) -> InputFn:
@@ -175,6 +176,14 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
     def over(self) -> bool:
         return is_over(self._best, self._run.preset)
 
+    def found(self) -> Checkpoint:
+        """The best checkpoint. Raises TrainingError where none is."""
+        if self._best.checkpoint is None:
+            raise TrainingError(
+                f"{self._run.folder}: no checkpoint has an NE: the network's answers are no longer numbers."
+            )
+        return self._best.checkpoint
+
     @property
     def early(self) -> str:
         preset, best = self._run.preset, self._best
@@ -202,11 +211,8 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Two trainers in one folder would overwrite each other's checkpoints. The lock ends with its process."""
+    """Two trainers in one folder would overwrite each other's checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainingError(f"{folder}: another process is training here; wait for it or stop it") from error
+    busy = TrainingError(f"{folder}: another process is training here; wait for it or stop it")
+    with locked(folder / "lock", busy):
         yield

@@ -7,6 +7,7 @@ The starter ships with Seamline; its model card is beside it.
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from model.model_fn import Weights
+from pipeline.atomic import write_atomically
 from pipeline.errors import TrainingError
 from pipeline.training.checkpoints import AVERAGE, Checkpoint
 from pipeline.training.presets import STARTER
@@ -50,10 +52,9 @@ def save(checkpoint: Checkpoint, keypoints: KeypointSet, path: Path) -> None:
     reader = tf.train.load_checkpoint(checkpoint.prefix)
     averages = [name for name in reader.get_variable_to_shape_map() if name.endswith(AVERAGE)]
     arrays = {name[: -len(AVERAGE)]: reader.get_tensor(name).astype(np.float16) for name in sorted(averages)}
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, **arrays, **{_KEYPOINTS: np.array(keypoints.keypoints)})
-    partial.rename(path)
+    archive = io.BytesIO()
+    np.savez(archive, **arrays, **{_KEYPOINTS: np.array(keypoints.keypoints)})
+    write_atomically(path, archive.getvalue())
 
 
 def _path(init: str) -> Path:

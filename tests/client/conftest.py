@@ -22,20 +22,11 @@ from PIL import Image, ImageDraw
 from model.receivers import decode_image
 from model_server import flags
 from model_server.server import serve
+from pipeline.background.ports import free_port
 from seamline_client import PredictClient
 from seamline_client.command import main
-from seamline_client.contract import (
-    BYTES,
-    DEFAULT,
-    DESCRIBE,
-    DESCRIPTION,
-    MODEL_NAME,
-    OUTPUTS,
-    PRED_SCORE,
-    SIGNATURES,
-)
+from seamline_client.contract import BYTES, DEFAULT, DESCRIBE, DESCRIPTION, MODEL_NAME, OUTPUTS, PRED_SCORE, SIGNATURES
 from seamline_client.keypoints import Category, KeypointSet
-from tests.ports import free_port
 
 _ALL = ("toe", "heel", "ankle")
 SHOES = KeypointSet("shoe", _ALL, (Category("boot", _ALL, None),), lines=(_ALL,))

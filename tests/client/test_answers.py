@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.background.ports import free_port
 from seamline_client import AsyncPredictClient, PredictClient, VersionStatus, images
 from seamline_client.answers import Predictions
 from seamline_client.contract import BYTES, DEFAULT, METHOD, OUTPUTS, SIGNATURES, UINT8
@@ -20,7 +21,6 @@ from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded,
 from seamline_client.images import Photo
 from tests.client.conftest import Server
 from tests.client.fakes import TRANSPORTS
-from tests.ports import free_port
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -131,8 +131,7 @@ def test_files_of_any_name_are_converted_and_read(photo: str, folder: str, label
             (here / f"{labels}.json").write_text(json.dumps(coco))
             to = here / folder / split
             ran = run(
-                cli.main,
-                *("convert", "--coco", here / f"{labels}.json", "--images", here / "photos", f"--to={to}"),
+                cli.main, *("convert", "--coco", here / f"{labels}.json", "--images", here / "photos", f"--to={to}")
             )
             assert (ran.code, ran.err) == (0, "")
             assert "2 garments" in ran.out

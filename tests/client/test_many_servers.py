@@ -18,11 +18,11 @@ from typing import Any
 import grpc
 import pytest
 
+from pipeline.background.ports import free_port
 from seamline_client import AsyncPredictClient, PredictClient, Tls, http_deadline, over_grpc, spread
 from seamline_client.errors import CannotConnect, InvalidInput, Unreachable
 from tests.client.fakes import IMAGE, TRANSPORTS, FakeGrpc, FakeHttp, as_grpc, good_outputs, predicting
 from tests.names import Names
-from tests.ports import free_port
 
 CALLS = 12
 

@@ -16,11 +16,11 @@ import grpc
 import numpy as np
 import pytest
 
+from pipeline.background.ports import free_port
 from seamline_client import AsyncPredictClient, PredictClient
 from seamline_client.contract import DEFAULT
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, ServerBusy, ServerFailed
 from tests.client.fakes import IMAGE, TRANSPORTS, FakeGrpc, FakeHttp, as_grpc, as_json, failing, good_outputs
-from tests.ports import free_port
 
 
 def lost_twice(transport: str, how: str) -> Any:

@@ -12,10 +12,10 @@ from typing import Any
 import grpc
 import pytest
 
+from pipeline.background.ports import free_port
 from seamline_client import PredictClient, Tls, run
 from seamline_client.errors import CannotConnect, InvalidInput
 from tests.client.fakes import TRANSPORTS, FakeGrpc, FakeHttp
-from tests.ports import free_port
 
 NO_VERSIONS = b'{"model_version_status": []}'
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.waiting import until
+
 COUNT = 3
-START_SECONDS = 60.0
 PROGRAMS = ("dockerd", "docker", "ip", "nsenter", "unshare", "iptables")
 
 
@@ -108,10 +108,12 @@ class Hosts:
         enter = ("nsenter", f"--net=/run/netns/{self._prefix}n{number}", "unshare", "-m", "-u", "sh", "-c", script)
         with (home / "log").open("wb") as log:
             self._engines.append(subprocess.Popen(enter, stdout=log, stderr=log))
-        deadline = time.monotonic() + START_SECONDS
-        while subprocess.run([*self._docker(number), "info"], capture_output=True, check=False).returncode:
-            assert time.monotonic() < deadline, (home / "log").read_text()[-2000:]
-            time.sleep(0.2)
+        info = [*self._docker(number), "info"]
+
+        def answers() -> bool:
+            return not subprocess.run(info, capture_output=True, check=False).returncode
+
+        until(answers, said=(home / "log").read_text, pause=0.2)
 
 
 def _address(number: int) -> str:

@@ -11,8 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from pipeline.background.ports import free_port
 from tests.homes import ROOT
-from tests.ports import free_port
 
 SERVICES = ("train", "serve", "client", "gateway")
 """Those that have an image of their own."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from tests.containers import hosts as machines
 from tests.containers.hosts import Hosts
 from tests.containers.job import Job
 from tests.homes import ROOT, Made
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +93,7 @@ def swarm(built: Job, made: Made, tmp_path_factory: pytest.TempPathFactory) -> I
         stack = ("stack", "deploy", "--resolve-image=never", f"--compose-file={ROOT}/deploy/swarm/stack.yml", STACK)
         hosts.docker(*stack, env=settings)
         begun = Swarm(hosts, home, "", Tls(), "")
-        wait_until(lambda: len(begun.running("serve")) == 3 and len(begun.running("gateway")) == 2)
+        until(lambda: len(begun.running("serve")) == 3 and len(begun.running("gateway")) == 2, SECONDS, pause=0.2)
         (gateway,) = begun.running("gateway", host=1)
         addresses = [hosts.address(number) for number in (1, 2)]
         named = [word for each in addresses for word in ("--host", each)]
@@ -129,7 +129,7 @@ def callers(swarm: Swarm) -> Iterator[list[Any]]:
     for each in threads:
         each.start()
     try:
-        wait_until(lambda: min(answered.values()) > 5)
+        until(lambda: min(answered.values()) > 5, SECONDS, pause=0.2)
         yield failed
     finally:
         ended.set()
@@ -141,19 +141,19 @@ def callers(swarm: Swarm) -> Iterator[list[Any]]:
 
 def test_a_host_is_cut_off_and_returns(swarm: Swarm, callers: list[Any]) -> None:
     """Its server is made anew elsewhere, no call fails, and when it is back it is one of the three again."""
-    wait_until(lambda: bool(swarm.running("serve", host=3)))
+    until(lambda: bool(swarm.running("serve", host=3)), SECONDS, pause=0.2)
     swarm.hosts.cut(3)
-    wait_until(lambda: sum(len(swarm.running("serve", host=each)) for each in (1, 2)) == 3)
+    until(lambda: sum(len(swarm.running("serve", host=each)) for each in (1, 2)) == 3, SECONDS, pause=0.2)
     swarm.hosts.join(3)
     shown = ("node", "ls", "--format", "{{.Hostname}} {{.Status}}")
-    wait_until(lambda: "n3 Ready" in swarm.hosts.docker(*shown))
+    until(lambda: "n3 Ready" in swarm.hosts.docker(*shown), SECONDS, pause=0.2)
 
 
 def test_every_server_is_replaced_and_no_call_fails(swarm: Swarm, callers: list[Any]) -> None:
     """The next one is there, and proven, before one goes."""
     before = swarm.running("serve")
     swarm.replace()
-    wait_until(lambda: swarm.update() == "completed")
+    until(lambda: swarm.update() == "completed", SECONDS, pause=0.2)
     assert not {*before} & {*swarm.running("serve")}
 
 
@@ -171,13 +171,6 @@ def test_what_is_not_proven_gets_no_traffic(swarm: Swarm, callers: list[Any]) ->
     kept = golden.read_bytes()
     golden.write_bytes(b"damaged")
     swarm.replace()
-    wait_until(lambda: swarm.update() == "rollback_completed")
+    until(lambda: swarm.update() == "rollback_completed", SECONDS, pause=0.2)
     golden.write_bytes(kept)
     assert {*before} <= {*swarm.running("serve")}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image
 
-from model.receivers import decode_image
-from pipeline.data import checks, records
-from pipeline.data.annotations import Annotation
+from pipeline.data import records
 from pipeline.data.fashionai import find_sources, header, read
 from pipeline.data.prepare import prepare as prepare_stage
 from pipeline.data.split import crop_name, split_of
@@ -154,44 +152,6 @@ def test_broken_photos_are_refused_and_the_rest_is_used(photos: Path, tmp_path: 
         prepare(photos, tmp_path, strict=True)
 
 
-def damaged(rng: np.random.Generator, file: bytes) -> bytes:
-    """The file with some bytes missing in its middle, or cut short there, and a few of its first ones changed."""
-    content, at = bytearray(file), int(rng.integers(2, len(file)))
-    del content[at : rng.choice([at, at + 10, len(file)])]
-    for place in rng.integers(2, min(len(content), 400) + 1, int(rng.integers(0, 3))):
-        content[place - 1] = rng.integers(256)
-    return bytes(content)
-
-
-@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "P")])
-def test_what_passes_the_check_is_read_by_the_graph(
-    garments_folder: Path, tmp_path: Path, kind: str, mode: str
-) -> None:
-    """Pillow forgives what TensorFlow does not, such as a PNG without its end. Only the graph's word counts."""
-    with Image.open(files(garments_folder)[0]) as image:
-        small = image.resize((30, 40)).convert(mode)
-    buffer = io.BytesIO()
-    small.save(buffer, kind)
-    whole = buffer.getvalue()
-    rng = np.random.default_rng(1)
-    contents = [whole, whole[:-12], *(damaged(rng, whole) for _ in range(150))]
-    rows = []
-    for number, content in enumerate(contents):
-        file = tmp_path / f"{number}.img"
-        file.write_bytes(content)
-        rows.append(Annotation(file.name, file, "skirt", ((1.0, 1.0),) * 24, (1,) * 24, (0.0, 0.0), f"a.csv:{number}"))
-    checked = list(checks.check_all(rows, GARMENTS))
-    usable = [each for each in checked if isinstance(each, checks.Photo)]
-    assert isinstance(checked[0], checks.Photo)
-    assert 0 < len(usable) < len(checked)
-    for photo in usable:
-        decode_image(photo.encoded)
-    for row, each in zip(rows, checked):
-        if not isinstance(each, checks.Photo):
-            assert f"{row.image}: cannot be used: " in str(each)
-            assert "{{" not in str(each)
-
-
 def test_a_shard_that_is_cut_between_two_records_is_named(photos: Path, tmp_path: Path) -> None:
     """TensorFlow reads it as a whole one with fewer records."""
     shard = Path(prepare(photos, tmp_path).shards("train")[1])
@@ -216,10 +176,7 @@ ENDS = [f"{name}_{side}" for name in ("armpit", "waistband") for side in ("left"
     [
         (lambda row: False, r"no photo to train on, of 0 row\(s\)"),
         (lambda row: "000003" in row[0], r"no photo to evaluate on, of 1 row\(s\).*one photo in ten is held out.*val/"),
-        (
-            lambda row: set_cells(row, "-1_-1_-1", *ENDS),
-            "NE cannot be measured.*skirt: waistband_left and",
-        ),
+        (lambda row: set_cells(row, "-1_-1_-1", *ENDS), "NE cannot be measured.*skirt: waistband_left and"),
         (
             lambda row: set_cells(
                 row, "20_20_0", *(name for name, cell in zip(header(GARMENTS), row) if cell.endswith("_1"))
@@ -287,23 +244,3 @@ def test_the_split_depends_on_the_name_alone() -> None:
             f"Images/{each}/{crop_name(photo, number)}.jpg" for each in GARMENTS.category_names for number in (0, 1, 12)
         ]
         assert len({split_of(crop) for crop in crops}) == 1
-
-
-def test_photos_do_not_pile_up_in_memory(garments_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where writing is slower than reading, only so many photos are read ahead; they come in the order of the rows."""
-    (source,) = find_sources(garments_folder)
-    annotations = read(source).annotations
-    monkeypatch.setattr(checks, "READ_AHEAD", 4)
-    asked = 0
-
-    def rows() -> Iterator[Annotation]:
-        nonlocal asked
-        for annotation in annotations:
-            asked += 1
-            yield annotation
-
-    for written, checked in enumerate(checks.check_all(rows(), GARMENTS)):
-        assert asked <= written + 4
-        assert isinstance(checked, checks.Photo)
-        assert checked.annotation == annotations[written]
-    assert asked == len(annotations)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from pipeline.data.redraw import Changes, redraw
+from tests.homes import ROOT
 
 SIDE = 48
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def still(count: int) -> Changes:

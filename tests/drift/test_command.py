@@ -72,7 +72,7 @@ def test_a_sample_that_is_no_different_ends_with_0(seamline: Seamline, keep: Kee
     assert "brightness" in page
 
 
-def test_a_sample_that_differs_ends_with_15_and_says_in_what(seamline: Seamline, keep: Keep, tmp_path: Path) -> None:
+def test_a_sample_that_differs_ends_with_16_and_says_in_what(seamline: Seamline, keep: Keep, tmp_path: Path) -> None:
     """In a line on standard error, as JSON where that was asked for, and as gauges."""
     gauges = tmp_path / "drift.prom"
     options = ("--sample", str(keep(darker)), "--prometheus", str(gauges))

@@ -13,11 +13,11 @@ import matplotlib.figure  # noqa: F401  # what takes seconds to import is import
 import tensorflow as tf
 
 from pipeline import cli
+from pipeline.background.ports import free_port
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
 from tests.faults import victims
 from tests.faults.victims import Ended
-from tests.ports import free_port
 
 tf.compat.v1.estimator.Estimator  # noqa: B018  # TensorFlow imports it on first use; no thread is started by that
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.background.ports import free_port
 from seamline_client import PredictClient
-from tests.model_server.support import publish, running, save_half_plus
-from tests.ports import free_port
+from tests.model_server.saved_models import publish, save_half_plus
+from tests.model_server.servers import running
 
 DEADLY_JSON = b"[" * 23_515 + b"]" * 23_515
 X = {"x": np.zeros(1, np.float32)}

@@ -18,14 +18,15 @@ import psutil
 import pytest
 from PIL import Image
 
+from pipeline.background.ports import free_port
 from pipeline.serving import process
 from seamline_client import PredictClient, Tls
 from seamline_client.command import main
 from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
 from tests.client.fakes import TRANSPORTS, FakeGrpc, FakeHttp, failing
 from tests.homes import Seamline
-from tests.model_server.support import publish, running, save_half_plus
-from tests.ports import free_port
+from tests.model_server.saved_models import publish, save_half_plus
+from tests.model_server.servers import running
 
 MODEL = "half"
 X = np.zeros(1, np.float32)

@@ -22,7 +22,9 @@ from pipeline.release.store import ModelStore, write_checksums
 from seamline_client import PredictClient
 from seamline_client.errors import InvalidInput, NotFound
 from tests.faults.small_store import release
-from tests.model_server.support import Server, predict_request, running, save_half_plus
+from tests.model_server.saved_models import save_half_plus
+from tests.model_server.servers import Server, predict_request, running
+from tests.waiting import until
 
 MODEL = "half"
 GROWTH = {"MB": 60, "file descriptors": 8, "threads": 16}
@@ -118,11 +120,8 @@ def traffic(server: Server, seconds: float, publish_next: Callable[[], None]) ->
 def when_idle(server: Server) -> dict[str, float]:
     """What the server holds once nobody is connected any more."""
     process = psutil.Process(server.process.pid)
-    deadline = time.monotonic() + 30
     gc.collect()  # a cancelled call keeps its connection for as long as a cycle holds it
-    while open_ := [each for each in process.net_connections() if each.status == psutil.CONN_ESTABLISHED]:
-        assert time.monotonic() < deadline, open_
-        time.sleep(0.1)
+    until(lambda: psutil.CONN_ESTABLISHED not in {each.status for each in process.net_connections()})
     time.sleep(1.5)  # it looks for versions once a second
     return dict(zip(GROWTH, (process.memory_info().rss / 1e6, process.num_fds(), process.num_threads())))
 

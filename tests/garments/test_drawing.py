@@ -22,8 +22,7 @@ from garments.canvas import Canvas
 from garments.cloth import wardrobe
 from garments.drawing import TAILORS
 from seamline_client.keypoints import GARMENTS
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.homes import ROOT
 
 
 def rows_of(folder: Path) -> list[list[str]]:

@@ -10,13 +10,16 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.gateway import running
 from pipeline.gateway.files import Files
 from pipeline.settings import Replica, Settings
 from seamline_client import PredictClient, Tls
-from tests.model_server import support
-from tests.model_server.support import Server
-from tests.ports import free_port
+from seamline_client.errors import AccessDenied, CannotConnect
+from tests.model_server import servers
+from tests.model_server.saved_models import save_half_plus
+from tests.model_server.servers import Server
+from tests.waiting import until
 
 HALF = {"x": np.array([2.0], np.float32)}
 
@@ -36,11 +39,28 @@ class Door:
     def log(self) -> str:
         return (self.settings.gateway / "gateway.log").read_text()
 
+    def logs(self, text: str) -> None:
+        """Envoy writes its log once a second."""
+        until(lambda: text in self.log)
+
+    def passes(self, token: str) -> bool:
+        """On a new connection."""
+        try:
+            with self.client("rest", token) as client:
+                return bool(client.status())
+        except (AccessDenied, CannotConnect):
+            return False
+
     def client(self, transport: Literal["grpc", "rest"], token: str | None = "", **options: Any) -> PredictClient:
         """With a good token, unless another is given, or None."""
         given = self.files.token("camera-7", 1) if token == "" else token
         how = {"retries": 0, "timeout": 20.0, **options}
         return PredictClient(self.url, transport, token=given, tls=Tls(self.files.authority), **how)
+
+
+def ask(client: PredictClient) -> float:
+    with client:
+        return float(client.run(HALF, signature="serving_default")["y"][0])
 
 
 @pytest.fixture(scope="session")
@@ -56,21 +76,17 @@ def envoy() -> None:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base path of a model that answers x / 2 + 1."""
     base = tmp_path_factory.mktemp("gateway") / "keypoints"
-    support.save_half_plus(base / "1", 1.0)
+    save_half_plus(base / "1", 1.0)
     return base
 
 
 @pytest.fixture(scope="session")
 def server(envoy: None, model: Path) -> Iterator[Server]:
     """With a canary beside it, which is called so and answers the same plus 10."""
-    support.save_half_plus(model.with_name("canary") / "2", 11.0)
-    config = "model_config_list {" + "".join(
-        f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}'
-        for name, path in (("keypoints", model), ("keypoints-canary", model.with_name("canary")))
-    )
-    (model.parent / "models.config").write_text(config + "}")
-    flags = {"model_config_file": model.parent / "models.config", "enable_grpc_healthcheck_service": True}
-    with support.running("model_server", model.parent, **flags) as found:
+    save_half_plus(model.with_name("canary") / "2", 11.0)
+    config = servers.models_config(model.parent, {"keypoints": model, "keypoints-canary": model.with_name("canary")})
+    flags = {"model_config_file": config, "enable_grpc_healthcheck_service": True}
+    with servers.running("model_server", model.parent, **flags) as found:
         found.wait_available("keypoints")
         yield found
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import grpc
@@ -18,24 +13,15 @@ import numpy as np
 import pytest
 import requests
 
-from pipeline.background import bounded_log
-from pipeline.gateway import running
 from pipeline.page.assets import HEADERS, assets
-from seamline_client import PredictClient
 from seamline_client.errors import AccessDenied, CannotConnect, InvalidInput, ServerBusy
 from tests.client.fakes import TRANSPORTS
-from tests.gateway.conftest import HALF, Door
-from tests.model_server.support import Server
-from tests.ports import free_port
+from tests.gateway.conftest import HALF, Door, ask
+from tests.model_server.servers import Server
 
 LARGE = {"x": np.full(400_000, 0.123, np.float32)}
 """More than the gateway of these tests passes on, and more than a socket takes at once."""
 Transport = Literal["grpc", "rest"]
-
-
-def ask(client: PredictClient) -> float:
-    with client:
-        return float(client.run(HALF, signature="serving_default")["y"][0])
 
 
 def answer(door: Door, method: str, path: str, **options: Any) -> requests.Response:
@@ -128,10 +114,7 @@ def test_the_page_loads_without_a_token(door: Door) -> None:
         assert {name: found.headers[name] for name in HEADERS} == HEADERS
     assert requests.get(door.url + "/v1/models/keypoints", **stranger).status_code == 401
     assert requests.post(door.url + "/", data="x", **stranger).status_code == 404
-    deadline = time.monotonic() + 10
-    while "/page.json" not in door.log:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    door.logs("/page.json")
     assert "somebody" not in door.log
 
 
@@ -184,32 +167,10 @@ def test_a_token_is_in_no_log(door: Door) -> None:
         answer(door, "GET", f"/v1/models/keypoints?access_token={token}", headers={"Authorization": ""}).status_code
         == 401
     )
-    wait_for(lambda: "camera-9" in door.log)
+    door.logs("camera-9")
     assert token not in door.log
     assert token.split(".")[2] not in door.log
     assert "somebody-else" not in door.log
-
-
-def test_settings_of_now_count_without_a_restart(started: Callable[..., Door], server: Server) -> None:
-    """Another port, limit and rate, of the process that runs."""
-    door = started(server)
-    before = running.find(door.settings)
-    other = replace(door.settings, gateway_address=("127.0.0.1", free_port()), gateway_body_mb=1)
-    after = running.serve(other)
-    assert before
-    assert (after.pid, after.started) == (before.pid, False)
-    assert after.url != before.url
-    assert ask(replace(door, url=after.url).client("grpc")) == 2.0
-    with door.client("grpc", retries=0) as client, pytest.raises(CannotConnect):
-        client.status()
-
-
-@pytest.mark.slow
-def test_a_token_ends_while_it_is_in_use(door: Door) -> None:
-    """Its signature is checked once and remembered, its end each time: it counts for 5 s more, as clocks differ."""
-    brief = door.files.token("camera-7", 2 / 86_400)
-    assert passes(door, brief)
-    wait_for(lambda: not passes(door, brief))
 
 
 def test_private_keys_are_private(door: Door) -> None:
@@ -219,48 +180,6 @@ def test_private_keys_are_private(door: Door) -> None:
     secret = [*door.files.signing.iterdir(), folder / "secret.json"]
     assert len(secret) >= 2
     assert all(path.stat().st_mode & 0o077 == 0 for path in secret)
-
-
-def test_keys_rotate_without_a_restart(started: Callable[..., Door], server: Server) -> None:
-    """On open connections: tokens of the new key count at once, those of the last one too, those before no longer."""
-    door = started(server)
-    first, client = door.files.token("camera-7", 1), door.client("grpc")
-    with client:
-        assert client.status()
-        door.files.rotate()
-        second = door.files.token("camera-7", 1)
-        wait_for(lambda: passes(door, second))
-        assert client.status()  # with a token of the first key
-        door.files.rotate()
-        wait_for(lambda: not passes(door, first))
-        with pytest.raises(AccessDenied):
-            client.status()
-    assert passes(door, second)
-
-
-def test_certificates_change_without_a_restart(started: Callable[..., Door], server: Server, tmp_path: Path) -> None:
-    """New connections get the new one, and clients that trust the old one alone do not connect."""
-    from pipeline.gateway import certificates
-
-    door = started(server)
-    old = tmp_path / "old.pem"
-    old.write_bytes(door.files.authority.read_bytes())
-    door.files.certify(*certificates.own(["127.0.0.1", "models.example.com"]))
-    wait_for(lambda: passes(door, door.files.token("camera-7", 1)))
-    with pytest.raises(requests.exceptions.SSLError):
-        requests.get(door.url, verify=str(old), timeout=20)
-
-
-def test_a_share_of_rest_asks_the_canary(started: Callable[..., Door], server: Server) -> None:
-    """As much of it as is said, on connections that were open before, too; over gRPC nobody does."""
-    door = started(server, share=50)
-    with door.client("rest") as client:
-        answers = [float(client.run(HALF, signature="serving_default")["y"][0]) for _ in range(100)]
-        assert set(answers) == {2.0, 12.0}
-        assert 20 < answers.count(12.0) < 80
-        assert ask(door.client("grpc")) == 2.0
-        door.files.write(door.settings, 0)
-        wait_for(lambda: [client.run(HALF)["y"][0] for _ in range(10)] == [2.0] * 10)
 
 
 def curl(door: Door, *arguments: str, body: bytes) -> str:
@@ -276,37 +195,3 @@ def test_curl(door: Door) -> None:
     for version in ("--http2", "--http1.1"):
         said = curl(door, version, "-d@-", "/v1/models/keypoints:predict", body=b'{"instances": [{"x": 2.0}]}')
         assert json.loads(said) == {"predictions": [2.0]}
-
-
-def passes(door: Door, token: str) -> bool:
-    """On a new connection."""
-    try:
-        with door.client("rest", token) as client:
-            return bool(client.status())
-    except (AccessDenied, CannotConnect):
-        return False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Fails where it does not become true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_the_log_has_an_end(tmp_path: Path) -> None:
-    """What is full becomes the log before it, which is kept, and no other; nothing of the last lines is lost."""
-    log, (source, sink) = tmp_path / "gateway.log", os.pipe()
-    writing = threading.Thread(target=bounded_log.write, args=(source, log, 200_000))
-    writing.start()
-    for number in range(1000):
-        os.write(sink, b"%999d\n" % number)
-    os.close(sink)
-    writing.join()
-    os.close(source)
-    before, last = Path(f"{log}.1").read_bytes(), log.read_bytes()
-    assert len(before) <= 200_000
-    assert len(last) <= 200_000
-    assert last.splitlines()[-1].split() == [b"999"]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["gateway.log", "gateway.log.1"]

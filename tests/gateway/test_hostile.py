@@ -18,8 +18,8 @@ import pytest
 from pipeline.gateway import running
 from tests.gateway.conftest import Door
 from tests.gateway.test_replicas import Callers
-from tests.model_server import support
-from tests.model_server.support import Server
+from tests.model_server import servers
+from tests.model_server.servers import Server
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAMES = 10
@@ -39,7 +39,7 @@ def test_good_callers_do_not_notice_hostile_ones(
     """
     seconds = 600 if soak else 8
     flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
-    with support.running("process", model.parent, **flags) as other:
+    with servers.running("process", model.parent, **flags) as other:
         other.wait_available("keypoints")
         door = started(server, other)
         gateway = running.find(door.settings)
@@ -52,7 +52,7 @@ def test_good_callers_do_not_notice_hostile_ones(
             ends = time.monotonic() + seconds
             other.process.kill()
             while time.monotonic() < ends:
-                with support.running("process", model.parent, **flags, **again) as back:
+                with servers.running("process", model.parent, **flags, **again) as back:
                     back.wait_for(back.listens, "listening")
                     time.sleep(min(20.0, max(ends - time.monotonic(), 0)))
                     back.process.kill()

@@ -15,8 +15,8 @@ from pipeline.settings import Replica
 from seamline_client import PredictClient
 from tests.client.fakes import TRANSPORTS
 from tests.gateway.conftest import HALF, Door
-from tests.model_server import support
-from tests.model_server.support import Server
+from tests.model_server import servers
+from tests.model_server.servers import Server
 from tests.names import Names
 
 NAME = "tasks.models"
@@ -31,7 +31,7 @@ def test_a_name_is_all_its_addresses(
     ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
     with (
         Names("127.0.0.1", "127.0.0.2") as names,
-        support.running("model_server", model.parent, bind_address="127.0.0.2", **ports, **flags),
+        servers.running("model_server", model.parent, bind_address="127.0.0.2", **ports, **flags),
         PredictClient(f"127.0.0.2:{server.grpc_port}") as client,
     ):
         client.wait_until_available(time.monotonic() + 60)
@@ -54,7 +54,7 @@ def answering(door: Door, server: Server) -> set[str]:
         with door.client(transport, retries=2) as client:
             for _ in range(30):
                 client.run(HALF)
-    support.Server.wait_for(server, lambda: len(door.log.splitlines()) >= before + 60, "60 lines")
+    Server.wait_for(server, lambda: len(door.log.splitlines()) >= before + 60, "60 lines")
     asked = [json.loads(line)["replica"].split(":") for line in door.log.splitlines()[before:]]
     by_port = {port: {host for host, own in asked if own == port} for _, port in asked}
     over_grpc, over_rest = (by_port[str(port)] for port in (server.grpc_port, server.rest_port))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.gateway import certificates
 from tests.homes import ROOT, Seamline
-from tests.ports import free_port
 from tests.test_docs import fenced
 
 PAGE = ROOT / "docs" / "second-week.md"

@@ -15,8 +15,9 @@ from seamline_client import PredictClient
 from seamline_client.errors import ClientError
 from tests.client.fakes import TRANSPORTS
 from tests.gateway.conftest import HALF, Door
-from tests.model_server import support
-from tests.model_server.support import Server
+from tests.model_server import servers
+from tests.model_server.servers import Server
+from tests.waiting import until
 
 OUT_SECONDS = 2.0
 
@@ -31,12 +32,12 @@ def test_no_call_fails_when_a_server_dies(
     When it is back, it gets its share again.
     """
     flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
-    with support.running("process", model.parent, **flags) as other:
+    with servers.running("process", model.parent, **flags) as other:
         other.wait_available("keypoints")
         door = started(server, other)
         ports = {"grpc": other.grpc_port, "rest": other.rest_port}
         with Callers(door, transport) as callers:
-            wait_until(lambda: f"127.0.0.1:{ports[transport]}" in door.log)
+            door.logs(f"127.0.0.1:{ports[transport]}")
             other.process.kill()
             time.sleep(OUT_SECONDS)
             before = len(lines(door))
@@ -47,18 +48,18 @@ def test_no_call_fails_when_a_server_dies(
         assert late
         assert not [line for line in late if f":{ports[transport]}" in line]
         again = {"port": other.grpc_port, "rest_api_port": other.rest_port}
-        with support.running("process", model.parent, **flags, **again), Callers(door, transport):
-            wait_until(lambda: f":{ports[transport]}" in "".join(lines(door)[before + len(late) :]))
+        with servers.running("process", model.parent, **flags, **again), Callers(door, transport):
+            until(lambda: f":{ports[transport]}" in "".join(lines(door)[before + len(late) :]))
 
 
 @pytest.mark.slow
 def test_a_server_that_says_nothing_is_out(started: Callable[..., Door], server: Server, model: Path) -> None:
     """Within 2 s of when it fell silent, its ports open, as a machine that hangs; no call waits for it after that."""
     flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
-    with support.running("process", model.parent, **flags) as other:
+    with servers.running("process", model.parent, **flags) as other:
         other.wait_available("keypoints")
         door = started(server, other)
-        wait_until(lambda: asked(door, other.grpc_port, other.rest_port))
+        until(lambda: asked(door, other.grpc_port, other.rest_port))
         other.process.send_signal(signal.SIGSTOP)
         time.sleep(OUT_SECONDS + 0.2)
         for transport in TRANSPORTS:
@@ -113,10 +114,3 @@ def lines(door: Door) -> list[str]:
     """Of the access log, which is a second behind."""
     time.sleep(1.2)
     return door.log.splitlines()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

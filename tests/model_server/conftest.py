@@ -10,14 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.model_server.support import (
-    Server,
-    available_servers,
-    publish,
-    running,
-    save_half_plus,
-    save_zoo,
-)
+from tests.model_server.saved_models import publish, save_half_plus, save_zoo
+from tests.model_server.servers import Server, available_servers, running
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 from tests.model_server.conftest import Saved, Shared, zoo_server
-from tests.model_server.support import RESOURCE, Server, predict_request
+from tests.model_server.servers import RESOURCE, Server, predict_request
 
 SIGNATURES = ["", "scalar", "any_shape", "guarded", "two", "strings", "booleans", "float16", "uint8", "int64", "nope"]
 RPC = "/tensorflow.serving.PredictionService/Predict"

@@ -13,8 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, regression_pb2
 
-from tests.model_server.support import Server
-from tests.model_server.support import predict_request as ask
+from tests.model_server.servers import Server
+from tests.model_server.servers import predict_request as ask
 
 CODE = grpc.StatusCode
 FLOATS = np.array([1, 2, 5], np.float32)

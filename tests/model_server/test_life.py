@@ -18,7 +18,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import model_management_pb2, prediction_log_pb2
 
 from tests.model_server.conftest import Saved
-from tests.model_server.support import Server, predict_request, publish, running
+from tests.model_server.saved_models import publish
+from tests.model_server.servers import Server, predict_request, running
 
 ONE = np.ones(1, np.float32)
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.model_server.support import Server
+from tests.model_server.servers import Server
 
 
 def b64(data: bytes) -> dict[str, str]:
@@ -44,10 +44,7 @@ ZOO_ANSWERS: dict[str, tuple[Any, Any]] = {
         of("two", instances=TWO_ROWS),
         {"predictions": [{"sum": [4.0, 4.0], "b2": 6}, {"sum": [5.0, 5.0], "b2": 8}]},
     ),
-    "several columns": (
-        of("two", inputs={"a": [[1, 1]], "b": [3]}),
-        {"outputs": {"sum": [[4.0, 4.0]], "b2": [6]}},
-    ),
+    "several columns": (of("two", inputs={"a": [[1, 1]], "b": [3]}), {"outputs": {"sum": [[4.0, 4.0]], "b2": [6]}}),
     "scalar": (of("scalar", inputs=1.5), {"outputs": 2.5}),
     "text is its UTF-8": (
         of("strings", inputs="é\u0000x"),

@@ -9,7 +9,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,12 +18,13 @@ from unittest import mock
 import pytest
 import requests
 
+from pipeline.background.ports import free_port
 from pipeline.gateway.files import Files
 from pipeline.monitoring import running
 from pipeline.settings import Settings
 from seamline_client import PredictClient, Tls
 from tests.homes import Made, Seamline
-from tests.ports import free_port
+from tests.waiting import until
 
 DEPLOY = running.DEPLOY
 WAIT_SECONDS = 60.0
@@ -76,10 +76,7 @@ class Watched:
         return {each["metric"]["alertname"] for each in self.ask('ALERTS{alertstate="firing"}')}
 
     def until(self, condition: Callable[[], object], what: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, what()
-            time.sleep(0.2)
+        until(condition, seconds, what, pause=0.2)
 
     def until_firing(self, *names: str) -> None:
         """Each of them, at the same time or one after the other."""
@@ -146,10 +143,8 @@ def hurry(settings: Settings) -> None:
     pid = prometheus.process(settings.monitoring).pid()
     assert pid
     os.kill(pid, signal.SIGHUP)
-    deadline = time.monotonic() + WAIT_SECONDS
-    while "evaluation_interval: 1s" not in requests.get(f"{prometheus.url}/api/v1/status/config", timeout=5).text:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    known = f"{prometheus.url}/api/v1/status/config"
+    until(lambda: "evaluation_interval: 1s" in requests.get(known, timeout=5).text)
 
 
 def shortened(text: str) -> str:

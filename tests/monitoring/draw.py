@@ -82,11 +82,7 @@ def _series(port: int, query: str, minutes: float) -> list[tuple[dict[str, str],
     }
     answer = requests.get(f"http://127.0.0.1:{port}/api/v1/query_range", asked, timeout=30).json()
     return [
-        (
-            each["metric"],
-            [(at - now) / 60 for at, _ in each["values"]],
-            [float(value) for _, value in each["values"]],
-        )
+        (each["metric"], [(at - now) / 60 for at, _ in each["values"]], [float(value) for _, value in each["values"]])
         for each in answer["data"]["result"]
     ]
 

@@ -14,12 +14,15 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.waiting import until
+
 SECONDS = 20.0
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--force-color-profile=srgb"),
 )
+
 EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of")
 """What the console says of each answer that is an error, whatever the page makes of it."""
 
@@ -104,6 +107,12 @@ class Browser:
     def choose(self, *files: Path) -> None:
         self._driver.find_element(By.ID, "files").send_keys("\n".join(map(str, files)))
 
+    def look_at(self, url: str, *photos: Path) -> None:
+        """At the page, with these photos dropped on it, until the first one is answered."""
+        self.open(url)
+        self.drop(*photos)
+        self.answered(photos[0].name)
+
     def answered(self, name: str = "") -> None:
         """Until the answer to the photo of this name is shown."""
         self.until(f"document.querySelector('main.answered') && document.title.startsWith({name!r})")
@@ -138,8 +147,5 @@ class Browser:
 
     def downloaded(self, name: str) -> Path:
         path = self.downloads / name
-        deadline = time.monotonic() + SECONDS
-        while not path.is_file():
-            assert time.monotonic() < deadline, f"{name} was not downloaded"
-            time.sleep(0.02)
+        until(path.is_file, said=lambda: f"{name} was not downloaded")
         return path

@@ -14,13 +14,13 @@ from typing import TypeVar
 import pytest
 
 from garments import write_dataset
+from pipeline.background.ports import free_port
 from pipeline.page import desk
 from pipeline.page.server import PageServer
 from tests.homes import Made
-from tests.model_server import support
-from tests.model_server.support import Server
+from tests.model_server import servers
+from tests.model_server.servers import Server
 from tests.page.browser import Browser
-from tests.ports import free_port
 
 AnyServer = TypeVar("AnyServer", bound=HTTPServer)
 
@@ -39,13 +39,11 @@ def serving(server: AnyServer) -> Iterator[AnyServer]:
 def models(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Version 1 serves, and the same as version 2 is the canary."""
     folder = tmp_path_factory.mktemp("models")
-    entries = ""
     versions = {"keypoints": 1, "keypoints-canary": 2}
     for name, number in versions.items():
         shutil.copytree(made.home / "models/keypoints/1", folder / name / str(number), copy_function=os.link)
-        entries += f'config {{ name: "{name}" base_path: "{folder / name}" model_platform: "tensorflow" }}'
-    (folder / "models.config").write_text(f"model_config_list {{ {entries} }}")
-    with support.running("model_server", folder, model_config_file=folder / "models.config") as found:
+    config = servers.models_config(folder, {name: folder / name for name in versions})
+    with servers.running("model_server", folder, model_config_file=config) as found:
         for name, number in versions.items():
             found.wait_available(name, number)
         yield found

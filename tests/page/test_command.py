@@ -11,11 +11,11 @@ from unittest import mock
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.data.coco_file import load
 from pipeline.page.desk import Desk
 from tests.homes import ROOT, Seamline
-from tests.model_server.support import Server
-from tests.ports import free_port
+from tests.model_server.servers import Server
 
 
 def laid(seamline: Seamline, *options: str) -> Desk:

@@ -21,7 +21,7 @@ from seamline_client import PredictClient
 from seamline_client.answers import Prediction
 from seamline_client.keypoints import GARMENTS
 from seamline_client.reports import Coco
-from tests.model_server.support import Server
+from tests.model_server.servers import Server
 from tests.page.browser import Browser
 from tests.page.conftest import Pages
 
@@ -61,9 +61,7 @@ def there(annotation: Annotation) -> Points:
 
 def test_a_dropped_photo_shows_its_points(browser: Browser, page: Pages, models: Server, photos: list[Path]) -> None:
     """Where predict.py says they are, on the photo and in the table, with the version that answered and how long."""
-    browser.open(page().url)
-    browser.drop(photos[0])
-    browser.answered(photos[0].name)
+    browser.look_at(page().url, photos[0])
     (expected,) = predicted(models, photos[0])
     assert_same(browser.points(), expected, 0.051)
     drawn = browser.js(
@@ -158,9 +156,7 @@ def test_what_is_corrected_is_training_data(browser: Browser, page: Pages, photo
 @pytest.mark.slow
 def test_keys_do_all_of_it(browser: Browser, page: Pages, photos: list[Path]) -> None:
     """Once a photo is answered the focus is on it: points are chosen, moved, swapped, placed, and it is undone."""
-    browser.open(page().url)
-    browser.drop(photos[0])
-    browser.answered()
+    browser.look_at(page().url, photos[0])
     before = browser.points()
     browser.press(".")
     name = GARMENTS.keypoints[0]
@@ -183,9 +179,7 @@ def test_keys_do_all_of_it(browser: Browser, page: Pages, photos: list[Path]) ->
 @pytest.mark.slow
 def test_an_absent_point_is_placed_by_a_click(browser: Browser, page: Pages, photos: list[Path]) -> None:
     """One that the model missed: its row is chosen, then its place."""
-    browser.open(page().url)
-    browser.drop(photos[0])
-    browser.answered()
+    browser.look_at(page().url, photos[0])
     missed = next(name for name in GARMENTS.keypoints if name not in browser.points())
     browser.click(f"tr[data-name={missed}] button")
     box = browser.js("(({left, top}) => [left, top])(document.querySelector('.photo').getBoundingClientRect())")
@@ -227,9 +221,7 @@ def test_a_list_of_rank_is_gone_through_by_keys(
 @pytest.mark.slow
 def test_two_versions_stand_side_by_side(browser: Browser, page: Pages, photos: list[Path]) -> None:
     """What serves and the canary, on the same photo, with how far they are apart."""
-    browser.open(page().url)
-    browser.drop(photos[0])
-    browser.answered()
+    browser.look_at(page().url, photos[0])
     browser.click("#compare")
     browser.until("document.querySelector('main.answered.beside')")
     captions = browser.js("[...document.querySelectorAll('figcaption')].map((each) => each.textContent)")
@@ -243,9 +235,7 @@ def test_two_versions_stand_side_by_side(browser: Browser, page: Pages, photos: 
 @pytest.mark.slow
 def test_downloads(browser: Browser, page: Pages, models: Server, photos: list[Path], tmp_path: Path) -> None:
     """JSON is what predict.py --json writes; COCO with its photos is a folder that training reads."""
-    browser.open(page().url)
-    browser.drop(photos[0])
-    browser.answered()
+    browser.look_at(page().url, photos[0])
     (expected,) = predicted(models, photos[0])
     browser.click("[data-do=json]")
     (found,) = json.loads(browser.downloaded("points.json").read_text())

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from pipeline.background.ports import free_port
 from pipeline.gateway import running
 from pipeline.gateway.files import Files
 from pipeline.page.assets import HEADERS
 from pipeline.settings import Replica, Settings
-from tests.model_server.support import Server
+from tests.model_server.servers import Server
 from tests.page.browser import Browser
 from tests.page.conftest import Pages
-from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 CONTRAST = """
@@ -135,9 +135,7 @@ def test_the_gateway_asks_for_a_token(browser: Browser, door: tuple[str, Files],
 
 def test_each_control_has_a_name(browser: Browser, page: Pages, photos: list[Path]) -> None:
     """As a screen reader says it; the table has headers, and the photo says which keys there are."""
-    browser.open(page().url)
-    browser.drop(photos[0])
-    browser.answered()
+    browser.look_at(page().url, photos[0])
     nodes = [each for each in browser.cdp("Accessibility.getFullAXTree")["nodes"] if not each["ignored"]]
     roles = {each["nodeId"]: each["role"]["value"] for each in nodes}
     names = [(each["role"]["value"], each.get("name", {}).get("value", "")) for each in nodes]
@@ -156,9 +154,7 @@ def test_each_control_has_a_name(browser: Browser, page: Pages, photos: list[Pat
 
 def test_tab_goes_through_it_in_order(browser: Browser, page: Pages, photos: list[Path]) -> None:
     """From the photo on: other photos, what is shown, the table, corrections, saving, downloads."""
-    browser.open(page().url)
-    browser.drop(photos[0], photos[1])
-    browser.answered()
+    browser.look_at(page().url, photos[0], photos[1])
     rows = browser.js("document.querySelectorAll('tbody tr').length")
     places = []
     for _ in range(2 * rows + 16):

@@ -47,8 +47,5 @@ def world(tmp_path: Path) -> Iterator[World]:
     """Version 1 was exported and is served."""
     world = World(tmp_path, served=True)
     world.export()
-    world.start()
-    try:
+    with world.serving():
         yield world
-    finally:
-        world.stop()

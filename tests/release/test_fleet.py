@@ -21,6 +21,7 @@ import pytest
 
 from model_server import flags
 from model_server.server import serve
+from pipeline.background.ports import free_port
 from pipeline.errors import ParityError, ReplicaError, ServingError
 from pipeline.release import models_config, verdicts, verify_http
 from pipeline.release.models_config import Serving
@@ -30,9 +31,9 @@ from pipeline.serving import fleet
 from seamline_client import PredictClient
 from seamline_client.contract import MODEL_NAME
 from tests.homes import Seamline
-from tests.ports import free_port
 from tests.release.conftest import Trained
 from tests.release.world import DEADLINE, World
+from tests.waiting import until
 
 
 @contextmanager
@@ -199,10 +200,8 @@ def asking(port: int, *paths: str) -> Iterator[list[tuple[int, bytes]]]:
     heard: list[tuple[int, bytes]] = []
 
     def ask() -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not fleet.listens(f"127.0.0.1:{port}") and time.monotonic() < deadline:
-            time.sleep(0.05)
         try:
+            until(lambda: fleet.listens(f"127.0.0.1:{port}"))
             for path in paths:
                 try:
                     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.errors import PipelineError
 from pipeline.release import history, models_config, timeline
 from pipeline.release.history import By, Entry
@@ -21,7 +22,6 @@ from pipeline.release.store import ModelStore
 from tests.faults.small_store import MODEL, candidate
 from tests.faults.victims import run as victim
 from tests.homes import Seamline
-from tests.ports import free_port
 from tests.release.world import World
 
 ANNA = By("anna@office", "better hems")

@@ -34,11 +34,8 @@ def old(trained: Trained, tmp_path: Path) -> Iterator[World]:
             write_checksums(folder)
             world.releases.publish(folder)
     world.releases.promote(1)
-    world.start()
-    try:
+    with world.serving():
         yield world
-    finally:
-        world.stop()
 
 
 def as_before(folder: Path) -> None:

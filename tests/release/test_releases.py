@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.errors import ChecksumError, ServingError
 from pipeline.release import history, models_config
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import NOBODY, Releases
 from pipeline.release.store import ModelStore, write_checksums
-from seamline_client.contract import MODEL_NAME
-from tests.ports import free_port
-from tests.release.world import CANARY, World
+from seamline_client.contract import CANARY_NAME, MODEL_NAME
+from tests.release.world import World
 
 
 def act(world: World, commands: str) -> None:
@@ -43,7 +43,7 @@ def test_who_names_no_version_gets_the_one_that_was_promoted_last(
 ) -> None:
     """A running server answers over both transports as the rule has it, whatever higher numbers there are."""
     act(world, commands)
-    assert (world.answer(), world.answer(CANARY)) == (plain, canary)
+    assert (world.answer(), world.answer(CANARY_NAME)) == (plain, canary)
     for transport in ("grpc", "rest"):
         with world.client(transport) as client:
             assert client.metadata().version == plain
@@ -62,7 +62,7 @@ def test_a_version_that_no_server_loads_changes_nothing(world: World) -> None:
         impatient.promote(broken)
     with pytest.raises(ServingError, match="Nothing was changed"):
         impatient.canary(broken)
-    assert (world.answer(), world.answer(CANARY)) == (2, None)
+    assert (world.answer(), world.answer(CANARY_NAME)) == (2, None)
     assert world.releases.rollback().now == 1
 
 
@@ -73,7 +73,7 @@ def test_a_canary_that_cannot_be_served_does_not_stand_in_the_way(world: World) 
     releases = Releases(world.store, world.releases.target, wait_seconds=3)
     assert releases.rollback().now == 1
     assert releases.canary(None).now is None
-    assert (world.answer(), world.answer(CANARY)) == (1, None)
+    assert (world.answer(), world.answer(CANARY_NAME)) == (1, None)
 
 
 # Without a server

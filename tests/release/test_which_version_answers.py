@@ -21,8 +21,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ServingError
+from seamline_client.contract import CANARY_NAME
 from tests.release import command
-from tests.release.world import CANARY, DEADLINE, Callers, World
+from tests.release.world import DEADLINE, Callers, World
 
 KEEP = 3
 PLAN = (
@@ -57,7 +58,7 @@ class Rule:
         serving = self.world.offline.names()
         assert (serving.version, serving.canary) == (self.serving, self.canary_is)
         assert {version.number for version in self.world.store.versions()} == self.existing
-        assert (self.world.answer(), self.world.answer(CANARY)) == (self.serving, self.canary_is)
+        assert (self.world.answer(), self.world.answer(CANARY_NAME)) == (self.serving, self.canary_is)
         self.callers.check()
 
     def export(self) -> None:
@@ -172,11 +173,8 @@ def served() -> Iterator[World]:
         for _ in range(4):
             world.export()
         world.releases.rollback()
-        world.start()
-        try:
+        with world.serving():
             yield world
-        finally:
-            world.stop()
 
 
 def test_the_plain_name_answers_with_the_version_that_was_promoted_last(soak: bool) -> None:

@@ -14,14 +14,13 @@ import tensorflow as tf
 
 from model_server import flags
 from model_server.server import serve
+from pipeline.background.ports import free_port
 from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore, write_checksums
 from seamline_client import PredictClient
 from seamline_client.contract import MODEL_NAME
 from seamline_client.errors import CannotConnect, ClientError, NotFound
-from tests.ports import free_port
 
-CANARY = f"{MODEL_NAME}-canary"
 DEADLINE = 60.0
 
 
@@ -84,6 +83,14 @@ class World:
         with self.client("rest") as client:
             client.wait_until_available(time.monotonic() + DEADLINE)
         self.releases = Releases(self.store, target, wait_seconds=DEADLINE)
+
+    @contextmanager
+    def serving(self) -> Iterator[World]:
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         self.releases = self.offline

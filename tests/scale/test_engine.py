@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.errors import DataError, PipelineError
 from pipeline.scale import java, spark
 from pipeline.scale.spark import _one, _reason, engine
-from tests.ports import free_port
 
 
 @pytest.mark.parametrize("url", ["", "x", "spark:/h:1", "local[", "local[-1]", "http://h:1", "mesos://h", "k8s://"])

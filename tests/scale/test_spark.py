@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,20 +11,12 @@ import pytest
 from benchmarks.cluster import Cluster
 from benchmarks.data import copies
 from tests.scale.conftest import Home, content, flat, rows
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("small_parts")]
 ONE = "--conf spark.cores.max=1"
 """A job that takes one of the two workers, by Spark's own means."""
 JOB_SECONDS = 600.0
-
-
-def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Waits for it while the process runs."""
-    end = time.monotonic() + JOB_SECONDS
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_data_set_is_the_same_by_whomever(home: Home, photos: Path, two_workers: Cluster) -> None:
@@ -72,7 +61,8 @@ def test_a_worker_that_is_killed_costs_time_only(
     records = home.folder / "data" / "records"
     process = home.start("data", "--data", str(photos), "--spark", two_workers.url)
     try:
-        until(lambda: len(list(records.glob(".copies-*/*.tfrecord"))) >= 2, process)
+        until(lambda: len(list(records.glob(".copies-*/*.tfrecord"))) >= 2 or process.poll() is not None, JOB_SECONDS)
+        assert process.poll() is None, process.communicate()
         two_workers.workers[1].send_signal(signal.SIGKILL)
         assert process.poll() is None
         written = len(list(records.glob(".copies-*/*.tfrecord")))

@@ -5,22 +5,22 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from pipeline.background.ports import free_port
 from pipeline.release import signing
 from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore, Version, verify_checksums, write_checksums
+from pipeline.serving.fleet import listens
 from pipeline.sync.pull import Follower
 from pipeline.sync.push import push
 from pipeline.sync.remote import Remote
 from pipeline.sync.state import State
 from seamline_client.contract import MODEL_NAME
-from tests.ports import free_port
+from tests.waiting import until
 
 KEYS = ("AKIDTEST", "not-secret")
 REMOTE = Remote("s3://bucket/of/ours")
@@ -61,14 +61,7 @@ class Bucket:
             str(self.folder),
         ]
         self._process = subprocess.Popen([*command, "--addr", f"127.0.0.1:{self._port}"])
-        deadline = time.monotonic() + DEADLINE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
-                return
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+        until(lambda: listens(f"127.0.0.1:{self._port}"))
 
     def stop(self) -> None:
         """From now on it is as one whose machine is off."""

@@ -6,7 +6,6 @@ import io
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from seamline_client.contract import SIGNATURES, Signature
 from tests.homes import ROOT
 from tests.release.world import World
 from tests.sync.machines import Bucket, Publisher, environment
+from tests.waiting import until
 
 RATIOS = ("pred_x_ratio", "pred_y_ratio")
 
@@ -67,11 +67,8 @@ def pulled(tmp_path: Path) -> Iterator[World]:
     for number, trained in ((1, 0.1), (2, 0.2), (3, 0.4)):
         world.store.adopt(version(tmp_path / "made" / str(number), number / 10, trained), number, 3)
     world.offline.promote(1)
-    world.start()
-    try:
+    with world.serving():
         yield world
-    finally:
-        world.stop()
 
 
 def state(world: World, version: int) -> State:
@@ -115,11 +112,8 @@ class Loop:
             )
 
     def says(self, what: str) -> list[str]:
-        deadline = time.monotonic() + 120
-        while what not in self.log.read_text():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
+        until(lambda: what in self.log.read_text() or self.process.poll() is not None, 120, self.log.read_text)
+        assert what in self.log.read_text()
         return self.log.read_text().splitlines()
 
 
@@ -135,10 +129,7 @@ def test_an_outage(bucket: Bucket, publisher: Publisher, tmp_path: Path) -> None
         bucket.stop()
         loop.says("rclone cat")
         rounds = len(bucket.heard)
-        deadline = time.monotonic() + 120
-        while len(bucket.heard) < rounds + 6:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: len(bucket.heard) >= rounds + 6, 120)
         publisher.publish()
         bucket.start()
         publisher.push()

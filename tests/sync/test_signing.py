@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import PipelineError, SignatureError
 from pipeline.release import envelopes, signing
-from pipeline.release.store import SIGNATURE, write_checksums
+from pipeline.release.store import CHECKSUMS, SIGNATURE, write_checksums
 from pipeline.runtime import docker_stages
 from pipeline.runtime.compose import Compose
 from pipeline.sync.remote import Remote
@@ -71,6 +71,7 @@ def test_signed_versions_arrive(share: Remote, publisher: Publisher, key: Path, 
         ("changed file", r"SHA256SUMS: not what it was when its checksum was written into the signature"),
         ("another file", r"more\.pb: not listed in the signature"),
         ("lost file", r"saved_model\.pb: missing, though it is listed in the signature"),
+        ("lost checksums", r"SHA256SUMS: missing, though it is listed in the signature"),
         ("swapped number", r"was signed as version 1, and is here as version 2"),
         ("replayed signature", r"was signed as version 1, and is here as version 2"),
         ("no signature", r"is not signed, and only what one of .*trusted signed counts here"),
@@ -95,6 +96,8 @@ def test_what_is_refused(pushed: Path, tmp_path: Path, case: str, said: str) -> 
         (one / "more.pb").write_text("another")
     elif case == "lost file":
         (one / "saved_model.pb").unlink()
+    elif case == "lost checksums":
+        (one / CHECKSUMS).unlink()
     elif case == "swapped number":
         shutil.rmtree(two)
         shutil.copytree(one, two)

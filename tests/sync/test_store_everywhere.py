@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.atomic import locked
 from pipeline.errors import BusyError, ChecksumError, PipelineError, RemoteError, ServingError
 from pipeline.sync import push as pushing
 from pipeline.sync.remote import Remote
@@ -144,7 +145,7 @@ def test_who_publishes_and_who_follows(bucket: Bucket, publisher: Publisher, mac
 def test_one_push_at_a_time(bucket: Bucket, publisher: Publisher) -> None:
     """The later one could say the older thing last."""
     publisher.publish()
-    with pushing._one_at_a_time(publisher.store), pytest.raises(BusyError, match="another push"):
+    with locked(publisher.store.base / ".push"), pytest.raises(BusyError, match="another push"):
         publisher.push()
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background.ports import free_port
 from pipeline.training.checkpoints import best, step_of
 from pipeline.training.presets import choose
 from pipeline.training.runs import Run, latest_run
 from pipeline.training.train import train
 from tests.homes import ROOT, TinyRun
-from tests.ports import free_port
+from tests.waiting import until
 
 STEPS, NEVER = 90, 5000
 """What a run is trained for, and what none comes to before it is ended."""
@@ -55,11 +56,8 @@ class Cluster:
     def until_it_trains(self) -> Run:
         """Until it has saved a checkpoint of its own."""
         saved = self._newest()
-        deadline = time.monotonic() + 300
-        while self._newest() <= saved:
-            assert time.monotonic() < deadline
-            assert all(each.poll() is None for each in self.processes.values()), "".join(map(self.said, TASKS))
-            time.sleep(0.05)
+        until(lambda: self._newest() > saved or any(each.poll() is not None for each in self.processes.values()), 300)
+        assert self._newest() > saved, "".join(map(self.said, TASKS))
         return latest_run(self.home / "runs")
 
     def _newest(self) -> int:

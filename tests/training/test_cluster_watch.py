@@ -8,11 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.training import watch
+from pipeline.background.ports import free_port
+from pipeline.training import meeting
 from pipeline.training.cluster import Task
 from pipeline.training.hooks import Stop
-from pipeline.training.watch import Line, MeetingPlace, Message, Others
-from tests.ports import free_port
+from pipeline.training.meeting import Line, MeetingPlace, Message, key_of
+from pipeline.training.watch import Others
+from tests.waiting import until
 
 NAMES = ("chief", "worker 0", "evaluator")
 
@@ -36,7 +38,7 @@ class Cluster:
     def join(self, *names: str) -> None:
         for name in names:
             self.lines[name] = self.connect()
-            self.lines[name].send({"task": name, "key": watch._key(self.tasks[name])})
+            self.lines[name].send({"task": name, "key": key_of(self.tasks[name])})
 
     def hears(self, name: str, word: str) -> Message:
         return hears(self.lines[name], word)
@@ -54,7 +56,7 @@ def hears(line: Line, word: str) -> Message:
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.setattr(watch, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(meeting, "BEAT_SECONDS", 0.05)
     made = Cluster()
     yield made
     if made.place.is_alive():
@@ -87,7 +89,7 @@ def test_what_one_says_all_others_hear(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_process_that_ends_is_missed_at_once(cluster: Cluster, name: str) -> None:
-    """Its connection closes. One that says what went wrong is quoted; one that is done is not missed."""
+    """Its connection closes."""
     cluster.join(*NAMES)
     cluster.hears(name, "complete")
     cluster.lines[name].socket.close()
@@ -105,7 +107,7 @@ def test_what_went_wrong_is_quoted_and_who_is_done_is_not_missed(cluster: Cluste
 
 def test_silence_is_a_loss(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is cut off closes no connection."""
-    monkeypatch.setattr(watch, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(meeting, "SILENCE_SECONDS", 0.5)
     cluster.join(*NAMES)
     cluster.hears("chief", "complete")
     deadline = time.monotonic() + 10
@@ -120,7 +122,7 @@ def test_silence_is_a_loss(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_task_that_does_not_start_is_named(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others do not wait for it for ever."""
     cluster.join("chief", "evaluator")
-    monkeypatch.setattr(watch, "START_SECONDS", 0.1)
+    monkeypatch.setattr(meeting, "START_SECONDS", 0.1)
     assert cluster.hears("chief", "lost") == {"lost": "worker 0", "why": "it did not start within 0 s"}
 
 
@@ -129,7 +131,7 @@ def test_a_task_that_is_there_twice_is_refused(cluster: Cluster) -> None:
     cluster.join(*NAMES)
     cluster.hears("worker 0", "complete")
     second = cluster.connect()
-    second.send({"task": "worker 0", "key": watch._key(cluster.tasks["worker 0"])})
+    second.send({"task": "worker 0", "key": key_of(cluster.tasks["worker 0"])})
     assert hears(second, "lost")["why"] == "the cluster has a worker 0 already, or is stopping"
 
 
@@ -154,7 +156,7 @@ def test_a_loss_ends_the_process_with_one_line(
     stop = Stop()
     cluster.join("worker 0", "evaluator")
     chief = cluster.connect()
-    chief.send({"task": "chief", "key": watch._key(cluster.tasks["chief"])})
+    chief.send({"task": "chief", "key": key_of(cluster.tasks["chief"])})
     others = Others(cluster.tasks["chief"], stop, chief)
     assert others.wait(lambda: others.heard("complete"), 10)
     if stopping:
@@ -162,9 +164,7 @@ def test_a_loss_ends_the_process_with_one_line(
         assert others.wait(lambda: others.enough, 10)
     assert stop.requested == stopping
     cluster.lines["worker 0"].socket.close()
-    deadline = time.monotonic() + 10
-    while not codes and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: codes)
     assert codes == [code]
     address = cluster.tasks["worker 0"].names["worker 0"]
     assert capsys.readouterr().err.startswith(f"Error: worker 0 ({address}) is lost: its process ended. Every task")

@@ -58,14 +58,7 @@ def test_a_file_changes_the_settings_that_it_names(tmp_path: Path) -> None:
     )
     augmentation = replace(base.augmentation, scale=(0.9, 1.1))
     assert found == replace(
-        base,
-        name="my-shoes-1-",
-        model=model,
-        batch_size=8,
-        init=None,
-        patience=3,
-        gpus=True,
-        augmentation=augmentation,
+        base, name="my-shoes-1-", model=model, batch_size=8, init=None, patience=3, gpus=True, augmentation=augmentation
     )
     assert repr(found.model.loss.sigma) == "2.0"  # another spelling is not another run
 

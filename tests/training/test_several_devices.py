@@ -15,11 +15,10 @@ from pipeline.training import estimator
 from pipeline.training.presets import choose
 from pipeline.training.weights import save
 from seamline_client.keypoints import GARMENTS
-from tests.homes import TinyRun
+from tests.homes import ROOT, TinyRun
 
 v1 = tf.compat.v1
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import json
 import sys

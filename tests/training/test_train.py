@@ -23,17 +23,10 @@ from pipeline.training.checkpoints import BestSoFar, best, step_of
 from pipeline.training.presets import Preset, choose, tiny
 from pipeline.training.runs import Run, latest_run
 from pipeline.training.train import Interrupted, train
-from tests.homes import TinyRun
+from tests.homes import ROOT, TinyRun
+from tests.waiting import until
 
-ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -50,8 +43,8 @@ def trainer(tiny_run: TinyRun, home: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
     )
     try:
-        wait_for(home / "runs" / "latest")
-        wait_for(home / "runs" / (home / "runs" / "latest").read_text() / "best" / "best.json")
+        until((home / "runs" / "latest").exists)
+        until((home / "runs" / (home / "runs" / "latest").read_text() / "best" / "best.json").exists, 120)
         yield process
     finally:
         process.kill()
@@ -92,7 +85,7 @@ def test_sigint_does_the_same(tiny_run: TinyRun, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", tiny_run.dataset, choose("tiny", steps=STEPS))
 
     def interrupt() -> None:
-        wait_for(run.folder / "model.ckpt-3.index")
+        until((run.folder / "model.ckpt-3.index").exists)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)

@@ -17,9 +17,10 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 from model_server.batching import Batcher
 from model_server.errors import StatusError, invalid_argument
 from model_server.text_config import Batching
-from tests.homes import Made
+from tests.homes import ROOT, Made
 from tests.model_server.conftest import Saved
-from tests.model_server.support import ROOT, publish, running
+from tests.model_server.saved_models import publish
+from tests.model_server.servers import running
 
 
 class Doubling:
@@ -82,10 +83,7 @@ def test_a_batch_goes_when_its_time_is_up(servable: Doubling) -> None:
 @pytest.mark.parametrize(
     ("others", "text"),
     [
-        (
-            [[1, 2]],
-            "Tensors with name 'x:0' from different tasks have different shapes and padding is turned off. Set",
-        ),
+        ([[1, 2]], "Tensors with name 'x:0' from different tasks have different shapes and padding is turned off. Set"),
         ([-1], "negative"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from tests.model_server.conftest import Saved, Shared, zoo_server
-from tests.model_server.support import RESOURCE, Server, predict_request
+from tests.model_server.servers import RESOURCE, Server, predict_request
 
 DEADLY_JSON = b"[" * 23_515 + b"]" * 23_515
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,12 +14,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tensorflow_serving.apis import (
-    get_model_status_pb2,
-    model_management_pb2,
-    model_pb2,
-    model_service_pb2_grpc,
-)
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_pb2, model_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
 from model_server import metrics, model_config
@@ -30,7 +24,8 @@ from model_server.grpc_server import GrpcServer
 from model_server.lifecycle import Lifecycle
 from model_server.tensors import to_numpy, to_proto
 from model_server.versions import State
-from tests.ports import free_port
+from pipeline.background.ports import free_port
+from tests.waiting import until
 
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16"]
 any_array = st.sampled_from(DTYPES).flatmap(
@@ -86,13 +81,6 @@ def config(base: Path, policy: str = "") -> model_server_config_pb2.ModelServerC
     if policy == "all":
         made.model_config_list.config[0].model_version_policy.all.SetInParent()
     return made
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def states(lifecycle: Lifecycle) -> dict[int, State]:

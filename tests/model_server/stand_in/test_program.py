@@ -25,9 +25,11 @@ from model_server.rest_api import RestApplication
 from model_server.rest_server import RestServer, listen
 from model_server.server import serve
 from model_server.versions import Versions
+from pipeline.background.ports import free_port
+from tests.homes import ROOT
 from tests.model_server.conftest import Saved
-from tests.model_server.support import ROOT, Server, predict_request, publish, running
-from tests.ports import free_port
+from tests.model_server.saved_models import publish
+from tests.model_server.servers import Server, predict_request, running
 
 SLOW = 60_000
 

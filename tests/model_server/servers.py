@@ -1,4 +1,4 @@
-"""Small SavedModels, the servers that this machine has, and how to ask them: what the model_server tests share.
+"""The servers that this machine has, and how to ask them.
 
 The stand-in runs in a thread of the test process, unless a test is about its signals, exit codes or crashes.
 """
@@ -34,93 +34,12 @@ from model_server import crashes
 from model_server import flags as command_line
 from model_server.errors import StatusError
 from model_server.server import serve
-from tests.ports import free_port
+from pipeline.background.ports import free_port
+from tests.homes import ROOT
 
 RESOURCE = types_pb2.DT_RESOURCE
-v1 = tf.compat.v1
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("TENSORFLOW_SERVING_IMAGE", "tensorflow/serving:2.15.1")
 START_SECONDS = 60.0
-
-
-# SavedModels
-
-
-def save_half_plus(path: Path, offset: float) -> Path:
-    """y = x / 2 + offset, so that an answer tells which version gave it. Variables, one signature."""
-    with v1.Graph().as_default(), v1.Session() as session:
-        x = v1.placeholder(tf.float32, [None], "x")
-        half = v1.get_variable("half", initializer=0.5)
-        added = v1.get_variable("added", initializer=offset)
-        y = tf.add(half * x, added, name="y")
-        session.run(v1.global_variables_initializer())
-        _save(session, path, {"serving_default": ({"x": x}, {"y": y})})
-    return path
-
-
-def save_zoo(path: Path) -> Path:
-    """One graph with many signatures, each named after what is special about it."""
-    with v1.Graph().as_default(), v1.Session() as session:
-        x = v1.placeholder(tf.float32, [None], "x")
-        scalar = v1.placeholder(tf.float32, [], "scalar")
-        any_shape = v1.placeholder(tf.float32, None, "any_shape")
-        a = v1.placeholder(tf.float32, [None, 2], "a")
-        b = v1.placeholder(tf.int64, [None], "b")
-        words = v1.placeholder(tf.string, [None], "words")
-        same = tf.identity(words)  # a tensor cannot be both fed and fetched
-        flags = v1.placeholder(tf.bool, [None], "flags")
-        guarded = tf.ensure_shape(any_shape, [None, 2])
-        rounds = v1.placeholder(tf.int32, [None], "rounds")
-        signatures: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-            "serving_default": ({"x": x}, {"y": x / 2 + 2}),
-            "scalar": ({"x": scalar}, {"y": scalar + 1}),
-            "any_shape": ({"x": any_shape}, {"y": any_shape + 1}),
-            "guarded": ({"x": any_shape}, {"y": guarded * 2}),
-            "two": ({"a": a, "b": b}, {"sum": a + tf.cast(b, tf.float32)[:, None], "b2": b * 2}),
-            "uneven": ({"x": x}, {"y": tf.identity(x), "total": tf.reduce_sum(x)[None]}),
-            "strings": (
-                {"image_bytes": words},
-                {"length": tf.strings.length(words), "echo_bytes": same, "echo": same},
-            ),
-            "booleans": ({"flags": flags}, {"inverse": tf.logical_not(flags)}),
-            "slow": ({"rounds": rounds}, {"rounds": _work(rounds)}),
-        }
-        for dtype in (tf.float16, tf.float64, tf.int8, tf.int32, tf.int64, tf.uint64):
-            number = v1.placeholder(dtype, [None], dtype.name)
-            signatures[dtype.name] = ({"x": number}, {"y": tf.identity(number)})
-        _save(session, path, signatures)
-    return path
-
-
-def _work(rounds: Any) -> Any:
-    """Return `rounds` after that many rounds (of the largest) of a tenth of a millisecond or so each."""
-    matrix = tf.eye(96)
-    _, worked = tf.while_loop(
-        lambda i, _: i < tf.reduce_max(rounds), lambda i, m: (i + 1, tf.linalg.matmul(m, matrix)), (0, matrix)
-    )
-    return rounds + tf.cast(tf.reduce_sum(worked) * 0, tf.int32)
-
-
-def _save(session: Any, path: Path, signatures: Mapping[str, tuple[dict[str, Any], dict[str, Any]]]) -> None:
-    builder = v1.saved_model.Builder(str(path))
-    definitions = {
-        key: v1.saved_model.signature_def_utils.predict_signature_def(inputs, outputs)
-        for key, (inputs, outputs) in signatures.items()
-    }
-    saver = v1.train.Saver() if v1.global_variables() else None
-    builder.add_meta_graph_and_variables(session, ["serve"], signature_def_map=definitions, saver=saver)
-    builder.save()
-
-
-def publish(version: Path, base: Path, number: int) -> None:
-    """Make a version visible by one rename, as a publisher does."""
-    base.mkdir(parents=True, exist_ok=True)
-    staged = base / f"staged-{number}"
-    shutil.copytree(version, staged)
-    staged.rename(base / str(number))
-
-
-# Servers
 
 
 def available_servers() -> list[str]:
@@ -302,6 +221,16 @@ def predict_request(
         proto = value if isinstance(value, TensorProto) else tf.make_tensor_proto(value)
         request.inputs[alias].CopyFrom(proto)
     return request
+
+
+def models_config(folder: Path, bases: Mapping[str, Path]) -> Path:
+    """A file of models by name, each with the folder of its versions."""
+    entries = (
+        f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}' for name, base in bases.items()
+    )
+    path = folder / "models.config"
+    path.write_text(f"model_config_list {{ {' '.join(entries)} }}")
+    return path
 
 
 @contextlib.contextmanager
