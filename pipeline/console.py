@@ -32,7 +32,7 @@ def whole_words() -> None:
 
 def grid(columns: Collection[str], numbers: Collection[str] = ()) -> Table:
     """An empty table; `numbers` are the columns that are aligned on the right."""
-    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         shown.add_column(name, justify="right" if name in numbers else "left")
     return shown

@@ -15,6 +15,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Each of the processes side by side is told a width, which would hold for all that is printed in it.
+os.environ.pop("COLUMNS", None)
 
 from garments import write_dataset
 from pipeline.training.checkpoints import best

@@ -14,6 +14,8 @@ from pathlib import Path
 from tests.waiting import until
 
 COUNT = 3
+BRIDGE = "seamline-b"
+FORWARDING = ("FORWARD", "-i", BRIDGE, "-o", BRIDGE, "-j", "ACCEPT")
 PROGRAMS = ("dockerd", "docker", "ip", "nsenter", "unshare", "iptables")
 
 
@@ -26,21 +28,23 @@ def missing() -> str:
 
 
 class Hosts:
-    """`images` are copied from this machine's engine. Numbers of hosts begin with 1, which is the manager."""
+    """`images` are copied from this machine's engine. Numbers of hosts begin with 1, which is the manager.
+
+    Names and addresses are always the same: there is room for one swarm, and what a killed one left is removed first.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._prefix = f"sl{os.getpid() % 100_000}"
         self._engines: list[subprocess.Popen[bytes]] = []
 
     def up(self, images: Sequence[str]) -> None:
-        bridge = f"{self._prefix}b"
-        _run("ip", "link", "add", bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{_address(254)}/24", "dev", bridge)
-        _run("ip", "link", "set", bridge, "up")
-        _run("iptables", "-I", "FORWARD", "-i", bridge, "-o", bridge, "-j", "ACCEPT")
+        _disconnect()
+        _run("ip", "link", "add", BRIDGE, "type", "bridge")
+        _run("ip", "addr", "add", f"{_address(254)}/24", "dev", BRIDGE)
+        _run("ip", "link", "set", BRIDGE, "up")
+        _run("iptables", "-I", *FORWARDING)
         for number in range(1, COUNT + 1):
-            self._connect(number, bridge)
+            _connect(number)
         # Images are unpacked once; their layers are never written to, and so the others may have the same files.
         self._start(1)
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
@@ -61,20 +65,15 @@ class Hosts:
             engine.terminate()
         for engine in self._engines:
             engine.wait(30)
-        for number in range(1, COUNT + 1):
-            _run("ip", "netns", "del", f"{self._prefix}n{number}", must=False)
-            _run("ip", "link", "del", f"{self._prefix}v{number}", must=False)
-        bridge = f"{self._prefix}b"
-        _run("iptables", "-D", "FORWARD", "-i", bridge, "-o", bridge, "-j", "ACCEPT", must=False)
-        _run("ip", "link", "del", bridge, must=False)
+        _disconnect()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def cut(self, number: int) -> None:
         """Takes the host off the network; `join` puts it back."""
-        _run("ip", "link", "set", f"{self._prefix}v{number}", "down")
+        _run("ip", "link", "set", _link(number), "down")
 
     def join(self, number: int) -> None:
-        _run("ip", "link", "set", f"{self._prefix}v{number}", "up")
+        _run("ip", "link", "set", _link(number), "up")
 
     def address(self, number: int) -> str:
         return _address(number)
@@ -85,17 +84,6 @@ class Hosts:
     def _docker(self, number: int) -> list[str]:
         return ["docker", "-H", f"unix://{self.folder}/{number}/docker.sock"]
 
-    def _connect(self, number: int, bridge: str) -> None:
-        space, link = f"{self._prefix}n{number}", f"{self._prefix}v{number}"
-        _run("ip", "netns", "add", space)
-        _run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", space)
-        _run("ip", "link", "set", link, "master", bridge, "up")
-        inside = ("ip", "netns", "exec", space, "ip")
-        _run(*inside, "link", "set", "lo", "up")
-        _run(*inside, "addr", "add", f"{_address(number)}/24", "dev", "eth0")
-        _run(*inside, "link", "set", "eth0", "up")
-        _run(*inside, "route", "add", "default", "via", _address(254))
-
     def _start(self, number: int) -> None:
         home = self.folder / str(number)
         for part in ("data", "exec", "run"):
@@ -105,7 +93,7 @@ class Hosts:
             f"hostname n{number}; mount --make-rprivate /; mount --bind {home}/run /run; exec dockerd --data-root "
             f"{home}/data --exec-root {home}/exec --pidfile {home}/pid -H unix://{home}/docker.sock --log-level warn"
         )
-        enter = ("nsenter", f"--net=/run/netns/{self._prefix}n{number}", "unshare", "-m", "-u", "sh", "-c", script)
+        enter = ("nsenter", f"--net=/run/netns/{_space(number)}", "unshare", "-m", "-u", "sh", "-c", script)
         with (home / "log").open("wb") as log:
             self._engines.append(subprocess.Popen(enter, stdout=log, stderr=log))
         info = [*self._docker(number), "info"]
@@ -118,6 +106,34 @@ class Hosts:
 
 def _address(number: int) -> str:
     return f"10.78.0.{number}"
+
+
+def _space(number: int) -> str:
+    return f"seamline-{number}"
+
+
+def _link(number: int) -> str:
+    return f"seamline-v{number}"
+
+
+def _connect(number: int) -> None:
+    space, link = _space(number), _link(number)
+    _run("ip", "netns", "add", space)
+    _run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", space)
+    _run("ip", "link", "set", link, "master", BRIDGE, "up")
+    inside = ("ip", "netns", "exec", space, "ip")
+    _run(*inside, "link", "set", "lo", "up")
+    _run(*inside, "addr", "add", f"{_address(number)}/24", "dev", "eth0")
+    _run(*inside, "link", "set", "eth0", "up")
+    _run(*inside, "route", "add", "default", "via", _address(254))
+
+
+def _disconnect() -> None:
+    for number in range(1, COUNT + 1):
+        _run("ip", "netns", "del", _space(number), must=False)
+        _run("ip", "link", "del", _link(number), must=False)
+    _run("iptables", "-D", *FORWARDING, must=False)
+    _run("ip", "link", "del", BRIDGE, must=False)
 
 
 def _run(*command: str, must: bool = True, env: dict[str, str] | None = None) -> str:
