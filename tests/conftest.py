@@ -33,11 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class ByFile(LoadScopeScheduling):
-    """What tests of a file share is made once. So is what those in containers do, which share an engine, too."""
+    """What tests of a file share is made once. Those in containers share an engine, and change networks at will, which
+    a browser that is opening a page takes for its own: they and those of the page are never side by side."""
 
     def _split_scope(self, nodeid: str) -> str:
         folder, _, _ = nodeid.rpartition("/")
-        return "containers" if folder == "tests/containers" else nodeid.partition("::")[0]
+        return "machine" if folder in ("tests/containers", "tests/page") else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

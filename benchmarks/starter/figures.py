@@ -50,9 +50,3 @@ def read(path: Path) -> dict[str, Any]:
 def record(path: Path, name: str, found: dict[str, Any]) -> None:
     """Adds what is known of some weights."""
     write_atomically(path, json.dumps({**read(path), name: found}, indent=1) + "\n")
-
-
-def best(path: Path) -> str:
-    """The name of the weights with the lowest NE on the photos that choose."""
-    known = read(path)
-    return min(known, key=lambda name: float(known[name]["choose"][NE]))

@@ -5,7 +5,7 @@
                                     which has image_id and image_category
 
 They are decoded once, into files that are mapped into memory. Of the train split and of `more`, the photos that
-`split_of` keeps for evaluation choose between weights and are never trained on; those of val are only reported on.
+`split_of` keeps for evaluation are never trained on, for whoever chooses between recipes; nor are those of val.
 """
 
 from __future__ import annotations

@@ -34,13 +34,16 @@ ROUNDS = (
         visibility=3.0,
         seed=4,
     ),
+    Round(OptimiserConfig(steps=3500, learning_rate=1e-3, warmup_steps=100), 5, 11, teacher=3, balance=0.4, seed=5),
+    Round(OptimiserConfig(steps=4000, learning_rate=1e-3, warmup_steps=100), 5, 11, teacher=5, balance=0.4, seed=6),
 )
-"""The first begins with the weights that label first, each other one with the mean of those of the rounds before it."""
+"""The first begins with the weights that label first, each other one with the mean of those of the rounds before it.
+What the last one makes is the starter."""
 WEIGHTS, VIEWS, FIGURES = "weights.npz", "views.npz", "figures.json"
 
 
 def run(photos: Path, out: Path, init: str, *, quick: bool) -> None:
-    """Makes `<out>/round-<n>/weights.npz` of each round, and tells which one is the best by the photos that choose.
+    """Makes `<out>/round-<n>/weights.npz` of each round, and tells how good they are.
 
     Raises DataError for photos that cannot be read, TrainingError for weights that cannot.
     """
@@ -59,7 +62,7 @@ def run(photos: Path, out: Path, init: str, *, quick: bool) -> None:
             _train(folder, _shortened(how) if quick else how, fit, taught, mean(made[1:] or made))
         made.append(weights.load(str(folder / WEIGHTS)))
         _report(out, number, made[-1], pictures)
-    console.print(f"The best by the photos that choose: {out / figures.best(out / FIGURES)}")
+    console.print(f"The weights: {out / f'round-{len(made) - 1}' / WEIGHTS}")
 
 
 def _first(folder: Path, init: str, fit: Pictures, more: Pictures, *, quick: bool) -> Weights:
