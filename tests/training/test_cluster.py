@@ -61,10 +61,9 @@ class Cluster:
         return latest_run(self.home / "runs")
 
     def _newest(self) -> int:
-        """The step of the newest checkpoint; 0 counts as none, for it is there before training is."""
-        return max(
-            (int(path.stem.rsplit("-", 1)[1]) for path in self.home.glob("runs/*/model.ckpt-*.index")), default=0
-        )
+        """The step that a run would go on from; 0 counts as none, for it is there before training is."""
+        states = [path.read_text() for path in self.home.glob("runs/*/checkpoint")]
+        return max((int(re.findall(r"^model_checkpoint_path: .*-(\d+)", each)[0]) for each in states), default=0)
 
     def ends(self, seconds: float = 60) -> dict[str, int]:
         """The exit codes of all tasks, which end within so many seconds."""
