@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,10 +113,51 @@ def step_of(folder: Path) -> int:
     Raises TrainingError when it cannot be read.
     """
     latest = tf.train.latest_checkpoint(str(folder))
+    return step_at(latest, folder) if latest else 0
+
+
+def step_at(prefix: str, run: Path) -> int:
+    """The step of one of a run's checkpoints. Raises TrainingError when it cannot be read."""
     try:
-        return int(tf.train.load_variable(latest, v1.GraphKeys.GLOBAL_STEP)) if latest else 0
+        return int(tf.train.load_variable(prefix, v1.GraphKeys.GLOBAL_STEP))
     except UNREADABLE as error:
-        raise TrainingError(f"{_damaged(latest, error)}. Delete {folder} to train anew.") from error
+        raise TrainingError(f"{_damaged(prefix, error)}. Delete {run} to train anew.") from error
+
+
+@contextmanager
+def held(run: Path) -> Iterator[str | None]:
+    """The prefix of a run's newest checkpoint, which stays while it is read, whatever the process that trains deletes.
+
+    None where the run has no checkpoint yet. One at a time: the files are in `<run>/held`, as hard links where the file
+    system has them.
+    """
+    folder = run / "held"
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    folder.mkdir()
+    try:
+        missing = None
+        while (newest := tf.train.latest_checkpoint(str(run))) not in (None, missing):
+            kept = folder / Path(newest).name
+            with suppress(FileNotFoundError):  # deleted meanwhile: there is a newer one
+                # The index last, which TensorFlow deletes first: where it is there, the rest is too.
+                for path in sorted(run.glob(f"{kept.name}.*")):
+                    _link(path, folder / path.name)
+            if Path(f"{kept}.index").exists():
+                newest = str(kept)
+                break
+            missing = newest
+        yield newest
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def problem(prefix: str, config: ModelConfig, keypoints: KeypointSet) -> str | None:

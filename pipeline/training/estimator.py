@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,8 +54,7 @@ def build(
             save_checkpoints_steps=preset.evaluate_every,
             save_summary_steps=20,
             log_step_count_steps=20,
-            # An evaluator of its own may be behind.
-            keep_checkpoint_max=5 if task else 2,
+            keep_checkpoint_max=2,
             # Nobody reads it, and writing it as text takes seconds. TensorBoard has the graph all the same.
             checkpoint_save_graph_def=False,
             session_config=_session(preset),
@@ -110,6 +110,8 @@ def augmenting(preset: Preset) -> Callable[..., Any]:
             features, labels = augment_features(
                 features, labels, preset.augmentation, params["keypoints"].flip, preset.seed
             )
+        # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
+        random.seed(preset.seed)
         # Nothing in it branches on a tensor; AutoGraph, which a strategy asks for, would take seconds to find that out.
         return tf.autograph.experimental.do_not_convert(model_fn)(features, labels, mode, params)
 

@@ -25,7 +25,7 @@ from pipeline.errors import ClusterError, TrainingError
 from pipeline.evaluation.limits import limits
 from pipeline.training import estimator as estimators
 from pipeline.training import weights
-from pipeline.training.checkpoints import UNREADABLE, BestSoFar, Checkpoint, step_of
+from pipeline.training.checkpoints import BestSoFar, Checkpoint, held, step_at, step_of
 from pipeline.training.cluster import CHIEF, EVALUATOR, Task
 from pipeline.training.hooks import ProgressLine, Stop
 from pipeline.training.presets import Preset
@@ -175,13 +175,9 @@ def _evaluate(run: Run, stop: Stop, others: Others) -> Checkpoint:
     evaluation = Evaluation(run, estimator, best, stop, first=0 if others.heard("knows") else 1)
     while True:
         last, before = len(others.trained) == others.trainers, best.evaluated
-        newest = tf.train.latest_checkpoint(str(run.folder))
-        try:
-            evaluation.after_save(None, step_of(run.folder))
-        except UNREADABLE:
-            if Path(f"{newest}.index").exists():
-                raise
-            # Otherwise it took so long that the chief has deleted it: there are newer ones.
+        with held(run.folder) as newest:
+            if newest and not stop.requested:
+                evaluation.evaluate(newest, step_at(newest, run.folder))
         if evaluation.over() and not others.heard("enough"):
             others.tell(enough=True)
         if last and (best.evaluated == before or stop.requested):

@@ -7,7 +7,6 @@ each one, keeps the best, and ends training when patience has run out. Only a si
 from __future__ import annotations
 
 import math
-import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,8 +85,6 @@ def _train(run: Run, stop: Stop) -> Checkpoint:
     start, best = step_of(folder), BestSoFar(folder)
     initial = weights.load(preset.init) if preset.init and not start else None
     knows = initial is not None and initial.keypoints == run.dataset.keypoints.keypoints
-    # Keras draws the seeds of its first weights from here, where Estimator's own seed does not reach.
-    random.seed(preset.seed)
     estimator = estimators.build(folder, preset, run.dataset.keypoints, initial=initial, gpus=preset.gpus)
     evaluation = Evaluation(run, estimator, best, stop, first=0 if knows else 1)
 
@@ -165,7 +162,7 @@ def is_over(best: BestSoFar, preset: Preset) -> bool:
 class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
     """Evaluates each checkpoint when it is saved, keeps the best one, and ends training when patience has run out.
 
-    On a cluster the evaluator calls `after_save` for the checkpoints that appear in the run's folder.
+    On a cluster the evaluator calls `evaluate` for the checkpoints that appear in the run's folder.
     """
 
     def __init__(self, run: Run, estimator: Any, best: BestSoFar, stop: Stop, *, first: int) -> None:
@@ -196,17 +193,19 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
         """Returns whether to stop. Estimator also calls it for the checkpoint that it has just restored."""
         if self._stop.requested:
             return True  # who asked to stop does not want to wait; the next process evaluates this checkpoint
-        if global_step_value >= self._first and global_step_value > self._best.evaluated:
-            prefix = tf.train.latest_checkpoint(str(self._run.folder))
-            found = self._estimator.evaluate(
-                eval_input_fn(self._run.dataset), hooks=self._hooks, checkpoint_path=prefix
-            )
-            step = int(found.pop(v1.GraphKeys.GLOBAL_STEP))
-            metrics = {name: float(value) for name, value in found.items() if math.isfinite(value)}
-            kept = self._best.consider(prefix, step, metrics)
-            ne = f"NE {metrics[NE]:.1f} %" if NE in metrics else "no NE"
-            console.print(f"Step {step}: {ne}{', the best so far' if kept else ''}")
+        self.evaluate(tf.train.latest_checkpoint(str(self._run.folder)), int(global_step_value))
         return self.over()
+
+    def evaluate(self, prefix: str, step: int) -> None:
+        """Unless that has been done, or is not to be."""
+        if step < self._first or step <= self._best.evaluated:
+            return
+        found = self._estimator.evaluate(eval_input_fn(self._run.dataset), hooks=self._hooks, checkpoint_path=prefix)
+        metrics = {name: float(value) for name, value in found.items() if math.isfinite(value)}
+        del metrics[v1.GraphKeys.GLOBAL_STEP]
+        kept = self._best.consider(prefix, step, metrics)
+        ne = f"NE {metrics[NE]:.1f} %" if NE in metrics else "no NE"
+        console.print(f"Step {step}: {ne}{', the best so far' if kept else ''}")
 
 
 @contextmanager

@@ -11,21 +11,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.background.ports import free_port
+from pipeline.training import preset_file
 from pipeline.training.checkpoints import best, step_of
-from pipeline.training.presets import choose
 from pipeline.training.runs import Run, latest_run
 from pipeline.training.train import train
 from tests.homes import ROOT, TinyRun
 from tests.waiting import until
 
-STEPS, NEVER = 90, 5000
+STEPS, NEVER = 300, 5000
 """What a run is trained for, and what none comes to before it is ended."""
+UNTRAINED = 14.6
+"""The loss of the preset tiny before its first step, to within 0.2."""
 TASKS = ("chief", "worker", "evaluator")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -131,11 +132,20 @@ def test_a_stop_that_one_task_is_asked_for_stops_all_after_the_same_step(home: P
 
 
 def test_two_that_train_are_as_good_as_one(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """The same steps of the same total batch end with the same NE, but for noise."""
+    """The same steps of the same total batch learn as much, but for noise.
+
+    The loss on what is held out tells that on a run this short: it falls by 3.0 to 3.5 from 14.6 whichever the seed,
+    while NE falls from over 100 % to between 37 and 52. Both fall less with half the batch.
+    """
+    settings = tmp_path / "learning.toml"
+    settings.write_text(
+        f'base = "tiny"\nevaluate_every = {STEPS}\n'
+        f"model.optimiser = {{learning_rate = 0.01, average_decay = 0.9, steps = {STEPS}}}\n"
+    )
     home = tmp_path / "home"
     home.mkdir()
     with_photos(tiny_run, home)
-    with cluster(home, "--steps", str(STEPS)) as tasks:
+    with cluster(home, "--preset", str(settings)) as tasks:
         assert tasks.ends(600) == dict.fromkeys(TASKS, 0)
         said = {kind: tasks.said(kind) for kind in TASKS}
     run = latest_run(home / "runs")
@@ -144,12 +154,15 @@ def test_two_that_train_are_as_good_as_one(tiny_run: TinyRun, tmp_path: Path) ->
         assert "The evaluator has the best checkpoint" in said[kind]
     assert re.search(r"Best checkpoint: step \d+, NE .*\nReport: .*report.html$", said["evaluator"].strip())
     assert step_of(run.folder) == STEPS
-    assert not list(run.folder.glob("tmp_*"))
+    assert {path.name for path in run.folder.iterdir()}.isdisjoint({"held", "tmp_worker_0"})
     together = best(run.folder)
     assert together
-    alone = train(Run(tmp_path / "alone", tiny_run.dataset, replace(choose("tiny", steps=STEPS), evaluate_every=30)))
-    print(f"NE of two {together.ne:.1f} %, of one {alone.ne:.1f} %")
-    assert together.ne == pytest.approx(alone.ne, rel=0.25)
+    assert together.step == STEPS
+    alone = train(Run(tmp_path / "alone", tiny_run.dataset, preset_file.load(settings)))
+    falls = [UNTRAINED - each.metrics["loss"] for each in (together, alone)]
+    print(f"Two: loss fell by {falls[0]:.2f}, NE {together.ne:.1f} %. One: by {falls[1]:.2f}, NE {alone.ne:.1f} %")
+    assert falls[0] == pytest.approx(falls[1], rel=0.25)
+    assert max(together.ne, alone.ne) < 75
 
 
 def test_a_cluster_ends_early_when_patience_has_run_out(tiny_run: TinyRun, tmp_path: Path) -> None:

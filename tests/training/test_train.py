@@ -19,7 +19,7 @@ import pytest
 from pipeline.data.records import Dataset, load
 from pipeline.errors import DataError, ExportError, TrainingError
 from pipeline.release.export import export
-from pipeline.training.checkpoints import BestSoFar, best, step_of
+from pipeline.training.checkpoints import best, step_of
 from pipeline.training.presets import Preset, choose, tiny
 from pipeline.training.runs import Run, latest_run
 from pipeline.training.train import Interrupted, train
@@ -207,27 +207,3 @@ def test_a_checkpoint_that_was_cut_short_is_named(tiny_run: TinyRun, tmp_path: P
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(TrainingError, match=rf"run/model.ckpt-\d+: the checkpoint is damaged.*Delete {run.folder}"):
         train(run)
-
-
-def test_a_damaged_record_of_the_best_is_named(tmp_path: Path) -> None:
-    """`best.json` cut short is a message, not a traceback."""
-    (tmp_path / "best").mkdir()
-    (tmp_path / "best" / "best.json").write_text('{"prefix": "model')
-    with pytest.raises(TrainingError, match=r"best.json: damaged"):
-        best(tmp_path)
-
-
-def test_the_best_is_the_lowest_ne_and_survives_a_restart(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """A worse checkpoint, or one without an NE, changes nothing but how long was waited; only one is kept on disk."""
-    run = tmp_path / "run"
-    for step, ne in ((3, 9.0), (6, 5.0), (9, 7.0), (12, None)):
-        for path in tiny_run.run.folder.glob("model.ckpt-6.*"):
-            (run / path.name.replace("-6", f"-{step}", 1)).parent.mkdir(exist_ok=True)
-            shutil.copy2(path, run / path.name.replace("-6", f"-{step}", 1))
-        kept = BestSoFar(run).consider(str(run / f"model.ckpt-{step}"), step, {} if ne is None else {"ne": ne})
-        assert kept == (step < 9)
-    record = BestSoFar(run)
-    assert (record.evaluated, record.waited) == (12, 2)
-    assert record.checkpoint
-    assert (record.checkpoint.step, record.checkpoint.ne) == (6, 5.0)
-    assert {path.stem for path in (run / "best").glob("*ckpt*")} == {"model.ckpt-6"}
