@@ -113,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.error("--tls-cert and --tls-key go together")
     if any(isinstance(value, list) for name, value in vars(options).items() if name != "photos"):
         command.error("-- is no value of an option")  # argparse makes a list of `--option=--`
+    # Before gRPC is imported: what fails is one line of ours, not lines of C++ before it.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from seamline_client.run import complain, run
 
     try:

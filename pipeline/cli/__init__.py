@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from pipeline.gpu import ENVIRONMENT
 
-# Before TensorFlow is imported, by whichever command: it greets with pages of notes on CUDA.
-os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", **ENVIRONMENT, **os.environ})
+# Before they are imported, by whichever command: TensorFlow greets with pages on CUDA, gRPC has its own notes on TLS.
+os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "NONE", **ENVIRONMENT, **os.environ})
 
 # In the order that --help lists their commands in.
 from pipeline.cli import (  # isort: skip

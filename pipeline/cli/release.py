@@ -25,7 +25,8 @@ TARGET = typer.Option(
 LISTEN = typer.Option(
     None, help="Answer over HTTP at this address until SIGTERM: 200, or 500 with the difference. As 127.0.0.1:8700."
 )
-VERSION = typer.Argument(..., help="Published version, a number.")
+VERSION = typer.Argument(..., metavar="VERSION", help="Published version, a number.")
+"""Named as the variable of make that carries it."""
 WHY = typer.Option(None, "--why", help="What the history is to say of it, in your own words.")
 
 

@@ -73,10 +73,11 @@ def unseal(envelope: Mapping[str, Any], kind: str, trusted: Path, where: str) ->
 
     Raises SignatureError, which says `where`, for any other, and PipelineError where no key is trusted.
     """
+    keys = trusted_keys(trusted)
     payload, signatures = contents(envelope, kind, where)
     if not signatures:
         raise SignatureError(f"{where}: is not signed, and only what one of {trusted} signed counts here.")
-    for key in _trusted(trusted):
+    for key in keys:
         try:
             key.verify(signatures[0], _signed(payload, kind), ec.ECDSA(_HASHES[key.curve.name]))
         except InvalidSignature:
@@ -96,7 +97,8 @@ def contents(envelope: Mapping[str, Any], kind: str, where: str) -> tuple[bytes,
         raise SignatureError(f"{where}: cannot be read as a signed envelope: {error!r}") from error
 
 
-def _trusted(place: Path) -> list[ec.EllipticCurvePublicKey]:
+def trusted_keys(place: Path) -> list[ec.EllipticCurvePublicKey]:
+    """The public keys in a file, or in the files of a folder. Raises PipelineError where there is none."""
     try:
         files = [place] if place.is_file() else [path for path in sorted(place.iterdir()) if path.is_file()]
         found = [

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.atomic import write_atomically
 from pipeline.errors import SignatureError
-from pipeline.release.envelopes import seal, unseal
+from pipeline.release.envelopes import seal, trusted_keys, unseal
 from pipeline.release.releases import Releases
 from pipeline.release.store import CHECKSUMS, SIGNATURE, Version, digests, first_difference, sha256
 
@@ -35,6 +35,7 @@ def check(folder: Path, number: int, trusted: Path) -> None:
 
     Raises PipelineError where `trusted` has no key.
     """
+    trusted_keys(trusted)  # a setting that leads to none is named before any version is
     file = folder / SIGNATURE
     try:
         envelope = json.loads(file.read_text())["dsseEnvelope"]

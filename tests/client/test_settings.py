@@ -16,6 +16,7 @@ from pipeline.background.ports import free_port
 from seamline_client import PredictClient, Tls, run
 from seamline_client.errors import CannotConnect, InvalidInput
 from tests.client.fakes import TRANSPORTS, FakeGrpc, FakeHttp
+from tests.homes import PREDICT, ROOT
 
 NO_VERSIONS = b'{"model_version_status": []}'
 
@@ -155,8 +156,8 @@ def over_tls(transport: str, pems: Path, asks: bool) -> Any:
     [
         ("server", False, False, None),
         ("server", True, True, None),
-        ("other", False, False, "(?i)certificate"),
-        (None, False, False, "(?i)certificate"),
+        ("other", False, False, "its certificate is not trusted"),
+        (None, False, False, "its certificate is not trusted"),
         ("server", False, True, "127.0.0.1"),
     ],
 )
@@ -177,6 +178,16 @@ def test_tls_answers_where_both_sides_trust_the_other(
         with pytest.raises(CannotConnect, match=refusal):
             client.status()
         assert server.seen == []
+
+
+def test_a_certificate_that_is_not_trusted_is_one_line(pems: Path, photo: Path) -> None:
+    """Of the command: gRPC's own notes on the handshake are left out."""
+    with over_tls("grpc", pems, asks=False) as server:
+        command = [*PREDICT, photo, "--target", server.target, "--tls-ca", pems / "other.pem", "--retries", "0"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == CannotConnect.exit_code
+    assert done.stderr.startswith(f"predict: {server.target}: its certificate is not trusted (--tls-ca names a file")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -43,6 +43,25 @@ def test_another_python_is_refused(version: tuple[int, int, int], script: str) -
     assert done.stderr.count("\n") == 1
 
 
+def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """As a .venv that another user made: the file and why, exit code 1."""
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "pip"):
+        (tmp_path / "bin" / name).touch()
+    (tmp_path / "pip.log").mkdir()
+    script = f"""if True:
+        import runpy, sys
+        from pathlib import Path
+        from pipeline.runtime import venv
+        venv.VENV = Path({str(tmp_path)!r})
+        venv.PYTHON, venv.STAMP = venv.VENV / "bin/python", venv.VENV / "installed"
+        sys.argv = ["launch", "--runtime", "local", "status"]
+        runpy.run_module("pipeline.runtime.launch", run_name="__main__")
+    """
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"Error: {tmp_path / 'pip.log'}: Is a directory\n")
+
+
 def wheel(folder: Path, name: str, version: str, *needs: str) -> str:
     """Makes a package that holds nothing; its line in a lock."""
     path = folder / f"{name}-{version}-py3-none-any.whl"

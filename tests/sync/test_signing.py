@@ -164,11 +164,13 @@ def test_in_docker_too(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         docker_stages.run(compose, "serve", [])
 
 
+@pytest.mark.parametrize("signed", [True, False])
 @pytest.mark.parametrize("trusted", ["missing", "empty", "text", "private"])
-def test_no_key_trusts_nothing(publisher: Publisher, key: Path, tmp_path: Path, trusted: str) -> None:
-    """A setting that leads to no key is a mistake, not a door that is open."""
+def test_no_key_trusts_nothing(publisher: Publisher, key: Path, tmp_path: Path, trusted: str, signed: bool) -> None:
+    """A setting that leads to no key is a mistake, not a door that is open, and is named before any version is."""
     version = publisher.publish()
-    signing.sign(version, key)
+    if signed:
+        signing.sign(version, key)
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").write_text("-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n")
     (tmp_path / "private").symlink_to(key)
