@@ -12,7 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.starter import rounds
+from benchmarks.starter import ablations, rounds
 from pipeline.console import console
 from pipeline.errors import PipelineError
 
@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--photos", type=Path, required=True, help="folder with train, val and more")
     parser.add_argument("--out", type=Path, default="var/starter", help="state and result; default: %(default)s")
     parser.add_argument("--init", default="none", help="weights that label first: starter, a file, or none")
+    parser.add_argument("--ablations", action="store_true", help="instead: what pays in the preset photos")
     parser.add_argument("--quick", action="store_true", help="one round of a few steps: a check that it runs")
     return parser
 
@@ -31,7 +32,10 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     arguments = parser().parse_args()
     try:
-        rounds.run(arguments.photos, arguments.out, arguments.init, quick=arguments.quick)
+        if arguments.ablations:
+            ablations.run(arguments.photos, arguments.out, quick=arguments.quick)
+        else:
+            rounds.run(arguments.photos, arguments.out, arguments.init, quick=arguments.quick)
     except PipelineError as error:
         raise SystemExit(str(error)) from error
     except KeyboardInterrupt:

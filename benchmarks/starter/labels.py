@@ -45,13 +45,15 @@ class Views:
     """(V, N, K, 3) of the visibility classes."""
 
 
-def views(weights: Weights, pictures: Pictures, what: str, *, flip: bool = True) -> Views:
+def views(
+    weights: Weights, pictures: Pictures, what: str, *, flip: bool = True, config: NetworkConfig | None = None
+) -> Views:
     """What the network sees with these weights: in the picture as it is and, with `flip`, in its mirror image."""
     order = list(GARMENTS.flip)
     xy, probability = [], []
     with tf.Graph().as_default(), v1.Session() as session, progress(f"Looking at {what}") as on_progress:
         pixels = v1.placeholder(tf.uint8, (None, *pictures.pixels.shape[1:]))
-        network = KeypointNetwork(NetworkConfig(), len(GARMENTS))
+        network = KeypointNetwork(config or NetworkConfig(), len(GARMENTS))
         network_of = tf.autograph.experimental.do_not_convert(network)
         heads = network_of(tf.cast(pixels, tf.float32), training=False)
         answers = (heads.xy, tf.nn.softmax(heads.visibility_logits))

@@ -14,6 +14,7 @@ from benchmarks.starter.photos import Pictures, load
 from benchmarks.starter.student import Round
 from model.metrics import NE
 from model.model_fn import OptimiserConfig, Weights
+from model.network import NetworkConfig
 from pipeline.console import console
 from pipeline.training import weights
 from pipeline.training.checkpoints import Checkpoint
@@ -51,7 +52,7 @@ def run(photos: Path, out: Path, init: str, *, quick: bool) -> None:
     fit, more = pictures["fit"], pictures["more"]
     usual = labels.usual(fit)
     made = [_first(out / "round-0", init, fit, more, quick=quick)]
-    _report(out, 0, made[0], pictures)
+    report(out, "round-0", made[0], pictures)
     for number, how in enumerate(ROUNDS[:1] if quick else ROUNDS, 1):
         folder = out / f"round-{number}"
         if not (folder / WEIGHTS).is_file():
@@ -59,9 +60,9 @@ def run(photos: Path, out: Path, init: str, *, quick: bool) -> None:
             xy, v, trust = labels.label(last, earlier, more.labels["category"], usual)
             console.print(f"Labels of {len(more)} photos: {100 * trust.mean():.0f} % of their points are trusted")
             taught = Pictures(more.pixels, {**more.labels, "xy": xy, "v": v})
-            _train(folder, _shortened(how) if quick else how, fit, taught, mean(made[1:] or made))
+            train(folder, shortened(how) if quick else how, fit, taught, mean(made[1:] or made))
         made.append(weights.load(str(folder / WEIGHTS)))
-        _report(out, number, made[-1], pictures)
+        report(out, f"round-{number}", made[-1], pictures)
     console.print(f"The weights: {out / f'round-{len(made) - 1}' / WEIGHTS}")
 
 
@@ -70,11 +71,11 @@ def _first(folder: Path, init: str, fit: Pictures, more: Pictures, *, quick: boo
         folder.mkdir(exist_ok=True)
         return weights.load(init)
     if not (folder / WEIGHTS).is_file():
-        _train(folder, _shortened(FIRST) if quick else FIRST, fit, more, None)
+        train(folder, shortened(FIRST) if quick else FIRST, fit, more, None)
     return weights.load(str(folder / WEIGHTS))
 
 
-def _train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: Weights | None) -> None:
+def train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: Weights | None) -> None:
     student.train(folder, how, fit, taught, initial)
     steps = how.optimiser.steps
     weights.save(Checkpoint(folder, f"{folder}/model.ckpt-{steps}", steps, {}), GARMENTS, folder / WEIGHTS)
@@ -97,20 +98,21 @@ def _views(folder: Path, known: Weights, more: Pictures) -> Views:
         return Views(archive["xy"], archive["probability"])
 
 
-def _report(out: Path, number: int, known: Weights, pictures: dict[str, Pictures]) -> None:
+def report(
+    out: Path, name: str, known: Weights, pictures: dict[str, Pictures], network: NetworkConfig | None = None
+) -> None:
     """What weights reach: on the photos that choose, those of known kind that do, and, only to be told, on val."""
-    name = f"round-{number}"
     if name in figures.read(out / FIGURES):
         return
-    found = {
-        each: figures.scored(labels.views(known, pictures[each], each, flip=False), pictures[each])
-        for each in ("choose", "val")
-    }
-    kinds = pictures["kinds"]
-    wrong = figures.wrong_kind(labels.views(known, kinds, "kinds", flip=False), kinds.labels["category"])
+
+    def seen(each: str) -> Views:
+        return labels.views(known, pictures[each], each, flip=False, config=network)
+
+    found = {each: figures.scored(seen(each), pictures[each]) for each in ("choose", "val")}
+    wrong = figures.wrong_kind(seen("kinds"), pictures["kinds"].labels["category"])
     figures.record(out / FIGURES, name, {**found, "kinds": {"wrong_kind": round(wrong, 1)}})
     console.print(f"{name}: " + ", ".join(f"{each} NE {one[NE]} %" for each, one in found.items()))
 
 
-def _shortened(how: Round) -> Round:
+def shortened(how: Round) -> Round:
     return replace(how, optimiser=replace(how.optimiser, steps=2, warmup_steps=1))

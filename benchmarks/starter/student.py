@@ -45,6 +45,7 @@ class Round:
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(stretch=0.15))
     visibility: float = 1.0
     """Weight of that part of the loss."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     seed: int = 1
 
 
@@ -59,7 +60,7 @@ def train(folder: Path, how: Round, fit: Pictures, taught: Pictures, initial: We
         iterator = v1.data.make_initializable_iterator(batches(how, fit, taught, start))
         v1.add_to_collection(v1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
         batch = iterator.get_next()
-        network = KeypointNetwork(NetworkConfig(), len(GARMENTS))
+        network = KeypointNetwork(how.network, len(GARMENTS))
         average = tf.train.ExponentialMovingAverage(how.optimiser.average_decay, num_updates=step)
         as_written = tf.autograph.experimental.do_not_convert(network)
         heads = as_written(tf.cast(batch["images"], tf.float32), training=True)

@@ -7,13 +7,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.starter import photos, rounds
+from benchmarks.starter import ablations, photos, rounds
 from benchmarks.starter.labels import NEAR, UNKNOWN, UNPLACED, Views, label
 from benchmarks.starter.photos import KINDS, Pictures
 from benchmarks.starter.student import Round, batches, loss_parts
@@ -21,6 +22,7 @@ from model.losses import LossConfig, position_loss, total_loss
 from model.model_fn import OptimiserConfig
 from model.network import Heads
 from pipeline.data.clothing import annotated
+from pipeline.training.presets import tiny
 from seamline_client.contract import ABSENT, OCCLUDED, VISIBLE
 from seamline_client.keypoints import GARMENTS
 from tests.homes import ROOT, TinyRun
@@ -140,27 +142,46 @@ def test_the_public_set_is_read_as_it_is_fetched(tmp_path: Path) -> None:
     assert KINDS.keys() == set(KINDS_OF)
 
 
-@pytest.mark.slow
-def test_the_recipe_goes_on_where_it_stopped(tiny_run: TinyRun, tmp_path: Path) -> None:
-    """With `--quick`, killed and asked again: each round's weights and figures are there, and none is made twice."""
-    folder, out = tmp_path / "photos", tmp_path / "out"
+@pytest.fixture(scope="module")
+def public(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn garments in the place of the public photos, some of them as if only their kind was known."""
+    folder = tmp_path_factory.mktemp("public")
     for split in ("train", "val", "more"):
         shutil.copytree(tiny_run.photos, folder / split)
     (source,) = (folder / "more" / "Annotations").glob("*.csv")
     with source.open() as file, (folder / "more" / "kinds.csv").open("w") as to:
         csv.writer(to).writerows(row[:2] for row in csv.reader(file))
-    command = [sys.executable, "-m", "benchmarks.starter", "--photos", str(folder), "--out", str(out), "--quick"]
+    return folder
+
+
+@pytest.mark.slow
+def test_the_recipe_goes_on_where_it_stopped(public: Path, tmp_path: Path) -> None:
+    """With `--quick`, killed and asked again: each round's weights and figures are there, and none is made twice."""
+    command = [sys.executable, "-m", "benchmarks.starter", "--photos", str(public), "--out", str(tmp_path), "--quick"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout
         for line in first.stdout:
             if "Training round-1" in line:
                 first.kill()
-    assert not (out / "round-1" / "weights.npz").exists()
-    rounds.run(folder, out, "none", quick=True)
-    told = json.loads((out / "figures.json").read_text())
+    assert not (tmp_path / "round-1" / "weights.npz").exists()
+    rounds.run(public, tmp_path, "none", quick=True)
+    told = json.loads((tmp_path / "figures.json").read_text())
     assert {"round-0", "round-1"} <= told.keys()
     assert told["round-1"]["val"]["ne"] > 0
-    made = {path: path.stat().st_mtime_ns for path in out.rglob("weights.npz")}
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.npz")}
     assert made
-    rounds.run(folder, out, "none", quick=True)
-    assert made == {path: path.stat().st_mtime_ns for path in out.rglob("weights.npz")}
+    rounds.run(public, tmp_path, "none", quick=True)
+    assert made == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.npz")}
+
+
+@pytest.mark.slow
+def test_each_way_is_scored_as_it_was_trained(public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ablations: a network of another width is measured as such, and none is trained twice."""
+    monkeypatch.setattr(ablations, "WAYS", {"narrow": replace(ablations.USUAL, network=tiny().model.network)})
+    ablations.run(public, tmp_path, quick=True)
+    told = json.loads((tmp_path / "ablations" / "figures.json").read_text())
+    assert told["narrow"]["choose"]["ne"] > 0
+    (made,) = tmp_path.rglob("weights.npz")
+    before = made.stat().st_mtime_ns
+    ablations.run(public, tmp_path, quick=True)
+    assert made.stat().st_mtime_ns == before
