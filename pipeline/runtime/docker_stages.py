@@ -33,7 +33,10 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage == "predict":
         return _predict(compose, arguments)
     if stage == "page":  # beside the photos, and for this machine alone
-        os.execv(sys.executable, [sys.executable, "-m", "pipeline.page", *arguments])
+        path = os.pathsep.join(map(str, (ROOT, ROOT / "client")))
+        os.execve(
+            sys.executable, [sys.executable, "-m", "pipeline.page", *arguments], {**os.environ, "PYTHONPATH": path}
+        )
     if stage == "report":
         return _report(compose, arguments)
     if stage == "demo":

@@ -6,15 +6,20 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from pipeline.background.ports import answers, free_port
 from seamline_client.contract import UINT8
 from tests.containers.job import STAND_IN, Job
 from tests.homes import ROOT
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -140,3 +145,16 @@ def test_photos_of_ones_own_are_mounted(job: Job, real_photos: Path) -> None:
     assert "eval: 51 garments" in said
     said = job.make("evaluate", f"DATA={real_photos}", "VERSION=1", "SPLIT=val")
     assert "Version 1, trained on drawn-40: 51 photos" in said
+
+
+def test_make_page_shows_it_beside_the_containers(job: Job, tmp_path: Path) -> None:
+    """On the system's own Python, which has nothing of ours installed: the page, and the server's answer behind it."""
+    port = free_port()
+    command = ["make", "page", "RUNTIME=docker", f"ARGS=--port {port} --to {tmp_path / 'corrected'}"]
+    with subprocess.Popen(command, cwd=job.root, env=job.environment, start_new_session=True) as page:
+        try:
+            for path in ("/", "/v1/models/keypoints"):
+                until(lambda: answers(HTTPConnection("127.0.0.1", port), path) or page.poll() is not None)  # noqa: B023
+                assert page.poll() is None
+        finally:
+            os.killpg(page.pid, signal.SIGINT)

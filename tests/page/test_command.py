@@ -56,12 +56,23 @@ def test_photos_come_in_the_order_of_rank(models: Server, photos: list[Path], tm
     ],
 )
 def test_what_cannot_be_is_said(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
-    """In a line, by the command and by the one that needs nothing installed."""
+    """In a line, by the command that needs nothing installed, and by make beside containers, which calls it."""
     (tmp_path / "x.json").write_text("{}")
     given = [each.replace("{full}", str(tmp_path)) for each in options]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'client'}"}
-    command = [sys.executable, "-S", "-m", "pipeline.page", "--port", str(free_port()), *given]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    client, system = str(ROOT / "client"), Path(sys.executable).resolve()  # without what is in .venv
+    beside = f"import sys; sys.path.append({client!r}); from pipeline.runtime.docker_stages import run; "
+    for path, program in (
+        (f"{ROOT}{os.pathsep}{client}", ["-m", "pipeline.page"]),
+        (str(ROOT), ["-c", f"{beside} run(None, 'page', sys.argv[1:])"]),
+    ):
+        done = subprocess.run(
+            [system, *program, "--port", str(free_port()), *given],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
