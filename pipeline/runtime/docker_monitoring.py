@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pipeline.runtime import engine
 from pipeline.runtime.compose import Compose
+from pipeline.runtime.engine import EngineError
 
 SERVICES = ("metrics", "alertmanager", "prometheus")
 PAGES = {"prometheus": "9090", "alertmanager": "9093"}
@@ -11,6 +13,13 @@ PAGES = {"prometheus": "9090", "alertmanager": "9093"}
 
 def serve(compose: Compose) -> None:
     """Starts what does not run. Raises EngineError where an image cannot be had or a port is taken."""
+    for service in PAGES:
+        image = compose.image(service)
+        if not engine.has(image):
+            try:
+                engine.pull(image)
+            except EngineError as error:
+                raise EngineError(f"{error}. {service.upper()}_IMAGE names another, or one that is here.") from error
     compose.ask("up", "--detach", "--no-deps", *SERVICES)
     print("\nWatched, by containers")
     describe(compose)

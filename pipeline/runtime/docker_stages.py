@@ -142,7 +142,8 @@ def _clean(compose: Compose) -> int:
             f"`docker compose --profile job down --volumes --rmi all` deletes it"
         )
     made.sort(key=lambda each: each[1] == ownership.volume(compose))  # last, so that what is left is still ours
-    files = [each for each in (docker_server.SAMPLES, DEMO, REPORT, ownership.IDENTITY) if (ROOT / each).exists()]
+    written = (docker_server.SAMPLES, DEMO, REPORT, docker_gateway.CERTIFICATE, ownership.IDENTITY)
+    files = [each for each in written if (ROOT / each).exists()]
     sizes = dict(line.split("\t") for line in engines.ask("system", "df", "--verbose", "--format", SIZES).splitlines())
     named = {f"{kind} {name}": sizes.get(name, "") for kind, name in made}
     refused = deleting.refused({**named, **{str(each): "" for each in files}})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.runtime import docker_gateway, docker_stages
 from tests.containers.job import SERVICES, STAND_IN, Job
 from tests.homes import ROOT
 
@@ -68,6 +69,9 @@ def test_from_build_to_clean(checkout: Job) -> None:
         for stage in ("stop", "clean"):
             assert f"is that of the checkout in {checkout.root}; COMPOSE_PROJECT" in Job(name).launch(stage, code=9)
         checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
+        written = checkout.root / "var"
+        for path in (docker_gateway.CERTIFICATE, docker_stages.DEMO, docker_stages.REPORT):
+            (checkout.root / path).touch()
         named = [f"volume {name}_models", f"image {name}-serve:latest", f"network {name}_inside"]
         said = checkout.launch("clean", code=2)
         assert "make clean YES=1" in said
@@ -76,6 +80,7 @@ def test_from_build_to_clean(checkout: Job) -> None:
         assert others not in said
         said = checkout.make("clean", "YES=1")
         assert [each for each in named if f"Deleted {each}" not in said] == []
+        assert list(written.iterdir()) == []
         assert [checkout.inspect(each)["Name"] for each in checkout.containers()] == [f"/{others}"]
         left = checkout.run("docker", "image", "ls", "--quiet", f"--filter=label=seamline.project={name}")
         assert left == checkout.run("docker", "volume", "ls", "--quiet", f"--filter=name={name}") == ""
