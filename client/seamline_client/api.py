@@ -45,7 +45,7 @@ TransportName = Literal["grpc", "rest"]
 
 PREFERRED = {"grpc": UINT8, "rest": BYTES}
 """The signature for photos when the caller names none. Over gRPC pixels in uint8: what is sent is small, of one size,
-and exactly what was trained on. Over REST the file itself: pixels written as JSON cost a hundred times as much."""
+and exactly what was trained on. Over REST the file itself: pixels written as JSON cost ten to fifty times as much."""
 
 
 class PredictClient:

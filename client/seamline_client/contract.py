@@ -73,7 +73,7 @@ OUTPUTS = (PRED_X_RATIO, PRED_Y_RATIO, PRED_V)
 PRED_SCORE = TensorSpec("pred_score", "float32", (-1, -1))
 """The probability, 0 to 1, that the point is there and within a tenth of the normaliser of where it is said to be.
 
-Of UINT8 and BYTES only: DEFAULT is the source article's to the letter. Versions from before it do not have it.
+Of UINT8 and BYTES only: DEFAULT answers what callers of older versions know. Those versions do not have it.
 """
 
 DESCRIBE = Signature("describe", TensorSpec("query", "string", (-1,)), "query:0")
