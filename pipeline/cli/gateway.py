@@ -58,8 +58,9 @@ def certificate(host: list[str] = HOST, cert: Optional[Path] = CERT, key: Option
         raise typer.BadParameter("--cert and --key go together, and without --host")
     files = _files()
     if cert:
-        pem = sys.stdin.read() if piped else cert.read_text()
-        files.certify(*certificates.named(pem, key.read_text() if key else pem))
+        # What is no text is no PEM either, which is said as of any other file.
+        pem = (sys.stdin.buffer.read() if piped else cert.read_bytes()).decode(errors="replace")
+        files.certify(*certificates.named(pem, key.read_text(errors="replace") if key else pem))
         console.print(f"The gateway shows the certificate {'' if piped else f'{cert} '}from now on.")
     else:
         names = host or list(certificates.HERE)

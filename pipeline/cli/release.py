@@ -67,11 +67,13 @@ def canary(
     why: Optional[str] = WHY,
 ) -> None:
     """Let a version answer to the name keypoints-canary, beside the one that serves."""
+    from pipeline.gateway import running
     from pipeline.gateway.files import Files
 
     if (version is None) != end:
         raise typer.BadParameter("name a version, or --end (make: VERSION=<number>, or END=1)")
-    if end and Files(Settings.from_environment().gateway).shares():
+    settings = Settings.from_environment()
+    if end and running.find(settings) and Files(settings.gateway).shares():
         raise ServingError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
     _say(releases(why).canary(version))
 

@@ -20,7 +20,10 @@ COLUMNS = ("when, UTC", "what", "from", "to", "who", "why")
 def instant(text: str) -> datetime:
     """ISO 8601, in UTC where it names no zone; a day begins at midnight. Raises ValueError for anything else."""
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except OverflowError as error:  # of the year 10000, in UTC
+        raise ValueError(str(error)) from error
 
 
 def table(history: History) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from pipeline.runtime import EXIT_USAGE
 from pipeline.runtime.targets import is_on
@@ -26,7 +27,8 @@ def refused(things: Mapping[str, str]) -> int | None:
     if not sys.stdin.isatty():
         print("Error: nobody is here to be asked. `make clean YES=1` deletes them.", file=sys.stderr)
         return EXIT_USAGE
-    if input("Delete them? [y/N] ").strip().lower() in ("y", "yes"):
-        return None
+    with suppress(EOFError):  # Ctrl-D
+        if input("Delete them? [y/N] ").strip().lower() in ("y", "yes"):
+            return None
     print("Nothing was deleted.")
     return EXIT_USAGE

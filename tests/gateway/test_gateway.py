@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import grpc
@@ -17,6 +19,7 @@ from pipeline.page.assets import HEADERS, assets
 from seamline_client.errors import AccessDenied, CannotConnect, InvalidInput, ServerBusy
 from tests.client.fakes import TRANSPORTS
 from tests.gateway.conftest import HALF, Door, ask
+from tests.homes import ROOT, Seamline
 from tests.model_server.servers import Server
 
 LARGE = {"x": np.full(400_000, 0.123, np.float32)}
@@ -180,6 +183,20 @@ def test_private_keys_are_private(door: Door) -> None:
     secret = [*door.files.signing.iterdir(), folder / "secret.json"]
     assert len(secret) >= 2
     assert all(path.stat().st_mode & 0o077 == 0 for path in secret)
+
+
+def test_a_certificate_that_is_no_pem_is_one_line(tmp_path: Path) -> None:
+    """As DER and PKCS #12 are, in files and on standard input."""
+    der = tmp_path / "server.p12"
+    der.write_bytes(b"0\x82\x01\xff\xfe")
+    seamline = Seamline(tmp_path / "home")
+    said = seamline.pipeline("certificate", "--cert", str(der), "--key", str(der), code=6)
+    command = [sys.executable, "-m", "pipeline", "certificate", "--cert", "-"]
+    piped = subprocess.run(
+        command, input=der.read_bytes(), cwd=ROOT, env=seamline.environment, capture_output=True, check=False
+    )
+    for each in (said, piped.stderr.decode()):
+        assert each == "Error: --cert, --key: expected a certificate and its key, both PEM, the key unencrypted\n"
 
 
 def curl(door: Door, *arguments: str, body: bytes) -> str:

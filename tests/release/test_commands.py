@@ -59,7 +59,7 @@ def test_versions_and_status_say_what_each_version_is(world: World, run: Run) ->
     assert re.search(rf"version 1: NE [^:]+ MB, rollback goes here, {AT} to {AT} UTC, not loaded", lines)
 
 
-def test_a_change_says_what_answered_before_and_what_answers_next(offline: World, run: Run) -> None:
+def test_a_change_says_what_answered_before_and_what_answers_next(offline: World, run: Run, tmp_path: Path) -> None:
     """Each command its own; without a server that it takes effect at the next `make serve`."""
     assert "No version is published" in run("versions")
     offline.export()
@@ -67,6 +67,9 @@ def test_a_change_says_what_answered_before_and_what_answers_next(offline: World
     assert "no server is running" in run("promote", "1")
     assert "keypoints: version 2 answers from the next `make serve` on (before: version 1)" in run("rollback")
     assert "keypoints-canary: version 1 answers" in run("canary", "1")
+    # A gateway that had a share for it, and was stopped.
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / "gateway" / "routes.json").write_text('{"runtime_fraction": {}}')
     assert "keypoints-canary: no version answers" in run("canary", "--end")
     assert run("retire", "1") == "Retired version 1"
     assert run("retire", "1") == "Version 1 was retired before"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -63,15 +64,15 @@ def test_clean_follows_no_link_to_things_of_others(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("terminal", "answer", "code"), [(True, "n", 2), (True, "", 2), (True, "y", 0), (False, "", 2)]
+    ("terminal", "answer", "code"), [(True, "n", 2), (True, "", 2), (True, None, 2), (True, "y", 0), (False, "", 2)]
 )
 def test_clean_asks_a_person(
-    project: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, answer: str, code: int
+    project: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, answer: str | None, code: int
 ) -> None:
-    """At a terminal, where only yes is yes. In a script nobody is there to be asked, and nothing is deleted."""
+    """At a terminal, where only yes is yes, and Ctrl-D (None) is no. In a script nobody is there to be asked."""
     monkeypatch.setenv("YES", "0")
     monkeypatch.setattr("sys.stdin.isatty", lambda: terminal, raising=False)
-    monkeypatch.setattr("builtins.input", lambda _: answer)
+    monkeypatch.setattr("builtins.input", Mock(return_value=answer, side_effect=EOFError if answer is None else None))
     assert local_stages.run("clean", []) == code
     assert (project / "var").exists() == (code != 0)
 
