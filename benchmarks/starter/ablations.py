@@ -29,7 +29,6 @@ WAYS: Mapping[str, Round] = {
     "kinds evenly": replace(USUAL, balance=0.3),
     "not stretched": replace(USUAL, augmentation=Augmentation()),
     "turned further": replace(USUAL, augmentation=replace(USUAL.augmentation, rotate=40.0)),
-    "longer": replace(USUAL, optimiser=replace(USUAL.optimiser, steps=2000)),
     "wider": replace(USUAL, network=gpu().model.network),
 }
 
