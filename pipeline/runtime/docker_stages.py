@@ -144,16 +144,26 @@ def _clean(compose: Compose) -> int:
     made.sort(key=lambda each: each[1] == ownership.volume(compose))  # last, so that what is left is still ours
     written = (docker_server.SAMPLES, DEMO, REPORT, docker_gateway.CERTIFICATE, ownership.IDENTITY)
     files = [each for each in written if (ROOT / each).exists()]
-    sizes = dict(line.split("\t") for line in engines.ask("system", "df", "--verbose", "--format", SIZES).splitlines())
+    sizes = _sizes() if made else {}
     named = {f"{kind} {name}": sizes.get(name, "") for kind, name in made}
     refused = deleting.refused({**named, **{str(each): "" for each in files}})
     if refused is not None:
         return refused
     for kind, name in made:
-        engines.ask(kind, "rm", *(["--force", "--volumes"] if kind == "container" else []), name)
+        how = ["--force", "--volumes"] if kind == "container" else []
+        engines.ask(kind, "rm", *how, name, seconds=engines.DELETE_SECONDS)
         print(f"Deleted {kind} {name}")
     # What later builds took the names of.
-    engines.ask("image", "prune", "--force", *ours)
+    engines.ask("image", "prune", "--force", *ours, seconds=engines.DELETE_SECONDS)
     for path in (ROOT / each for each in files):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return 0
+
+
+def _sizes() -> dict[str, str]:
+    """By name, of volumes and images. None where the engine, which looks at every file for it, takes too long."""
+    try:
+        lines = engines.ask("system", "df", "--verbose", "--format", SIZES).splitlines()
+    except EngineError:
+        return {}
+    return dict(line.split("\t") for line in lines)

@@ -17,6 +17,8 @@ from typing import Any
 from pipeline.runtime.gpu_reasons import GPU_REASONS
 
 ANSWER_SECONDS = 15.0
+DELETE_SECONDS = 1800.0
+"""Of gigabytes, on a slow disk, by an engine that has much else to do."""
 REGISTRY_SECONDS = 15.0
 """How long a registry may take to say its first word. A pull that has begun takes as long as it takes."""
 _OF_THIS_MACHINE = ("unix://", "npipe://", "fd://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:")
@@ -95,14 +97,13 @@ def explain(complaint: str) -> str:
     return lines[-1]
 
 
-def ask(*arguments: str) -> str:
+def ask(*arguments: str, seconds: float | None = None) -> str:
     """What `docker` answers on its standard output. Raises EngineError when it fails, or gives no answer in time."""
+    seconds = seconds or ANSWER_SECONDS
     try:
-        done = subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
-        )
+        done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
-        raise EngineError(f"Docker did not answer within {ANSWER_SECONDS:.0f} s") from error
+        raise EngineError(f"Docker did not answer within {seconds:.0f} s") from error
     if done.returncode != 0 and not done.stdout.strip():
         raise EngineError(explain(done.stderr))
     return done.stdout.strip()
