@@ -75,23 +75,27 @@ def serve(settings: Settings, gateway: bool) -> list[tuple[Program, bool]]:
 
 
 def write(settings: Settings, gateway: bool) -> None:
-    """Copies of the files in deploy/monitoring, with the places of this machine, which Prometheus looks up again."""
+    """Copies of the files in deploy/monitoring, with the places of this machine, which Prometheus looks up again.
+
+    Raises ServingError where SEAMLINE_ALERTS names no file.
+    """
+    alerts = settings.alerts or DEPLOY / "alertmanager.yml"
+    if not alerts.is_file():
+        raise ServingError(
+            f"SEAMLINE_ALERTS is {alerts}: no such file. It names Alertmanager's, which says who is told."
+        )
     for name in (PROMETHEUS, ALERTMANAGER, METRICS):
         _below(settings.monitoring, name).mkdir(parents=True, exist_ok=True)
     for source in (DEPLOY / "prometheus.yml", DEPLOY / "rules.yml"):
         write_atomically(settings.monitoring / source.name, source.read_text())
-    write_atomically(
-        settings.monitoring / "alertmanager.yml",
-        (settings.alerts or DEPLOY / "alertmanager.yml").read_text(),
-        mode=0o600,
-    )
+    write_atomically(settings.monitoring / "alertmanager.yml", alerts.read_bytes(), mode=0o600)
     write_atomically(settings.monitoring / PORTS, json.dumps(settings.monitoring_ports))
-    _, alerts, page = settings.monitoring_ports
+    _, told, page = settings.monitoring_ports
     places = {
         "servers": [f"{each.host}:{each.rest_port}" for each in settings.replicas],
         "gateway": [Files(settings.gateway).metrics.read_text()] if gateway else [],
         "seamline": [f"{LOOPBACK}:{page}"],
-        "alertmanager": [f"{LOOPBACK}:{alerts}"],
+        "alertmanager": [f"{LOOPBACK}:{told}"],
     }
     for name, targets in places.items():
         path = settings.monitoring / "targets" / f"{name}.json"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipeline.runtime import engine
-from pipeline.runtime.compose import Compose
+from pipeline.runtime.compose import ALERTS, Compose
 from pipeline.runtime.engine import EngineError
 
 SERVICES = ("metrics", "alertmanager", "prometheus")
@@ -13,6 +15,9 @@ PAGES = {"prometheus": "9090", "alertmanager": "9093"}
 
 def serve(compose: Compose) -> None:
     """Starts what does not run. Raises EngineError where an image cannot be had or a port is taken."""
+    alerts = compose.environment.get(ALERTS)
+    if alerts and not Path(alerts).is_file():
+        raise EngineError(f"{ALERTS} is {alerts}: no such file. It names Alertmanager's, which says who is told.")
     for service in PAGES:
         image = compose.image(service)
         if not engine.has(image):

@@ -19,7 +19,7 @@ def mount_inputs(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Options for `docker compose run` that mount what a stage reads, read-only, and the arguments in their terms.
 
     That is the folder of `--data`, and the files of `--preset` and `--init`, which go by names otherwise. What is not
-    there is left to the stage, which says so as it does everywhere. Raises ValueError for what could not be read inside.
+    there is left to the stage, which says so as it does everywhere. Raises ValueError for what cannot be read in there.
     """
     mounts: list[str] = []
     rewritten: list[str] = []

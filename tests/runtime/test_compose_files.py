@@ -18,3 +18,10 @@ def test_on_a_gpu_one_image_does_all_that_training_code_does() -> None:
     for name in of_train:
         found = (gpu.get(name, {}).get("image"), gpu.get(name, {}).get("build"))
         assert found == (gpu["train"]["image"], gpu["train"]["build"]), name
+
+
+def test_a_file_of_alerts_is_never_taken_for_a_volume() -> None:
+    """Plain Compose too takes `SEAMLINE_ALERTS=alerts.yml`, and makes no folder of a file that is not there."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    mount = services["alertmanager"]["volumes"][0]
+    assert (mount["type"], mount["bind"]["create_host_path"]) == ("bind", False)
