@@ -11,9 +11,10 @@ from pathlib import Path
 from tests.homes import ROOT
 
 BUILD = {"args": {"PYTHON_IMAGE": "python:slim", "SERVING_IMAGE": "tensorflow/serving:2.15.1"}}
+SERVICES = ("train", "client", "serve", "gateway", "metrics", "prometheus", "alertmanager")
 CONFIG = {
     "name": "seamline",
-    "services": {name: {"image": f"seamline-{name}", "build": BUILD} for name in ("train", "client", "serve")},
+    "services": {name: {"image": f"seamline-{name}", "build": BUILD} for name in SERVICES},
 }
 INFO = {"ServerVersion": "27.0", "Architecture": "x86_64", "Runtimes": {"runc": {}}, "OperatingSystem": "Debian"}
 NO_SUCH_HOST = 'echo "Error response from daemon: lookup registry: no such host" >&2; exit 1'
