@@ -51,8 +51,13 @@ class Compose:
         """The service's container; empty where none runs."""
         return self.ask("ps", "--quiet", "--status", "running", service)
 
+    def left(self, *services: str) -> str:
+        """Their containers, in whatever state: one that ends again and again seldom runs."""
+        return self.ask("ps", "--all", "--quiet", *services)
+
     def remove(self, *services: str) -> None:
-        self.ask("rm", "--stop", "--force", *services)
+        if services:  # without a name it would be all of them
+            self.ask("rm", "--stop", "--force", *services)
 
     def last_lines(self, service: str) -> str:
         """Of its log."""

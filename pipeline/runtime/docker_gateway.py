@@ -51,7 +51,7 @@ def serve(compose: Compose, share: int) -> None:
 
 
 def stop(compose: Compose) -> None:
-    container = compose.running("gateway")
+    container = compose.left("gateway")
     if container:
         compose.remove("gateway")
         print(f"Stopped the gateway, container {container[:12]}")

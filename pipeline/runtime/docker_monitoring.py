@@ -14,7 +14,10 @@ PAGES = {"prometheus": "9090", "alertmanager": "9093"}
 
 
 def serve(compose: Compose) -> None:
-    """Starts what does not run. Raises EngineError where an image cannot be had or a port is taken."""
+    """Starts what does not run. Raises EngineError where an image cannot be had or a port is taken.
+
+    What it started is then removed again.
+    """
     alerts = compose.environment.get(ALERTS)
     if alerts and not Path(alerts).is_file():
         raise EngineError(f"{ALERTS} is {alerts}: no such file. It names Alertmanager's, which says who is told.")
@@ -25,18 +28,24 @@ def serve(compose: Compose) -> None:
                 engine.pull(image)
             except EngineError as error:
                 raise EngineError(f"{error}. {service.upper()}_IMAGE names another, or one that is here.") from error
-    compose.ask("up", "--detach", "--no-deps", *SERVICES)
+    new = [each for each in SERVICES if not compose.running(each)]
+    try:
+        compose.ask("up", "--detach", "--no-deps", *SERVICES)
+    except EngineError:
+        compose.remove(*new)
+        raise
     print("\nWatched, by containers")
     describe(compose)
 
 
 def stop(compose: Compose) -> None:
-    if compose.running("prometheus"):
+    if compose.left(*SERVICES):
         compose.remove(*SERVICES)
         print("Stopped Prometheus, Alertmanager and the page of metrics")
 
 
 def describe(compose: Compose) -> None:
     """Says where they are, if they run."""
-    for service, port in PAGES.items() if compose.running("prometheus") else ():
-        print(f"  {service}  http://{compose.ask('port', service, port)}")
+    for service, port in PAGES.items():
+        if compose.running(service):
+            print(f"  {service}  http://{compose.ask('port', service, port)}")

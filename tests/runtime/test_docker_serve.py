@@ -8,7 +8,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from pipeline.runtime import docker_gateway, docker_server, docker_stages
+from pipeline.runtime import docker_gateway, docker_monitoring, docker_server, docker_stages, engine
+from pipeline.runtime.compose import Compose
+from pipeline.runtime.engine import EngineError
 from tests.runtime.machine import Machine
 
 HERE = "python:slim tensorflow/serving:2.15.1"
@@ -43,3 +45,54 @@ def test_either_spelling_of_an_option_counts(share: list[str], monkeypatch: pyte
     monkeypatch.setattr(docker_gateway, "serve", gateway)
     assert docker_stages.run(compose, "serve", ["--gateway", *share]) == 0
     gateway.assert_called_once_with(compose, 20)
+
+
+def test_stop_ends_what_is_not_running(machine: Machine) -> None:
+    """A gateway that ends again and again, and what was made and could not start, are there without running."""
+    machine.has(images=HERE, also='*"ps --all --quiet"*) echo 0123456789abcdef ;;')
+    said = machine.launch("docker", "stop")
+    assert "Stopped Prometheus, Alertmanager and the page of metrics" in said
+    assert "Stopped the gateway, container 0123456789ab" in said
+    for services in ("metrics alertmanager prometheus", "gateway"):
+        assert f" rm --stop --force {services}\n" in machine.asked
+
+
+@pytest.mark.parametrize(
+    ("service", "other"),
+    [
+        ("serve", "SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT name others"),
+        ("gateway", "SEAMLINE_GATEWAY names another"),
+        ("prometheus", "no other than 9090"),
+        ("alertmanager", "no other than 9093"),
+    ],
+)
+def test_a_port_that_is_taken_is_named_by_its_setting(service: str, other: str) -> None:
+    """That of the container which could not have it."""
+    endpoint = f"driver failed programming external connectivity on endpoint mine-{service}-1 (2df1ab6a1762)"
+    said = engine.explain(f"Error response from daemon: {endpoint}: listen tcp4 127.0.0.1:1: address already in use")
+    assert said.startswith("the port is taken; ")
+    assert other in said
+    assert engine.explain("Bind for 127.0.0.1:1 failed: port is already allocated").startswith("the port is taken (")
+
+
+def test_what_could_not_be_started_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of Prometheus and what is beside it; what ran before goes on."""
+    monkeypatch.setattr(engine, "has", lambda _: True)
+    compose = SimpleNamespace(
+        environment={},
+        image=str,
+        running=lambda service: "0123456789ab" if service == "metrics" else "",
+        ask=Mock(side_effect=EngineError("the port is taken")),
+        remove=Mock(),
+    )
+    with pytest.raises(EngineError, match="the port is taken"):
+        docker_monitoring.serve(cast(Any, compose))
+    compose.remove.assert_called_once_with("alertmanager", "prometheus")
+
+
+def test_removing_nothing_removes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Compose is named no service it takes all of them."""
+    asked = Mock()
+    monkeypatch.setattr(Compose, "ask", asked)
+    Compose.__new__(Compose).remove()
+    asked.assert_not_called()
