@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import Mock
@@ -75,19 +76,51 @@ def test_a_port_that_is_taken_is_named_by_its_setting(service: str, other: str) 
     assert engine.explain("Bind for 127.0.0.1:1 failed: port is already allocated").startswith("the port is taken (")
 
 
-def test_what_could_not_be_started_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of Prometheus and what is beside it; what ran before goes on."""
+@pytest.fixture
+def watching(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Compose where our page of metrics runs, and nothing else does; nobody answers at any port."""
     monkeypatch.setattr(engine, "has", lambda _: True)
-    compose = SimpleNamespace(
+    monkeypatch.setattr(docker_monitoring, "START_SECONDS", 0.1)
+    return SimpleNamespace(
         environment={},
         image=str,
         running=lambda service: "0123456789ab" if service == "metrics" else "",
-        ask=Mock(side_effect=EngineError("the port is taken")),
+        last_lines=lambda service: f"{service} cannot read its file",
+        answer=Mock(return_value=(b"", 0)),
+        ask=Mock(return_value="127.0.0.1:1"),
         remove=Mock(),
     )
+
+
+def test_what_could_not_be_started_is_not_left_behind(watching: Any) -> None:
+    """Of Prometheus and what is beside it; what ran before goes on."""
+    watching.ask.side_effect = EngineError("the port is taken")
     with pytest.raises(EngineError, match="the port is taken"):
-        docker_monitoring.serve(cast(Any, compose))
-    compose.remove.assert_called_once_with("alertmanager", "prometheus")
+        docker_monitoring.serve(watching)
+    watching.remove.assert_called_once_with("alertmanager", "prometheus")
+
+
+def test_what_does_not_answer_is_not_said_to_watch(watching: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whose log says why, and it is removed."""
+    with pytest.raises(EngineError, match=r"(?s)prometheus is not ready: .*prometheus cannot read its file"):
+        docker_monitoring.serve(watching)
+    watching.remove.assert_called_once_with("alertmanager", "prometheus")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_of_alerts_is_asked_about_before_it_counts(watching: Any, tmp_path: Path) -> None:
+    """Where Alertmanager does not take it nothing is started or ended; else it starts anew, with the file of now."""
+    alerts = tmp_path / "alerts.yml"
+    alerts.touch()
+    watching.environment = {"SEAMLINE_ALERTS": str(alerts)}
+    watching.answer.return_value = (b"FAILED: line 1: field nonsense not found", 1)
+    with pytest.raises(EngineError, match=f"SEAMLINE_ALERTS is {alerts}, which Alertmanager does not take: FAILED: li"):
+        docker_monitoring.serve(watching)
+    watching.ask.assert_not_called()
+    watching.answer.return_value = (b"", 0)
+    with pytest.raises(EngineError, match="is not ready"):
+        docker_monitoring.serve(watching)
+    assert watching.ask.call_args_list[0].args == ("up", "--detach", "--no-deps", "--force-recreate", "alertmanager")
 
 
 def test_removing_nothing_removes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
