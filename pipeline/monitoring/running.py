@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,8 +39,6 @@ class Program:
     port: int
     ready: str
     command: list[str]
-    reads: bool = True
-    """Its files again, on SIGHUP."""
 
     @property
     def url(self) -> str:
@@ -55,7 +54,8 @@ class Program:
 def serve(settings: Settings, gateway: bool) -> list[tuple[Program, bool]]:
     """Starts those that do not run, and tells Prometheus where everything is; each program, and whether it was started.
 
-    Raises ServingError when one is not installed, has no port or does not become ready. Those before it go on.
+    Raises ServingError when one is not installed, has no port, does not become ready or does not take a changed file.
+    Those before it go on.
     """
     if find(settings):  # on the ports that they were started with, whatever the settings say now
         settings = _as_started(settings)
@@ -67,31 +67,62 @@ def serve(settings: Settings, gateway: bool) -> list[tuple[Program, bool]]:
         pid = process.pid()
         if pid is None:
             process.start(each.command, (LOOPBACK, each.port))
-        elif each.reads:
+        elif each.name == PROMETHEUS:
             os.kill(pid, signal.SIGHUP)
-        process.wait_until(each.answers, START_SECONDS)
+        try:
+            process.wait_until(each.answers, START_SECONDS)
+        except ServingError as error:
+            if each.name == ALERTMANAGER and settings.alerts:  # its log names the copy
+                raise ServingError(f"{error}\nSEAMLINE_ALERTS is {settings.alerts}.") from error
+            raise
+        if each.name == ALERTMANAGER and pid is not None:
+            _reload(each, settings.alerts)
         found.append((each, pid is None))
     return found
 
 
+def _reload(alertmanager: Program, alerts: Path | None) -> None:
+    """Lets it read its file again. Raises ServingError where it does not take it: it goes on with what it had.
+
+    Of a signal it would say so in its log alone.
+    """
+    try:
+        connection = http.client.HTTPConnection(LOOPBACK, alertmanager.port, timeout=START_SECONDS)
+        with closing(connection):
+            connection.request("POST", "/-/reload")
+            answer = connection.getresponse()
+            said = answer.read().decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        raise ServingError(f"{alertmanager.url}: Alertmanager does not read its file again: {error}") from error
+    if answer.status != 200:
+        place = alerts or DEPLOY / "alertmanager.yml"
+        raise ServingError(
+            f"SEAMLINE_ALERTS is {place}, which Alertmanager does not take (it goes on as before): {said}"
+        )
+
+
 def write(settings: Settings, gateway: bool) -> None:
-    """Copies of the files in deploy/monitoring, with the places of this machine, which Prometheus looks up again."""
+    """Copies of the files in deploy/monitoring, with the places of this machine, which Prometheus looks up again.
+
+    Raises ServingError where SEAMLINE_ALERTS names no file.
+    """
+    alerts = settings.alerts or DEPLOY / "alertmanager.yml"
+    if not alerts.is_file():
+        raise ServingError(
+            f"SEAMLINE_ALERTS is {alerts}: no such file. It names Alertmanager's, which says who is told."
+        )
     for name in (PROMETHEUS, ALERTMANAGER, METRICS):
         _below(settings.monitoring, name).mkdir(parents=True, exist_ok=True)
     for source in (DEPLOY / "prometheus.yml", DEPLOY / "rules.yml"):
         write_atomically(settings.monitoring / source.name, source.read_text())
-    write_atomically(
-        settings.monitoring / "alertmanager.yml",
-        (settings.alerts or DEPLOY / "alertmanager.yml").read_text(),
-        mode=0o600,
-    )
+    write_atomically(settings.monitoring / "alertmanager.yml", alerts.read_bytes(), mode=0o600)
     write_atomically(settings.monitoring / PORTS, json.dumps(settings.monitoring_ports))
-    _, alerts, page = settings.monitoring_ports
+    _, told, page = settings.monitoring_ports
     places = {
         "servers": [f"{each.host}:{each.rest_port}" for each in settings.replicas],
         "gateway": [Files(settings.gateway).metrics.read_text()] if gateway else [],
         "seamline": [f"{LOOPBACK}:{page}"],
-        "alertmanager": [f"{LOOPBACK}:{alerts}"],
+        "alertmanager": [f"{LOOPBACK}:{told}"],
     }
     for name, targets in places.items():
         path = settings.monitoring / "targets" / f"{name}.json"
@@ -129,7 +160,6 @@ def _programs(settings: Settings, *, needed: bool = True) -> Iterator[Program]:
         page,
         "/metrics",
         [sys.executable, "-m", "pipeline", "metrics", "--listen", f"{LOOPBACK}:{page}"],
-        reads=False,
     )
     yield Program(
         ALERTMANAGER,

@@ -17,6 +17,8 @@ from pipeline.runtime.who import who
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("docker-compose.yml",)
 GPU_FILES = (*FILES, "docker-compose.gpu.yml")
+ALERTS = "SEAMLINE_ALERTS"
+"""The variable that names Alertmanager's file."""
 LOOK_SECONDS = 0.3
 LOG_LINES = "15"
 
@@ -33,6 +35,9 @@ class Compose:
         # In a container nobody has a name, and the host's is a number.
         ours = {"DOCKER_SOCKET": engine.socket, "DOCKER_GID": str(engine.socket_group), "SEAMLINE_WHO": who()}
         self.environment = {**ours, **os.environ}
+        alerts = self.environment.get(ALERTS)
+        if alerts:  # as it was typed, wherever that was; Compose would look beside its own file
+            self.environment[ALERTS] = os.path.abspath(os.path.expanduser(alerts))  # noqa: PTH100, PTH111  # as settings.py
         config: dict[str, Any] = json.loads(self.ask("config", "--format", "json"))
         self.project = str(config["name"])
         self.services: dict[str, Any] = config["services"]
@@ -46,8 +51,13 @@ class Compose:
         """The service's container; empty where none runs."""
         return self.ask("ps", "--quiet", "--status", "running", service)
 
+    def left(self, *services: str) -> str:
+        """Their containers, in whatever state: one that ends again and again seldom runs."""
+        return self.ask("ps", "--all", "--quiet", *services)
+
     def remove(self, *services: str) -> None:
-        self.ask("rm", "--stop", "--force", *services)
+        if services:  # without a name it would be all of them
+            self.ask("rm", "--stop", "--force", *services)
 
     def last_lines(self, service: str) -> str:
         """Of its log."""

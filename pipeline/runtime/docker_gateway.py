@@ -21,14 +21,14 @@ SHARES = "grep runtime_fraction /gateway/routes.json || true"
 IN_IT = ("exec", "-T", "gateway", "python", "-m", "pipeline")
 
 
-def serve(compose: Compose, share: str) -> None:
+def serve(compose: Compose, share: int) -> None:
     """Starts it, with the settings of now, and waits until the model answers through it.
 
     Of 100 REST requests `share` are for the canary. Raises EngineError if there is none, or nothing answers.
     """
-    if share != "0" and not docker_server.answers(compose, CANARY_NAME):
+    if share and not docker_server.answers(compose, CANARY_NAME):
         raise EngineError("A share of the requests needs a canary: `make canary VERSION=...` first.")
-    compose.environment["SHARE"] = share
+    compose.environment["SHARE"] = str(share)
     before = compose.running("gateway")
     try:
         compose.ask("up", "--detach", "--wait", "--no-deps", "gateway")
@@ -51,7 +51,7 @@ def serve(compose: Compose, share: str) -> None:
 
 
 def stop(compose: Compose) -> None:
-    container = compose.running("gateway")
+    container = compose.left("gateway")
     if container:
         compose.remove("gateway")
         print(f"Stopped the gateway, container {container[:12]}")

@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
@@ -46,26 +47,15 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage == "logs":
         compose.become("logs", "--tail", "200", *(["--follow"] if sys.stdout.isatty() else []), "serve")
     if stage == "status":
+        _options(stage, arguments)
         docker_server.describe(compose)
         docker_gateway.describe(compose)
         docker_monitoring.describe(compose)
         return compose.run("release", "status")
     if stage == "serve":
-        # Said anew each time, as in the local runtime: the container is made again where it was said otherwise before.
-        compose.environment["BATCHING"] = "1" if "--batching" in arguments else ""
-        trusted = os.environ.get("SEAMLINE_TRUSTED_KEYS")
-        if trusted:
-            keys = ("--env", "SEAMLINE_TRUSTED_KEYS=/trusted", *mount_keys(trusted, "/trusted"))
-            _, refused = compose.answer(*keys, "release", "signed")
-            if refused:
-                return refused
-        docker_server.serve(compose)
-        if "--gateway" in arguments:
-            docker_gateway.serve(compose, _value(arguments, "--share") or "0")
-        if "--monitoring" in arguments:
-            docker_monitoring.serve(compose)
-        return 0
+        return _serve(compose, _options(stage, arguments))
     if stage == "stop":
+        _options(stage, arguments)
         docker_monitoring.stop(compose)
         docker_gateway.stop(compose)
         docker_server.stop(compose)
@@ -78,9 +68,40 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     return compose.run(*mounts, SERVICES[stage], stage, *arguments)
 
 
-def _value(arguments: list[str], option: str) -> str:
-    """Of an option; empty where it is not given."""
-    return dict(zip(arguments, arguments[1:])).get(option, "")
+def _options(stage: str, arguments: list[str]) -> argparse.Namespace:
+    """Of a stage that no container's command line is asked about. Ends with 2, as the stage itself does locally."""
+    parser = argparse.ArgumentParser(prog=stage, allow_abbrev=False)
+    if stage == "serve":
+        parser.add_argument("--batching", action="store_true")
+        parser.add_argument("--gateway", action="store_true")
+        parser.add_argument("--share", type=_share, default=0)
+        parser.add_argument("--monitoring", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def _share(text: str) -> int:
+    if not text.isdecimal() or int(text) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 100")
+    return int(text)
+
+
+def _serve(compose: Compose, options: argparse.Namespace) -> int:
+    if options.share and not options.gateway:
+        raise EngineError("A share of the requests needs the gateway: `make serve GATEWAY=1 SHARE=...`.")
+    # Said anew each time, as in the local runtime: the container is made again where it was said otherwise before.
+    compose.environment["BATCHING"] = "1" if options.batching else ""
+    trusted = os.environ.get("SEAMLINE_TRUSTED_KEYS")
+    if trusted:
+        keys = ("--env", "SEAMLINE_TRUSTED_KEYS=/trusted", *mount_keys(trusted, "/trusted"))
+        _, refused = compose.answer(*keys, "release", "signed")
+        if refused:
+            return refused
+    docker_server.serve(compose)
+    if options.gateway:
+        docker_gateway.serve(compose, options.share)
+    if options.monitoring:
+        docker_monitoring.serve(compose)
+    return 0
 
 
 def _report(compose: Compose, arguments: list[str]) -> int:
@@ -144,16 +165,26 @@ def _clean(compose: Compose) -> int:
     made.sort(key=lambda each: each[1] == ownership.volume(compose))  # last, so that what is left is still ours
     written = (docker_server.SAMPLES, DEMO, REPORT, docker_gateway.CERTIFICATE, ownership.IDENTITY)
     files = [each for each in written if (ROOT / each).exists()]
-    sizes = dict(line.split("\t") for line in engines.ask("system", "df", "--verbose", "--format", SIZES).splitlines())
+    sizes = _sizes() if made else {}
     named = {f"{kind} {name}": sizes.get(name, "") for kind, name in made}
     refused = deleting.refused({**named, **{str(each): "" for each in files}})
     if refused is not None:
         return refused
     for kind, name in made:
-        engines.ask(kind, "rm", *(["--force", "--volumes"] if kind == "container" else []), name)
+        how = ["--force", "--volumes"] if kind == "container" else []
+        engines.ask(kind, "rm", *how, name, seconds=engines.DELETE_SECONDS)
         print(f"Deleted {kind} {name}")
     # What later builds took the names of.
-    engines.ask("image", "prune", "--force", *ours)
+    engines.ask("image", "prune", "--force", *ours, seconds=engines.DELETE_SECONDS)
     for path in (ROOT / each for each in files):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return 0
+
+
+def _sizes() -> dict[str, str]:
+    """By name, of volumes and images. None where the engine, which looks at every file for it, takes too long."""
+    try:
+        lines = engines.ask("system", "df", "--verbose", "--format", SIZES).splitlines()
+    except EngineError:
+        return {}
+    return dict(line.split("\t") for line in lines)

@@ -17,10 +17,19 @@ from typing import Any
 from pipeline.runtime.gpu_reasons import GPU_REASONS
 
 ANSWER_SECONDS = 15.0
+DELETE_SECONDS = 1800.0
+"""Of gigabytes, on a slow disk, by an engine that has much else to do."""
 REGISTRY_SECONDS = 15.0
 """How long a registry may take to say its first word. A pull that has begun takes as long as it takes."""
 _OF_THIS_MACHINE = ("unix://", "npipe://", "fd://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:")
-_PORT = "the port is taken; SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT name others"
+_PORT = "the port is taken"
+_OTHER_PORTS = {
+    "serve": "SEAMLINE_GRPC_PORT and SEAMLINE_REST_PORT name others",
+    "gateway": "SEAMLINE_GATEWAY names another",
+    "prometheus": "in containers Prometheus has no other than 9090: end what has it",
+    "alertmanager": "in containers Alertmanager has no other than 9093: end what has it",
+}
+"""By service, what to do where its port is taken. Docker's complaint names the container: <project>-<service>-1."""
 _REGISTRY = "its registry cannot be reached"
 _REASONS = (
     ("Cannot connect to the Docker daemon", "Docker is installed, but it is not running: start it"),
@@ -91,18 +100,18 @@ def explain(complaint: str) -> str:
     for sign, reason in _REASONS:
         for line in lines:
             if sign in line:
-                return f"{reason} (Docker: {line})"
+                other = next((way for service, way in _OTHER_PORTS.items() if f"-{service}-1" in line), "")
+                return f"{reason}{f'; {other}' if other and reason == _PORT else ''} (Docker: {line})"
     return lines[-1]
 
 
-def ask(*arguments: str) -> str:
+def ask(*arguments: str, seconds: float | None = None) -> str:
     """What `docker` answers on its standard output. Raises EngineError when it fails, or gives no answer in time."""
+    seconds = seconds or ANSWER_SECONDS
     try:
-        done = subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
-        )
+        done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
-        raise EngineError(f"Docker did not answer within {ANSWER_SECONDS:.0f} s") from error
+        raise EngineError(f"Docker did not answer within {seconds:.0f} s") from error
     if done.returncode != 0 and not done.stdout.strip():
         raise EngineError(explain(done.stderr))
     return done.stdout.strip()

@@ -89,15 +89,22 @@ def choose(asked: str, stage: str) -> "tuple[Compose | None, str]":
         return None, "TF_CONFIG makes it a task of a cluster"
     if asked == "auto" and local_stages.used():
         return None, f"its runs and models are in {local_stages.home()}; RUNTIME=docker uses containers"
-    compose = None
     try:
         found = engine.find()
+    except EngineError as error:
+        if asked == "auto":
+            return None, str(error)
+        _no_docker(error)
+    try:
         compose = Compose(found, gpu=bool(found.gpu))
+    except EngineError as error:  # of a setting: which runtime it is does not hang on a slip of the pen
+        _no_docker(error)
+    try:
         ownership.check(compose)
         served = images.plan(stage, compose)
     except EngineError as error:
         # Once runs are in volumes, going on without them would be a surprise.
-        if asked == "auto" and not (compose and compose.used):
+        if asked == "auto" and not compose.used:
             return None, str(error)
         _no_docker(error)
     words = (f"engine {found.version} answers", found.gpu and f"training on GPUs through {found.gpu}", served)

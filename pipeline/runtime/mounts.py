@@ -11,28 +11,25 @@ from pathlib import Path
 
 PHOTOS = "/photos"
 _DATA = ("--data", "--source")
-_FILES = ("--preset", "--init")
+_NAMED = ("starter", "none")
+"""Weights that go by a name, whatever is in the folder that the command was typed in."""
 
 
 def mount_inputs(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Options for `docker compose run` that mount what a stage reads, read-only, and the arguments in their terms.
 
-    That is the folder of `--data`, and the files of `--preset` and `--init`, which go by names otherwise. Raises
-    ValueError for what is not there, which Docker would make an empty folder of, or cannot be read inside.
+    That is the folder of `--data`, and the files of `--preset` and `--init`, which go by names otherwise. What is not
+    there is left to the stage, which says so as it does everywhere. Raises ValueError for what cannot be read in there.
     """
     mounts: list[str] = []
     rewritten: list[str] = []
     parts = [part for each in arguments for part in _split(each)]
     for name, value in zip(["", *parts], parts):
         path = Path(value).expanduser()
-        if name in _DATA:
+        if name in _DATA and path.is_dir():
             target = PHOTOS
-            if not path.is_dir():
-                raise ValueError(f"{value}: no such folder")
-        elif name in _FILES and (path.is_file() or path.suffix == ".toml"):
+        elif _is_input(name, value) and path.is_file():
             target = f"/{name.strip('-')}/{path.name}"
-            if not path.is_file():
-                raise ValueError(f"{value}: no such file")
         else:
             rewritten.append(value)
             continue
@@ -40,6 +37,11 @@ def mount_inputs(arguments: list[str]) -> tuple[list[str], list[str]]:
         mounts += _mount(path.resolve(), target, "ro")
         rewritten.append(target)
     return mounts, rewritten
+
+
+def _is_input(option: str, value: str) -> bool:
+    """Whether it is a file that the option names, and not a preset or weights by name, as the stage has it."""
+    return (option == "--preset" and value.endswith(".toml")) or (option == "--init" and value not in _NAMED)
 
 
 def mount_keys(place: str, target: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.homes import ROOT
-from tests.runtime.test_choice import INFO, Machine
+from tests.runtime.machine import INFO, Machine
 
 BUILD = {"args": {"PYTHON_IMAGE": "python:slim", "SERVING_IMAGE": "tensorflow/serving:2.15.1-gpu"}}
 CONFIG = {
