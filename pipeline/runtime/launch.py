@@ -97,13 +97,15 @@ def choose(asked: str, stage: str) -> "tuple[Compose | None, str]":
         _no_docker(error)
     try:
         compose = Compose(found, gpu=bool(found.gpu))
-    except EngineError as error:  # of a setting: which runtime it is does not hang on a slip of the pen
+    except EngineError as error:  # an old Compose, or a setting that makes no sense to it
+        # Once runs are in volumes, going on without them would be a surprise.
+        if asked == "auto" and not engine.has(f"{os.environ.get('COMPOSE_PROJECT_NAME', 'seamline')}-train"):
+            return None, str(error)
         _no_docker(error)
     try:
         ownership.check(compose)
         served = images.plan(stage, compose)
     except EngineError as error:
-        # Once runs are in volumes, going on without them would be a surprise.
         if asked == "auto" and not compose.used:
             return None, str(error)
         _no_docker(error)

@@ -22,8 +22,10 @@ def test_alertmanagers_file_is_found_where_it_was_named(machine: Machine, tmp_pa
 
 
 def test_a_setting_that_compose_refuses_does_not_choose_the_runtime(machine: Machine) -> None:
-    """auto ends as docker does, with what Compose says: runs in volumes are not gone on without."""
+    """auto ends as docker does, with what Compose says, once runs are in volumes; before that, it goes on locally."""
     machine.has(images="seamline-train", config="echo \"invalid size: 'lots'\" >&2; exit 15")
     for runtime in ("auto", "docker"):
         said = machine.launch(runtime, code=9)
         assert said == "Error: containers cannot be used: invalid size: 'lots'. RUNTIME=local needs none.\n"
+    machine.has(config="echo \"invalid size: 'lots'\" >&2; exit 15")
+    assert "Runtime: local (invalid size: 'lots')" in machine.launch("auto")
