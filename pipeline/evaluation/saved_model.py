@@ -21,6 +21,9 @@ from pipeline.evaluation.scores import Scores, Tally, score, scores, tally
 from seamline_client.contract import PRED_V, PRED_X_RATIO, PRED_Y_RATIO, TAG, UINT8
 from seamline_client.keypoints import KeypointSet
 
+UNREADABLE = (tf.errors.OpError, LookupError, OSError, RuntimeError, ValueError)
+"""What TensorFlow's readers raise for files that are missing or damaged, each kind of damage in its own way."""
+
 Predict = Callable[..., "dict[str, Any]"]
 """A signature: tensors by the names of its inputs -> tensors by the names of its outputs."""
 
@@ -47,10 +50,16 @@ def load(version: Path) -> Predict:
     try:
         model = tf.saved_model.load(str(version), tags=[TAG])
         signature = model.signatures[UINT8.key]
-    except (OSError, KeyError, ValueError) as error:
-        raise ExportError(f"{version}: cannot be loaded: {error}") from error
+    except UNREADABLE as error:
+        raise ExportError(f"{version}: cannot be loaded: {reason(error)}") from error
     signature.model = model  # which holds the weights, and which a signature by itself does not hold
     return signature  # type: ignore[no-any-return]
+
+
+def reason(error: Exception) -> str:
+    """One line. TensorFlow has it below a headline and a traceback, and above the node of the graph."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in reversed(lines) if line and not line.startswith("[[")), repr(error))
 
 
 loaded = functools.lru_cache(maxsize=1)(load)

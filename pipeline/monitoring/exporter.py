@@ -29,6 +29,8 @@ with needed("monitoring"):
     from prometheus_client.registry import Collector
 
 ASK_SECONDS = 2.0
+TROUBLE = (PipelineError, ClientError, OSError, ValueError)
+"""What a part of the page may end in: it is said, and all the rest goes on."""
 
 
 class Exporter(Collector):
@@ -43,15 +45,20 @@ class Exporter(Collector):
         """By server and model, and when it was asked."""
 
     def replay(self) -> None:
-        """Asks all golden requests of both names once. Of a server that cannot be asked stays what was known."""
+        """Asks all golden requests of both names once. Of a server that cannot be asked stays what was known.
+
+        Raises nothing that a damaged store or a server may cause: the page goes on.
+        """
         try:
             found = self._find()
-        except PipelineError:
-            return  # which the page says
-        if not found.replicas:
+            asked = verdicts(found.store, found.replicas)
+        except TROUBLE as error:
+            console.print(f"replay: {error}")
+            return
+        if not asked:
             return
         golden: dict[tuple[str, str], tuple[Verdict, float]] = {}
-        for verdict in verdicts(found.store, found.replicas):
+        for verdict in asked:
             of = (verdict.server, verdict.model)
             if not isinstance(verdict.error, ClientError):
                 golden[of] = (verdict, time.time())
@@ -67,7 +74,7 @@ class Exporter(Collector):
         for part in (self._versions, self._replayed, self._room, self._left):
             try:
                 yield from part()
-            except (PipelineError, ClientError, OSError, ValueError) as error:
+            except TROUBLE as error:
                 console.print(f"{part.__name__.strip('_')}: {error}")
                 unknown += 1
         yield GaugeMetricFamily("seamline_unknown", "Parts of this page that could not be found out", unknown)

@@ -13,7 +13,7 @@ from model.metrics import NE
 from pipeline.console import step
 from pipeline.data.records import Dataset
 from pipeline.errors import ContractError, ParityError, ScoreError
-from pipeline.evaluation.saved_model import evaluate
+from pipeline.evaluation.saved_model import UNREADABLE, evaluate, reason
 from pipeline.release import card
 from pipeline.release.export import Candidate
 from pipeline.release.golden import SCORE_TOLERANCE, TOLERANCE, Golden, difference, replay
@@ -98,8 +98,8 @@ def check_answers(folder: Path, golden: Golden) -> float:
     """
     try:
         model = tf.saved_model.load(str(folder), tags=[TAG])
-    except (OSError, ValueError) as error:
-        raise ContractError(f"{folder}: cannot be loaded: {error}") from error
+    except UNREADABLE as error:
+        raise ContractError(f"{folder}: cannot be loaded: {reason(error)}") from error
     largest = 0.0
     for signature, inputs, expected in golden.requests():
         answer = model.signatures[signature.key](**{name: tf.constant(each) for name, each in inputs.items()})

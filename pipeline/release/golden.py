@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import archives
 from pipeline.errors import ParityError
 from seamline_client import PredictClient
 from seamline_client.contract import ANSWERS, BYTES, DEFAULT, DESCRIBE, PRED_SCORE, UINT8, Signature
@@ -76,13 +77,11 @@ class Golden:
         """Raises ParityError when a version has none, or they are damaged."""
         folder = version / FOLDER
         try:
-            with np.load(folder / "golden.npz") as archive:
-                arrays = {
-                    name: each.astype(object) if each.dtype.kind == "S" else each for name, each in archive.items()
-                }
+            found = archives.read(folder / "golden.npz")
+            arrays = {name: each.astype(object) if each.dtype.kind == "S" else each for name, each in found.items()}
             pixels = arrays.pop("pixels")
             files = tuple(_file(folder, index).read_bytes() for index in range(len(pixels)))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ParityError(f"{folder}: golden requests cannot be read: {error}") from error
         return cls(files, pixels, arrays)
 

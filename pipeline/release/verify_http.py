@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pipeline.errors import PipelineError, ServingError
 from pipeline.release.verdicts import Verdict
+from seamline_client.errors import ClientError
 
 FRESH_SECONDS = 5.0
 SILENT_SECONDS = 10.0
@@ -51,8 +52,10 @@ class Answers:
     def _answer(self, address: str) -> tuple[int, bytes]:
         try:
             found = self._ask(address)
-        except PipelineError as error:
+        except (ClientError, PipelineError) as error:
             found = [Verdict(address, "", error=error)]
+        except OSError as error:  # of the disk that the store is on
+            found = [Verdict(address, "", error=ServingError(str(error)))]
         good = bool(found) and not any(each.error for each in found)
         servers = [
             {

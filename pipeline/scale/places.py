@@ -69,24 +69,34 @@ def read(place: str, name: str) -> bytes:
 def write(place: str, name: str, content: bytes) -> None:
     """The file has all of the content or none of it, whenever the process ends. The place is made where it is not."""
     if not is_url(place):
-        Path(place).mkdir(parents=True, exist_ok=True)
-        partial = Path(place, f".{name}-{uuid4().hex}")  # of this writer alone, on whichever machine it is
-        partial.write_bytes(content)
-        sync(partial)
-        partial.rename(Path(place, name))
-        return
+        return _write_here(Path(place), name, content)
     store, path = _store(_below(place, name))
-    if store.type_name == "local":
-        store.create_dir(str(PurePosixPath(path).parent))
+    if store.type_name == "local":  # of which a file is seen before it is closed
+        return _write_here(Path(path).parent, name, content)
     with store.open_output_stream(path) as file:  # a store shows what was closed
         file.write(content)
+    return None
+
+
+def _write_here(folder: Path, name: str, content: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{name}-{uuid4().hex}"  # of this writer alone, on whichever machine it is
+    try:
+        partial.write_bytes(content)
+        sync(partial)
+        partial.rename(folder / name)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def names_in(place: str) -> set[str]:
-    """Of the files there, none where there is no such place."""
+    """Of the files there, none where there is no such place. Hidden ones are left out: `write` may have been killed."""
     if not is_url(place):
-        return {each.name for each in Path(place).iterdir()} if Path(place).exists() else set()
-    return {PurePosixPath(each).name for each in _files(place)}
+        names = {each.name for each in Path(place).iterdir()} if Path(place).exists() else set()
+    else:
+        names = {PurePosixPath(each).name for each in _files(place)}
+    return {each for each in names if not each.startswith(".")}
 
 
 def _in_store(url: str) -> Iterator[str]:

@@ -11,10 +11,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import RemoteError
+from pipeline.errors import PipelineError, RemoteError
 from pipeline.extras import needed
 
 PATIENCE = ("--contimeout=10s", "--timeout=60s", "--retries=1", "--low-level-retries=2")
@@ -51,8 +52,18 @@ class Remote:
         return done.stdout if done.returncode == 0 else b""
 
     def write(self, name: str, content: bytes) -> None:
-        """Replaces a small object in one step."""
-        self._run("rcat", f"--size={len(content)}", "--", self._path(name), seconds=ANSWER_SECONDS, content=content)
+        """Replaces a small object in one step: whatever ends that, the old one is whole until the new one is.
+
+        Raises PipelineError where there is no room for a temporary file, too.
+        """
+        with tempfile.TemporaryDirectory(prefix="seamline-") as folder:
+            file = Path(folder, name)
+            try:
+                file.write_bytes(content)
+            except OSError as error:
+                raise PipelineError(f"{file}: {error.strerror}. TMPDIR names another place for it.") from error
+            # Not `rcat`, which writes over the object that is there where the remote is a folder.
+            self._run("copyto", "--ignore-times", "--", str(file), self._path(name), seconds=ANSWER_SECONDS)
 
     def upload(self, folder: Path, name: str, *rules: str) -> None:
         """Those files that rclone's filter rules let pass and that are not there yet. One that differs is an error."""
@@ -73,15 +84,13 @@ class Remote:
         place = S3 + self.where[len("s3://") :] if self.where.startswith("s3://") else self.where
         return f"{place}{'' if place.endswith((':', '/')) else '/'}{name}"
 
-    def _run(
-        self, *arguments: str, seconds: float, content: bytes | None = None, fine: tuple[int, ...] = (0,)
-    ) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str, seconds: float, fine: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[bytes]:
         command, *rest = arguments
         try:
             done = subprocess.run(
                 [_rclone(), command, "--quiet", *PATIENCE, *rest],
                 env={**_for_s3(), **os.environ},
-                input=content or b"",
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=seconds,
                 check=False,

@@ -17,6 +17,7 @@ from model.metrics import NE
 from model.model_fn import ModelConfig, model_fn
 from pipeline.atomic import sync, write_atomically
 from pipeline.errors import TrainingError
+from pipeline.evaluation.saved_model import UNREADABLE
 from seamline_client.contract import DEFAULT
 from seamline_client.keypoints import KeypointSet
 
@@ -24,8 +25,6 @@ v1 = tf.compat.v1
 
 AVERAGE = "/ExponentialMovingAverage"
 """A checkpoint has a moving average of each weight of the network, named by the weight's own name and this."""
-UNREADABLE = (tf.errors.OpError, LookupError, OSError, RuntimeError, ValueError)
-"""What TensorFlow's reader raises for files that are missing or damaged, each kind of damage in its own way."""
 
 
 @dataclass(frozen=True)

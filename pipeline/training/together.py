@@ -21,7 +21,7 @@ import tensorflow as tf
 from pipeline import gpu
 from pipeline.console import console, progress
 from pipeline.data.input_fn import InputFn
-from pipeline.errors import ClusterError, TrainingError
+from pipeline.errors import ClusterError, PipelineError, TrainingError
 from pipeline.evaluation.limits import limits
 from pipeline.training import estimator as estimators
 from pipeline.training import weights
@@ -109,17 +109,19 @@ def _chiefs_run(task: Task, preset: Preset, runs: Path, others: Others) -> tuple
     if others.heard("preset") != preset.fingerprint:
         raise TrainingError(f"{task.name} was started with other options than the chief: give all tasks the same")
     folder, start = runs / others.heard("run"), others.heard("step")
-
-    def is_here() -> bool:
-        return (folder / "run.json").is_file() and bool(step_of(folder) == start)
-
     for _ in range(int(SHARED_SECONDS / LOOK_SECONDS)):
-        if is_here():
-            return read_run(folder), start
+        why = ""
+        try:
+            latest = tf.train.latest_checkpoint(str(folder))
+            # Or a later one: the others do not wait for the evaluator, who may see nothing of it for a minute.
+            if latest and step_at(latest, folder) >= start:
+                return read_run(folder), start
+        except PipelineError as error:  # for files of which not all can be seen yet, or some no more
+            why = f" It finds: {error}"
         others.wait(lambda: False, LOOK_SECONDS)
     raise ClusterError(
         f"{folder}: the chief has a checkpoint of step {start} there, which {task.name} does not see. Data and runs "
-        f"have to be in a folder that all tasks share (SEAMLINE_HOME)."
+        f"have to be in a folder that all tasks share (SEAMLINE_HOME).{why}"
     )
 
 
@@ -173,16 +175,23 @@ def _evaluate(run: Run, stop: Stop, others: Others) -> Checkpoint:
     best, preset = BestSoFar(run.folder), run.preset
     estimator = estimators.build(run.folder, preset, run.dataset.keypoints)
     evaluation = Evaluation(run, estimator, best, stop, first=0 if others.heard("knows") else 1)
+    looks = int(SHARED_SECONDS / LOOK_SECONDS)
+
+    def all_have_trained() -> bool:
+        return len(others.trained) == others.trainers
+
     while True:
-        last, before = len(others.trained) == others.trainers, best.evaluated
+        last, seen = all_have_trained(), 0
         with held(run.folder) as newest:
             if newest and not stop.requested:
-                evaluation.evaluate(newest, step_at(newest, run.folder))
+                seen = step_at(newest, run.folder)
+                evaluation.evaluate(newest, seen)
         if evaluation.over() and not others.heard("enough"):
             others.tell(enough=True)
-        if last and (best.evaluated == before or stop.requested):
+        looks -= last  # while what was saved last cannot be seen here yet
+        if last and (stop.requested or seen >= max(others.trained.values()) or not looks):
             break
-        others.wait(lambda: len(others.trained) == others.trainers, LOOK_SECONDS)
+        others.wait((lambda: False) if last else all_have_trained, LOOK_SECONDS)
     others.tell(end="over" if evaluation.over() else "stopped")
     if not evaluation.over():
         raise interrupted(run, AGAIN)

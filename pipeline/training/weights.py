@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from model.model_fn import Weights
+from pipeline import archives
 from pipeline.atomic import write_atomically
 from pipeline.errors import TrainingError
 from pipeline.training.checkpoints import AVERAGE, Checkpoint
@@ -31,11 +31,10 @@ def load(init: str) -> Weights:
     """`init` is STARTER or the path of a file that `save` wrote. Raises TrainingError for any other."""
     path = _path(init)
     try:
-        with path.open("rb") as file, np.load(file) as archive:
-            keypoints = archive[_KEYPOINTS].tolist() if _KEYPOINTS in archive.files else GARMENTS.keypoints
-            arrays = {name: archive[name].astype(np.float32) for name in archive.files if name != _KEYPOINTS}
-            return Weights(arrays, tuple(keypoints))
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        found = archives.read(path)
+        names = found.pop(_KEYPOINTS, np.array(GARMENTS.keypoints))
+        return Weights({name: array.astype(np.float32) for name, array in found.items()}, tuple(names.tolist()))
+    except (OSError, ValueError, TypeError) as error:
         raise _unreadable(path, error) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from typer.testing import CliRunner
 from model.metrics import NE
 from pipeline.cli import app
 from pipeline.data.photos import Photos
-from pipeline.errors import DataError, PipelineError
-from pipeline.evaluation.saved_model import evaluate
+from pipeline.errors import DataError, ExportError, PipelineError
+from pipeline.evaluation.saved_model import evaluate, load
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
 from tests.homes import TinyRun
@@ -87,3 +88,17 @@ def test_a_version_or_a_folder_that_is_not_there(tiny_run: TinyRun, store: Model
         asked("--data", str(tmp_path / "nothing"))
     with pytest.raises(PipelineError, match="No version is published"):
         ModelStore(tmp_path, MODEL_NAME).find(None)
+
+
+@pytest.mark.parametrize("name", ["variables/variables.data-00000-of-00001", "variables/variables.index"])
+@pytest.mark.parametrize("damage", ["absent", "cut", "changed"])
+def test_a_version_that_is_damaged(store: ModelStore, tmp_path: Path, name: str, damage: str) -> None:
+    """Is named in one line, whatever TensorFlow makes of it."""
+    version = Path(shutil.copytree(store.find(None).folder, tmp_path / "1"))
+    file = version / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if damage == "cut" else whole[:64] + b"\xff" * 8 + whole[72:])
+    if damage == "absent":
+        file.unlink()
+    with pytest.raises(ExportError, match=rf"^{version}: cannot be loaded: \S[^\n]*$"):
+        load(version)

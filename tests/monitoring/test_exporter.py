@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,12 @@ from tests.homes import Made
 pytest.importorskip("prometheus_client", reason="requirements/monitoring.lock is not installed; `make test` does it")
 
 
-def page(store: Path, files: Path) -> str:
+def page(store: Path, files: Path, find: Callable[[], Releases] | None = None) -> str:
     from prometheus_client import CollectorRegistry, generate_latest
 
     from pipeline.monitoring.exporter import Exporter
 
-    exporter = Exporter(lambda: Releases(ModelStore(store, MODEL_NAME), None), files)
+    exporter = Exporter(find or (lambda: Releases(ModelStore(store, MODEL_NAME), None)), files)
     exporter.replay()
     registry = CollectorRegistry()
     registry.register(exporter)
@@ -51,3 +52,13 @@ def test_a_file_that_is_none_takes_nothing_else_along(made: Made, tmp_path: Path
     said = page(made.home / "models", tmp_path)
     assert "seamline_unknown 1.0" in said
     assert "seamline_store_bytes" in said
+
+
+def test_a_replay_that_fails_does_not_end_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A disk that cannot be read is said, there and on the page."""
+
+    def fails() -> Releases:
+        raise OSError(5, "Input/output error")
+
+    assert "seamline_unknown 2.0" in page(tmp_path, tmp_path, fails)
+    assert "replay: [Errno 5] Input/output error" in capsys.readouterr().out

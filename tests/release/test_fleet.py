@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from model_server import flags
@@ -24,12 +25,14 @@ from model_server.server import serve
 from pipeline.background.ports import free_port
 from pipeline.errors import ParityError, ReplicaError, ServingError
 from pipeline.release import models_config, verdicts, verify_http
+from pipeline.release.golden import FOLDER, Golden
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import Releases
 from pipeline.release.verdicts import Verdict
 from pipeline.serving import fleet
 from seamline_client import PredictClient
 from seamline_client.contract import MODEL_NAME
+from seamline_client.errors import CannotConnect
 from tests.homes import Seamline
 from tests.release.conftest import Trained
 from tests.release.world import DEADLINE, World
@@ -237,6 +240,37 @@ def test_a_proof_is_asked_for_once_however_often_somebody_asks(monkeypatch: pyte
     answers.of("")
     answers.of("")
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", None])
+def test_golden_requests_that_are_damaged(tmp_path: Path, damage: bytes | None) -> None:
+    """A file that was cut, at any place, is a verdict with the exit code 11 that names it, as an answer that differs
+    is; so whatever asks again and again goes on."""
+    world = World(tmp_path, served=True)
+    number = world.export()
+    folder = world.store.folder / str(number)
+    pixels = np.random.default_rng(1).integers(0, 255, (1, 64, 64, 3), np.uint8)
+    Golden((b"no photo",), pixels, {}).save(folder)
+    file = folder / FOLDER / "golden.npz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    with world.serving():
+        (verdict,) = verdicts.verdicts(world.store, world.releases.replicas)
+        assert isinstance(verdict.error, ParityError)
+        assert verdict.error.exit_code == 11
+        assert str(verdict).startswith(f"{file.parent}: golden requests cannot be read: ")
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), CannotConnect("nobody is there")])
+def test_a_store_that_cannot_be_read_is_no_proof(error: Exception) -> None:
+    """Whoever asks is told what is wrong."""
+
+    def ask(address: str) -> list[Verdict]:
+        raise error
+
+    status, body = verify_http.Answers(ask).of("")
+    assert status == 500
+    assert json.loads(body)["servers"][0]["error"] == str(error)
 
 
 def test_no_verdict_is_no_proof() -> None:

@@ -15,6 +15,7 @@ from pipeline.release import card
 from pipeline.scale import places, predict
 from seamline_client import PredictClient
 from seamline_client.reports import JsonLines
+from tests.faults.test_disks import PAGE, full, small_disk
 from tests.homes import Made, Seamline
 from tests.scale.conftest import Home, flat, rows
 
@@ -122,6 +123,35 @@ def test_a_photo_is_refused_and_a_disk_is_not(
     with pytest.raises(OSError, match="Input/output"):
         run(model, tmp_path / "list", tmp_path / "other")
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["job.json"]
+
+
+def long(part: predict.Part, tick: object, *, to: str, **_: object) -> int:
+    """Writes more than there is room for."""
+    places.write(to, part.file, b"x" * 10_000)
+    return 0
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_full_disk_leaves_nothing_in_the_way(
+    model: predict.Model, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Neither a part of a file nor, once there is room, a reason to refuse the folder, whichever file it was; nor does
+    what a process that was killed as it wrote left there."""
+    if scheme:
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed; `make test` installs it")
+    one = next(photos.glob("Images/*/*.jpg")).read_bytes()
+    (tmp_path / "photo.jpg").write_bytes(one)
+    monkeypatch.setattr(predict, "_answer", long)
+    with small_disk(tmp_path / "disk", 200):
+        to = tmp_path / "disk" / "answers"
+        to.mkdir()
+        for free, left in ((0, set()), (2 * PAGE, {"job.json"})):
+            with full(tmp_path / "disk", free), pytest.raises(OSError, match="No space left"):
+                run(model, tmp_path / "photo.jpg", f"{scheme}{to}")
+            assert {path.name for path in to.iterdir()} == left
+        (to / "job.json").rename(to / ".job.json-0123")
+        run(model, tmp_path / "photo.jpg", f"{scheme}{to}")
+        assert {path.name for path in to.iterdir()} == {".job.json-0123", "job.json", "part-00000-of-00001.jsonl"}
 
 
 def test_parquet_and_an_object_store_have_the_same_answers(model: predict.Model, photos: Path, tmp_path: Path) -> None:

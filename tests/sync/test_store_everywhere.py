@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from pipeline.atomic import locked
 from pipeline.errors import BusyError, ChecksumError, PipelineError, RemoteError, ServingError
 from pipeline.sync import push as pushing
+from pipeline.sync import remote as remotes
 from pipeline.sync.remote import Remote
+from tests.faults.test_disks import full, small_disk
 from tests.sync.machines import REMOTE, Bucket, Machine, Publisher
 
 
@@ -196,6 +199,63 @@ def test_a_folder_will_do(publisher: Publisher, machine: Machine, bucket: Bucket
     machine.follower._remote = Remote(str(tmp_path / "share"))
     machine.pull()
     assert machine.whole() == [1]
+
+
+@pytest.fixture
+def shared(rclone: str, publisher: Publisher, tmp_path: Path) -> Iterator[Path]:
+    """A small disk that two versions were pushed to: all that the next push has to say is who answers, at length."""
+    with small_disk(tmp_path / "share", 500):
+        for _ in range(2):
+            publisher.publish()
+        publisher.push(remote=Remote(str(tmp_path / "share")))
+        for number in (1, 2) * 20 + (1,):
+            publisher.releases.promote(number)
+        yield tmp_path / "share"
+
+
+@pytest.mark.parametrize("how", ["full", "killed"])
+def test_a_folder_is_told_whole_or_not_at_all(
+    shared: Path, publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Where its disk is full, or rclone is killed as it writes: what the folder said stays there, machines pull it, and
+    the same command again goes on."""
+    remote = Remote(str(shared))
+    machine = Machine(tmp_path / "machine", remote=remote)
+    before = (shared / "serving.json").read_bytes()
+    if how == "full":
+        with full(shared, 0), pytest.raises(RemoteError, match=r"remaining disk space|no space left"):
+            publisher.push(remote=remote)
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr(Remote, "write", killed(patched, Remote.write))
+            with pytest.raises(RemoteError, match="took longer"):
+                publisher.push(remote=remote)
+    assert (shared / "serving.json").read_bytes() == before
+    machine.pull()
+    assert machine.releases.names().version == 2
+    publisher.push(remote=remote)
+    machine.pull()
+    assert machine.releases.names().version == 1
+    assert machine.whole() == [1, 2]
+
+
+def killed(patched: pytest.MonkeyPatch, write: Callable[..., None]) -> Callable[..., None]:
+    """So slow that its time is over, at which rclone is killed, with a part of the object written."""
+
+    def slowly(remote: Remote, name: str, content: bytes) -> None:
+        patched.setenv("RCLONE_BWLIMIT", "10k")
+        patched.setattr(remotes, "ANSWER_SECONDS", 2.0)
+        write(remote, name, content + b" " * 200_000)  # more than rclone holds before it writes
+
+    return slowly
+
+
+def test_without_temporary_files(rclone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they would be is named."""
+    with small_disk(tmp_path / "tmp", 100), full(tmp_path / "tmp", 4096):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+        with pytest.raises(PipelineError, match=rf"^{tmp_path}/tmp/.*: No space left on device. TMPDIR"):
+            Remote(str(tmp_path)).write("x", b"x" * 10_000)
 
 
 def test_without_rclone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,18 @@ def test_weights_that_cannot_be_read(tiny_run: TinyRun, tmp_path: Path, content:
         train(open_run(tmp_path, tiny_run.dataset, one_step(path)))
 
 
+def test_weights_that_are_damaged_within(archive: Path, tmp_path: Path) -> None:
+    """Or are one array, as another program may have written it: the file is named all the same."""
+    damaged = bytearray(archive.read_bytes())
+    damaged[8] = 8  # the first array says that it is packed, and is not
+    damaged[damaged.index(b"PK\x01\x02") + 10] = 8
+    (tmp_path / "packed").write_bytes(damaged)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    for path in (tmp_path / "packed", tmp_path / "one.npy"):
+        with pytest.raises(TrainingError, match=rf"{path}: cannot be read as weights.*--init none"):
+            load(str(path))
+
+
 def test_another_keypoint_set_takes_all_but_the_heads(
     archive: Path, garments_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
