@@ -104,8 +104,8 @@ def photos() -> Preset:
 def gpu() -> Preset:
     """`make train DATA=<folder> PRESET=gpu`: thousands of photos, a wider network, mixed precision, all GPUs.
 
-    Not tried on a GPU yet. What it is made of was tried on two cores: the same steps, MirroredStrategy over both. On 428
-    photos the wider network gains nothing over 1,000 steps that is more than noise.
+    Not tried on a GPU yet. What it is made of was tried on two cores: the same steps, MirroredStrategy over both. On
+    428 photos the wider network gains nothing over 1,000 steps that is more than noise.
     """
     return Preset(
         name="gpu",
