@@ -17,6 +17,8 @@ from pipeline.errors import ServingError
 LOG_LINES = 15
 POLL_SECONDS = 0.05
 STOP_SECONDS = 10.0
+LAST_WORDS_SECONDS = 2.0
+"""How long the process that writes the log may be behind one that has ended."""
 
 
 class Process:
@@ -75,11 +77,20 @@ class Process:
             ended = self.pid() is None
             if ended or time.monotonic() > deadline:
                 what = "ended" if ended else f"did not answer within {seconds:.0f} s"
-                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+                tail = "\n".join(self._last_words(wait=ended).splitlines()[-LOG_LINES:])
                 raise ServingError(
                     f"{self._what[:1].upper()}{self._what[1:]} {what}. Last lines of {self.log}:\n{tail}"
                 )
             time.sleep(POLL_SECONDS)
+
+    def _last_words(self, *, wait: bool) -> str:
+        """The log; with `wait`, once it has begun and nothing is added any more."""
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        said, before = self.log.read_text(errors="replace"), ""
+        while wait and (not said or said != before) and time.monotonic() < deadline:
+            time.sleep(2 * POLL_SECONDS)
+            said, before = self.log.read_text(errors="replace"), said
+        return said
 
     def stop(self) -> int | None:
         """Ends it, and returns its number; None when it did not run."""

@@ -45,5 +45,5 @@ def test_who_is_told_is_what_the_file_says_now(settings: Settings) -> None:
         running.serve(settings, gateway=False)
     assert receiver() == "people"
     running.stop(settings)
-    with pytest.raises(ServingError, match=rf"(?s)Alertmanager ended.*SEAMLINE_ALERTS is {alerts}"):
+    with pytest.raises(ServingError, match=rf"(?s)Alertmanager ended.*nonsense.*SEAMLINE_ALERTS is {alerts}"):
         running.serve(settings, gateway=False)
