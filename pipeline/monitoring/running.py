@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -57,6 +58,7 @@ def serve(settings: Settings, gateway: bool) -> list[tuple[Program, bool]]:
     Raises ServingError when one is not installed, has no port, does not become ready or does not take a changed file.
     Those before it go on.
     """
+    _check_rules()
     if find(settings):  # on the ports that they were started with, whatever the settings say now
         settings = _as_started(settings)
     programs = list(_programs(settings))
@@ -79,6 +81,16 @@ def serve(settings: Settings, gateway: bool) -> list[tuple[Program, bool]]:
             _reload(each, settings.alerts)
         found.append((each, pid is None))
     return found
+
+
+def _check_rules() -> None:
+    """Raises ServingError where Prometheus would not take its files: while it runs, it says so in its log alone."""
+    if not (tool := shutil.which("promtool")):
+        return  # then a first start says it, by not becoming ready
+    check = [tool, "check", "config", str(DEPLOY / "prometheus.yml")]
+    done = subprocess.run(check, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ServingError(f"Prometheus does not take the files in {DEPLOY}: {done.stderr.strip()}")
 
 
 def _reload(alertmanager: Program, alerts: Path | None) -> None:

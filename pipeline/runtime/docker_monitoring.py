@@ -14,14 +14,15 @@ PAGES = {"prometheus": "9090", "alertmanager": "9093"}
 """Those with a page for people, and the port inside."""
 INSIDE = "/etc/alertmanager.yml"
 """Where its container has Alertmanager's file."""
+CONFIGURATION = "/etc/prometheus/prometheus.yml"
 START_SECONDS, POLL_SECONDS, ANSWER_SECONDS = 30.0, 0.2, 5.0
 
 
 def serve(compose: Compose) -> None:
     """Starts what does not run, and waits until it is ready; with the files of now.
 
-    Raises EngineError where an image cannot be had, a port is taken, Alertmanager does not take its file, or one does
-    not become ready. What it started is then removed again.
+    Raises EngineError where an image cannot be had, a port is taken, Alertmanager or Prometheus does not take its files,
+    or one does not become ready. What it started is then removed again.
     """
     alerts = compose.environment.get(ALERTS)
     if alerts and not Path(alerts).is_file():
@@ -34,7 +35,8 @@ def serve(compose: Compose) -> None:
             except EngineError as error:
                 raise EngineError(f"{error}. {service.upper()}_IMAGE names another, or one that is here.") from error
     if alerts:
-        _check(compose, alerts)
+        _check(compose, f"{ALERTS} is {alerts}", "alertmanager", "amtool", "check-config", INSIDE)
+    _check(compose, "deploy/monitoring", "prometheus", "promtool", "check", "config", CONFIGURATION)
     new = [each for each in SERVICES if not compose.running(each)]
     try:
         if alerts:
@@ -65,12 +67,14 @@ def describe(compose: Compose) -> None:
             print(f"  {service}  http://{compose.ask('port', service, port)}")
 
 
-def _check(compose: Compose, alerts: str) -> None:
-    """Raises EngineError where Alertmanager would not take the file, before the one that runs is ended for it."""
-    check = ("--no-deps", "--entrypoint", "amtool", "alertmanager", "check-config", INSIDE)
-    said, refused = compose.answer(*check)
-    if refused and said:  # an image without amtool says nothing here; whether it becomes ready will be seen
-        raise EngineError(f"{ALERTS} is {alerts}, which Alertmanager does not take: {said.decode(errors='replace')}")
+def _check(compose: Compose, what: str, service: str, tool: str, *arguments: str) -> None:
+    """Raises EngineError where a program would not take its files, before the one that runs is told of them.
+
+    amtool gives its reasons on standard output; promtool on standard error, where they are read above ours.
+    """
+    said, refused = compose.answer("--no-deps", "--entrypoint", tool, service, *arguments)
+    if refused and said:  # an image without the tool says nothing here; whether the program becomes ready will be seen
+        raise EngineError(f"{what}, which {service.title()} does not take:\n{said.decode(errors='replace').strip()}")
 
 
 def _wait_until_ready(compose: Compose, service: str) -> None:

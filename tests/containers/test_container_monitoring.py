@@ -16,10 +16,11 @@ from pipeline.runtime import docker_monitoring, engine
 from pipeline.runtime.compose import Compose
 from pipeline.runtime.engine import EngineError
 from tests.containers.job import PYTHON_IMAGE
+from tests.homes import ROOT
 
 pytestmark = pytest.mark.slow
 
-PROGRAMS = {"prometheus": "prometheus", "alertmanager": "prometheus-alertmanager", "amtool": "amtool"}
+PROGRAMS = {name: name for name in ("prometheus", "promtool", "amtool")} | {"alertmanager": "prometheus-alertmanager"}
 TEMPLATES = Path("/usr/share/prometheus/alertmanager")
 FILE = "route: {{receiver: {0}}}\nreceivers: [{{name: {0}}}]\n"
 STATUS = "http://127.0.0.1:9093/api/v2/status"
@@ -61,7 +62,18 @@ def compose(docker: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         subprocess.run(["docker", "rmi", *images.values()], capture_output=True, check=True)
 
 
-def test_who_is_told_is_what_the_file_says_now(compose: Compose, tmp_path: Path) -> None:
+def broken_rules(folder: Path, compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on Compose takes the files of a copy of deploy/monitoring, whose rules nobody can read."""
+    copy = shutil.copytree(ROOT / "deploy" / "monitoring", folder / "monitoring")
+    (copy / "rules.yml").write_text("groups: [{name: x, rules: [{record: a, expr: '(('}]}]")
+    other = folder / "other.yml"
+    other.write_text(f'services: {{prometheus: {{volumes: ["{copy}:/etc/prometheus:ro"]}}}}\n')
+    monkeypatch.setattr(compose, "_command", [*compose._command, "--file", str(other)])
+
+
+def test_who_is_told_is_what_the_file_says_now(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of one that is no good that is said, and what runs goes on; an editor may put another file in its place.
 
     A first start that fails leaves nothing, and neither does the end.
@@ -87,6 +99,10 @@ def test_who_is_told_is_what_the_file_says_now(compose: Compose, tmp_path: Path)
     with pytest.raises(EngineError, match="nonsense"):
         docker_monitoring.serve(compose)
     assert "name: people" in told()
+    save(FILE.format("people"))
+    broken_rules(tmp_path, compose, monkeypatch)
+    with pytest.raises(EngineError, match="deploy/monitoring, which Prometheus does not take"):
+        docker_monitoring.serve(compose)
     docker_monitoring.stop(compose)
     assert not compose.left(*docker_monitoring.SERVICES)
 

@@ -1,7 +1,8 @@
-"""Whom Alertmanager tells, after its file has changed while it ran: the real programs, without containers."""
+"""Files of Prometheus and Alertmanager that have changed while both ran: the real programs, without containers."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,3 +48,19 @@ def test_who_is_told_is_what_the_file_says_now(settings: Settings) -> None:
     running.stop(settings)
     with pytest.raises(ServingError, match=rf"(?s)Alertmanager ended.*nonsense.*SEAMLINE_ALERTS is {alerts}"):
         running.serve(settings, gateway=False)
+
+
+def test_rules_that_nobody_can_read_are_refused(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By file and line, before those that are watched by are replaced."""
+    assert settings.alerts
+    settings.alerts.write_text(FILE.format("hook"))
+    running.serve(settings, gateway=False)
+    before = (settings.monitoring / "rules.yml").read_text()
+    deploy = Path(shutil.copytree(running.DEPLOY, tmp_path / "deploy"))
+    monkeypatch.setattr(running, "DEPLOY", deploy)
+    (deploy / "rules.yml").write_text("groups:\n- {name: x, rules: [{record: a, expr: '(('}]}\n")
+    with pytest.raises(ServingError, match=rf"(?s)Prometheus does not take.*{deploy}/rules.yml: 2:.*parse"):
+        running.serve(settings, gateway=False)
+    assert (settings.monitoring / "rules.yml").read_text() == before
