@@ -21,8 +21,8 @@ START_SECONDS, POLL_SECONDS, ANSWER_SECONDS = 30.0, 0.2, 5.0
 def serve(compose: Compose) -> None:
     """Starts what does not run, and waits until it is ready; with the files of now.
 
-    Raises EngineError where an image cannot be had, a port is taken, Alertmanager or Prometheus does not take its files,
-    or one does not become ready. What it started is then removed again.
+    Raises EngineError where an image cannot be had, a port is taken, Alertmanager or Prometheus does not take its
+    files, or one does not become ready. What it started is then removed again.
     """
     alerts = compose.environment.get(ALERTS)
     if alerts and not Path(alerts).is_file():
@@ -74,7 +74,7 @@ def _check(compose: Compose, what: str, service: str, tool: str, *arguments: str
     """
     said, refused = compose.answer("--no-deps", "--entrypoint", tool, service, *arguments)
     if refused and said:  # an image without the tool says nothing here; whether the program becomes ready will be seen
-        raise EngineError(f"{what}, which {service.title()} does not take:\n{said.decode(errors='replace').strip()}")
+        raise EngineError(f"{what}, which {service.title()} does not take: {said.decode(errors='replace').strip()}")
 
 
 def _wait_until_ready(compose: Compose, service: str) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from pipeline.runtime import engine as engines
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
-from seamline_client.contract import BYTES, GRPC_PORT, MODEL_NAME, REST_PORT
+from seamline_client.contract import BYTES, CANARY_NAME, GRPC_PORT, MODEL_NAME, REST_PORT
 
-PUBLISHED = "test -f /models/models.config && echo yes || echo no"
+CONFIG = "cat /models/models.config 2>/dev/null || true"
 SAMPLES = Path("var", "sample")
 """Where the pictures of the served version's golden requests are put, for people to try."""
 HOW_IT_IS = (
@@ -21,14 +21,20 @@ HOW_IT_IS = (
 ANSWER_SECONDS = 10.0
 
 
-def serve(compose: Compose) -> None:
-    """Starts it, unless it runs, and waits until it is healthy. Raises EngineError when it does not become so."""
+def check(compose: Compose, *, canary: bool) -> None:
+    """Raises EngineError where there is nothing to serve, or no `canary` where one is asked for."""
     try:
-        published = compose.ask("run", "--rm", "-T", "--entrypoint", "sh", "serve", "-c", PUBLISHED)
+        config = compose.ask("run", "--rm", "-T", "--entrypoint", "sh", "serve", "-c", CONFIG)
     except EngineError as error:
         raise EngineError(f"The serving image does not run: {error}") from error
-    if published == "no":
+    if not config:
         raise EngineError("No version is published. `make export` publishes one.")
+    if canary and CANARY_NAME not in config:
+        raise EngineError("A share of the requests needs a canary: `make canary VERSION=...` first.")
+
+
+def serve(compose: Compose) -> None:
+    """Starts it, unless it runs, and waits until it is healthy. Raises EngineError when it does not become so."""
     before = compose.running("serve")
     try:
         compose.ask("up", "--detach", "--wait", "serve")
@@ -67,14 +73,6 @@ def describe(compose: Compose) -> None:
     print(engines.ask("inspect", "--format", HOW_IT_IS, container))
     grpc, url = _endpoints(compose)
     print(f"  gRPC  {grpc}\n  REST  {url}")
-
-
-def answers(compose: Compose, name: str) -> bool:
-    """Whether a model of that name does."""
-    try:
-        return bool(_version(_endpoints(compose)[1].replace(MODEL_NAME, name)))
-    except OSError:
-        return False
 
 
 def _endpoints(compose: Compose) -> tuple[str, str]:

@@ -41,7 +41,7 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage == "report":
         return _report(compose, arguments)
     if stage == "demo":
-        return _demo(compose)
+        return _demo(compose, _options(stage, arguments).to)
     if stage == "clean":
         return _clean(compose)
     if stage == "logs":
@@ -76,6 +76,8 @@ def _options(stage: str, arguments: list[str]) -> argparse.Namespace:
         parser.add_argument("--gateway", action="store_true")
         parser.add_argument("--share", type=_share, default=0)
         parser.add_argument("--monitoring", action="store_true")
+    if stage == "demo":
+        parser.add_argument("--to", type=Path, default=ROOT / DEMO)
     return parser.parse_args(arguments)
 
 
@@ -96,6 +98,7 @@ def _serve(compose: Compose, options: argparse.Namespace) -> int:
         _, refused = compose.answer(*keys, "release", "signed")
         if refused:
             return refused
+    docker_server.check(compose, canary=options.share > 0)
     docker_server.serve(compose)
     if options.gateway:
         docker_gateway.serve(compose, options.share)
@@ -107,7 +110,7 @@ def _serve(compose: Compose, options: argparse.Namespace) -> int:
 def _report(compose: Compose, arguments: list[str]) -> int:
     """Written in the volume of the runs, and copied to where a browser reaches it: the page has its pictures in it."""
     script = 'python -m pipeline report "$@" >&2 && cat /runs/$(cat /runs/latest)/report/report.html'
-    code = _save(compose, REPORT, "--entrypoint", "sh", "train", "-c", script, "sh", *arguments)
+    code = _save(compose, ROOT / REPORT, "--entrypoint", "sh", "train", "-c", script, "sh", *arguments)
     if not code:
         print(f"Copied to {REPORT}")
     return code
@@ -124,10 +127,12 @@ def _predict(compose: Compose, arguments: list[str]) -> int:
     return compose.run(*chosen, *mount_photos(arguments, as_others=not chosen), "client", *arguments)
 
 
-def _demo(compose: Compose) -> int:
-    code = _save(compose, DEMO, "release", "demo", "--to", "-")
+def _demo(compose: Compose, path: Path) -> int:
+    if str(path) == "-":
+        return compose.run("release", "demo", "--to", "-")
+    code = _save(compose, path, "release", "demo", "--to", "-")
     if not code:
-        print(f"\nDrawn garments that no training saw, with the points that the running server answers:\n  {DEMO}")
+        print(f"\nDrawn garments that no training saw, with the points that the running server answers:\n  {path}")
     return code
 
 
@@ -135,8 +140,8 @@ def _save(compose: Compose, path: Path, *arguments: str) -> int:
     """What comes out of a container on standard output: no folder of this machine is written to from in there."""
     content, code = compose.answer(*arguments)
     if not code:
-        (ROOT / path).parent.mkdir(exist_ok=True)
-        (ROOT / path).write_bytes(content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     return code
 
 

@@ -42,10 +42,34 @@ def test_options_are_read_before_anything_is_started_or_ended(
 def test_either_spelling_of_an_option_counts(share: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """`ARGS="--gateway --share=20"` is what GATEWAY=1 SHARE=20 is."""
     gateway, compose = Mock(), cast(Any, SimpleNamespace(environment={}))
+    monkeypatch.setattr(docker_server, "check", Mock())
     monkeypatch.setattr(docker_server, "serve", Mock())
     monkeypatch.setattr(docker_gateway, "serve", gateway)
     assert docker_stages.run(compose, "serve", ["--gateway", *share]) == 0
     gateway.assert_called_once_with(compose, 20)
+
+
+def test_a_share_for_a_canary_that_is_not_there_starts_nothing(machine: Machine) -> None:
+    """As locally, where it is said before the server is started."""
+    machine.has(images=HERE, also='*"cat /models/models.config"*) echo name: keypoints ;;')
+    assert "needs a canary" in machine.launch("docker", "serve", "--gateway", "--share=10", code=6)
+    assert " up " not in machine.asked
+
+
+@pytest.mark.parametrize("to", [None, "a folder/picture.png", "-"])
+def test_the_demos_picture_goes_where_it_was_asked_for(
+    to: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the name that was given, or to standard output as it comes."""
+    monkeypatch.setattr(docker_stages, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    compose: Any = SimpleNamespace(answer=Mock(return_value=(b"picture", 0)), run=Mock(return_value=0))
+    assert docker_stages.run(compose, "demo", ["--to", to] if to else []) == 0
+    if to == "-":
+        compose.run.assert_called_once_with("release", "demo", "--to", "-")
+        assert capsys.readouterr().out == ""
+    else:
+        assert Path(to or "var/demo.png").read_bytes() == b"picture"
 
 
 def test_stop_ends_what_is_not_running(machine: Machine) -> None:
