@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from pipeline.atomic import write_atomically
 from pipeline.runtime import engine
 from pipeline.runtime.compose import ROOT, Compose
 from pipeline.runtime.engine import EngineError
@@ -49,7 +50,7 @@ def claim(compose: Compose) -> None:
     file = ROOT / IDENTITY
     if not file.is_file():
         file.parent.mkdir(exist_ok=True)
-        file.write_text(uuid.uuid4().hex)
+        write_atomically(file, uuid.uuid4().hex)
     labels = {"project": compose.project, "claims": compose.project, "folder": ROOT, "checkout": file.read_text()}
     given = [part for name, value in labels.items() for part in ("--label", f"seamline.{name}={value}")]
     # Of two that take it at once the second gets the first one's volume.

@@ -79,5 +79,9 @@ def _start(settings: Settings, config: Path, batching: bool) -> ServerProcess:
     )
     log, program = settings.server / "server.log", process.program(settings.model_server)
     server = process.start(program, flags, log, settings.grpc_port, settings.rest_port)
-    process.remember(server, settings.server)
+    try:
+        process.remember(server, settings.server)
+    except OSError:  # nobody would find it again
+        server.stop()
+        raise
     return server

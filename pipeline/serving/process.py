@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.atomic import write_atomically
 from pipeline.background import ports
 from pipeline.background.ports import LOOPBACK, free_port
 from pipeline.errors import ServingError
@@ -153,7 +154,7 @@ def throw_away(
 def remember(server: ServerProcess, folder: Path) -> None:
     """Writes the background server down, for `running`."""
     known = {each.name: getattr(server, each.name) for each in fields(server) if each.name != "child"}
-    (folder / _STATE).write_text(json.dumps(known))
+    write_atomically(folder / _STATE, json.dumps(known))
 
 
 def running(folder: Path) -> ServerProcess | None:

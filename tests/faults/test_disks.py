@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background import ports
 from pipeline.errors import StoreError
 from pipeline.release.store import ModelStore
 from tests.faults.homes import EXPORT, Home
 from tests.faults.small_store import MODEL, beside, publish, versions
-from tests.homes import Made
+from tests.homes import Made, Seamline
 
 PAGE = 4096
 
@@ -105,6 +107,16 @@ def test_a_store_that_cannot_be_written_is_named(made: Made, tmp_path: Path) -> 
         assert_export_fails(home, errno.EROFS)
         assert home.run("versions").code == 0
         assert list(home.store.base.iterdir()) == []
+
+
+def test_a_server_that_cannot_be_written_down_does_not_stay(made: Made, tmp_path: Path) -> None:
+    """Nobody would find it to end it, and the next one would find its port taken."""
+    home = Seamline(tmp_path / "home")
+    shutil.copytree(made.home / "models", home.home / "models", symlinks=True)
+    in_the_way = home.home / "server" / "server.json" / "x"
+    in_the_way.mkdir(parents=True)
+    assert "server.json" in home.pipeline("serve", code=1)
+    assert ports.refusal(("127.0.0.1", home.grpc_port)) is None
 
 
 def test_versions_on_another_file_system_than_their_store_are_an_error(tmp_path: Path) -> None:
