@@ -74,8 +74,8 @@ class Hostile:
         self._random = random.Random(1)
         self._ended = threading.Event()
         self._held: list[socket.socket] = []
-        self.done: Counter[str] = Counter()
         kinds = (self._junk, self._frames, self._requests, self._slow, self._half_open)
+        self.done = Counter({kind.__name__: 0 for kind in kinds})
         self._threads = [threading.Thread(target=self._run, args=(kind,)) for kind in kinds]
 
     def __enter__(self) -> Hostile:

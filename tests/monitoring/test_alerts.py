@@ -24,6 +24,7 @@ from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
 from seamline_client.errors import ClientError
+from tests.homes import ROOT
 from tests.monitoring.conftest import DEPLOY, Watched
 
 pytestmark = pytest.mark.slow
@@ -68,9 +69,12 @@ def callers(watched: Watched, number: int, pictures: int) -> Iterator[None]:
 
 
 def test_every_alert_is_provoked_here() -> None:
-    """A rule without a test of this page is not finished."""
-    rules = set(re.findall(r"alert: (\w+)", (DEPLOY / "rules.yml").read_text()))
-    assert rules == set.union(*PROVOKED.values())
+    """A rule without a test of this page is not finished, nor is one that docs/monitoring.md does not explain."""
+    rules = re.findall(r"alert: (\w+)$.*?severity: (\w+)\}$", (DEPLOY / "rules.yml").read_text(), re.M | re.S)
+    assert {rule for rule, _ in rules} == set.union(*PROVOKED.values())
+    assert {f"test_{what}".replace(" ", "_").replace("'", "") for what in PROVOKED} <= globals().keys()
+    explained = re.findall(r"^\| `([A-Z]\w+)`, (\w+) \|", (ROOT / "docs" / "monitoring.md").read_text(), re.M)
+    assert sorted(rules) == sorted(explained)
 
 
 def test_nothing_fires_while_all_is_well(watched: Watched) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,17 +126,17 @@ class Callers:
     """A caller over each transport who names no version. `version` may answer; `rule` says which may from now on.
 
     As a context manager it fails at its end when a request failed, or was answered by a version that the rule did not
-    allow at any moment while it lasted.
+    allow at any moment while it lasted, or when too few were answered to say so.
     """
 
     def __init__(self, world: World, version: int) -> None:
-        self.answers = 0
+        self.answers = Counter({"grpc": 0, "rest": 0})
         self._world = world
         self._rules = [(0.0, frozenset({version}))]
         self._outages: list[tuple[float, float]] = []
-        self._heard: list[tuple[float, float, int | ClientError]] = []
+        self._heard: list[tuple[float, float, str, int | ClientError]] = []
         self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(each,)) for each in ("grpc", "rest")]
+        self._threads = [threading.Thread(target=self._ask, args=(each,)) for each in self.answers]
 
     def rule(self, *versions: int) -> None:
         self._rules.append((time.monotonic(), frozenset(versions)))
@@ -158,20 +159,20 @@ class Callers:
                         heard = ask(client)
                     except ClientError as error:
                         heard = error
-                    self._heard.append((began, time.monotonic(), heard))
+                    self._heard.append((began, time.monotonic(), transport, heard))
                     self._done.wait(0.002)
 
     def check(self) -> None:
         """Whether all that was heard until now was right."""
         heard, self._heard = self._heard, []
-        for began, ended, what in heard:
+        for began, ended, transport, what in heard:
             if isinstance(what, CannotConnect) and any(b <= ended and began <= e for b, e in self._outages):
                 continue
             until = [*(at for at, _ in self._rules[1:]), math.inf]
             rules = [rule for (at, rule), end in zip(self._rules, until) if at <= ended and began <= end]
             allowed = set().union(*rules)
             assert what in allowed, f"{what} answered, {allowed} might ({ended - began:.2f} s)"
-            self.answers += 1
+            self.answers[transport] += 1
 
     def __enter__(self) -> Callers:
         for thread in self._threads:
@@ -183,3 +184,4 @@ class Callers:
         for thread in self._threads:
             thread.join(DEADLINE)
         self.check()
+        assert min(self.answers.values()) > 100, self.answers
