@@ -100,6 +100,7 @@ def test_whenever_a_command_is_killed_the_record_and_what_is_agree(tmp_path: Pat
         if not ended.killed:
             break
     assert ended.code == 0, ended.said
+    assert nth > 60
 
 
 def agree(store: ModelStore, where: str) -> None:
