@@ -79,9 +79,10 @@ test-all: ### Run all tests.
 	$(INSTALL) all
 	$(PYTEST) -m "" $(BESIDE) $(ARGS)
 
+LONGER = $(addprefix tests/,faults release client/test_file_names.py gateway/test_hostile.py model_server/test_fuzz.py test_command_lines.py)
 soak: ### Run the tests of faults for longer and with larger numbers (hours).
 	$(INSTALL) all
-	$(PYTEST) -m "" tests/faults tests/gateway/test_hostile.py tests/test_command_lines.py --soak -o timeout=3600 $(ARGS)
+	$(PYTEST) -m "" $(LONGER) --soak -o timeout=3600 $(ARGS)
 
 lint: ### Check style, types and who imports whom.
 	$(INSTALL)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,6 +31,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="A skipped test is an error, unless it needs a GPU.")
     parser.addoption("--soak", action="store_true", help="Longer and with larger numbers, where a test has some.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Random examples are as many as a test says for this profile; in the processes side by side too."""
+    settings.register_profile("soak", max_examples=1000)
+    if config.getoption("--soak"):
+        settings.load_profile("soak")
 
 
 class ByFile(LoadScopeScheduling):

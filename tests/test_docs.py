@@ -22,11 +22,13 @@ from pipeline.runtime import venv
 from seamline_client.command import parser
 from tests.homes import ROOT, Seamline
 
+FOLDERS = ("benchmarks", "config", "deploy", "docs", "examples", "model", "model_server", "pipeline", "tests")
 PAGES = sorted(
     page
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"))
+    for page in (*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")))
     if page.name != "CHANGELOG.md"
 )
+SHELL = "(?:sh|bash)"
 BENCHMARKS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
 SERVICES = {
     name
@@ -37,7 +39,7 @@ SERVICES = {
 }
 OTHERS = {
     *("curl", "export", "openssl", "pip", "sudo", "uvicorn", "node", "crontab", "git", "printf", "(printf", "cat"),
-    "spark-class",
+    *("ln", "spark-class"),
 }
 """Programs that are not ours, whose options we do not check."""
 ANYTHING = "1"
@@ -52,10 +54,11 @@ def fenced(page: Path, language: str) -> Iterator[str]:
 def commands(page: Path) -> Iterator[str]:
     """Lines of fenced and indented shell blocks, continued ones joined, and code in the text that calls ours."""
     text = page.read_text()
-    for block in fenced(page, "sh"):
+    for block in fenced(page, SHELL):
         yield from filter(None, map(str.strip, re.sub(r"(\||\\)\n", r"\1 ", block).replace("\\ ", " ").splitlines()))
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
-    ours = r"(?:make|\.venv/bin/python|python -m (?:pipeline|benchmarks|model_server|pytest)|client/predict\.py)\b"
+    python = r"\.venv/bin/python|python3? (?:-m (?:pipeline|benchmarks|model_server|pytest)|client/predict\.py)"
+    ours = rf"(?:[A-Z_]+=\S* )*(?:make|{python}|client/predict\.py|docker)\b"
     yield from re.findall(rf"^    ({ours}.*)$", outside, re.M)
     for code in re.findall(r"`([^`]+)`", outside):
         if re.match(rf"{ours}(?! *$)", code):
@@ -64,6 +67,7 @@ def commands(page: Path) -> Iterator[str]:
 
 def read(command: str) -> None:
     """Raises where the program that it is for would not understand it."""
+    command = re.sub(r"^\w+=\$\((.*)\)$", r"\1", command)
     words = shlex.split(PLACEHOLDERS.sub(ANYTHING, command), comments=True)
     while words and re.match(r"[A-Z_]+=", words[0]):
         words.pop(0)
@@ -97,7 +101,9 @@ def read(command: str) -> None:
     elif program == "pytest":
         assert (ROOT / rest[-1]).exists()
     else:
-        assert Path(program).name in ("saved_model_cli", "pytest") or (ROOT / program).is_file(), program
+        assert Path(program).name in ("saved_model_cli", "pytest") or any(
+            (ROOT / path).is_file() for path in (program, f"{program.replace('.', '/')}.py")
+        ), program
 
 
 def quiet() -> dict[str, str]:
@@ -112,11 +118,13 @@ def read_stage(words: list[str]) -> None:
 
 
 def read_docker(words: list[str]) -> None:
-    """Of Compose: services that there are, and what they are told to do. The rest is Docker's."""
+    """What our programs are told in containers that run. Of Compose: services that there are. The rest is Docker's."""
+    if "exec" in words and "pipeline" in words:
+        read_stage(words[words.index("pipeline") + 1 :])
     if words[:1] != ["compose"]:
         return
     named = [word for word in words[1:] if word in SERVICES]
-    assert named or "down" in words or "ls" in words, words
+    assert named or {"config", "down", "ls"} & {*words}, words
     if "run" not in words:
         return
     service = next(word for word in words[words.index("run") :] if word in SERVICES)
@@ -135,7 +143,7 @@ def test_every_command_is_understood(page: Path) -> None:
             read(command)
         except (Exception, SystemExit) as error:
             pytest.fail(f"{page.name}: {command}\n{error!r}")
-    for block in fenced(page, "sh"):
+    for block in fenced(page, SHELL):
         text = PLACEHOLDERS.sub(ANYTHING, block)
         done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +49,16 @@ def same(documented: list[str], real: set[str]) -> None:
 def test_make_targets() -> None:
     """The targets that `make help` lists."""
     same(column("make"), set(re.findall(r"^([a-z-]+):.* ##", (ROOT / "Makefile").read_text(), re.M)))
+
+
+def test_make_soak_runs_every_test_that_has_larger_numbers() -> None:
+    """Those that ask whether they have hours."""
+    done = subprocess.run(["make", "-n", "soak", "PYTHON="], cwd=ROOT, capture_output=True, text=True, check=True)
+    named = [ROOT / word for word in done.stdout.split() if word.startswith("tests/")]
+    tests = (ROOT / "tests").rglob("test_*.py")
+    asking = [path for path in tests if re.search(r"soak\b: bool|profile_name\(", path.read_text())]
+    assert len(asking) > 5
+    assert [path for path in asking if not {path, *path.parents} & {*named}] == []
 
 
 def test_make_variables() -> None:

@@ -7,9 +7,8 @@ import io
 import json
 import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,6 +68,8 @@ PIECES = [
     ),
     *(os.fsdecode(each) for each in (b"\xff", b"\xe9\x80", b"\xed\xb2\x80")),
 ]
+MANY = settings.get_current_profile_name() == "soak"
+in_few = settings(max_examples=300 if MANY else 8, deadline=None, suppress_health_check=list(HealthCheck))
 SKIRT = {"waistband_left": (10, 10), "waistband_right": (40, 10), "hemline_left": (5, 50), "hemline_right": (45, 50)}
 
 
@@ -81,11 +82,6 @@ def names(draw: Any) -> str:
     if draw(some.integers(0, 3)) == 0:
         name += "x" * (longest - len(os.fsencode(name)))
     return name
-
-
-def in_few(test: Callable[..., None]) -> Callable[..., None]:
-    many = "--soak" in sys.argv
-    return settings(max_examples=300 if many else 8, deadline=None, suppress_health_check=list(HealthCheck))(test)
 
 
 @contextmanager

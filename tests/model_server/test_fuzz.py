@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
@@ -34,6 +33,8 @@ PROPER = {
     grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.UNIMPLEMENTED,
 }
+MANY = settings.get_current_profile_name() == "soak"
+fuzzing = settings(max_examples=2000 if MANY else 30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +43,6 @@ def shared(kind: str, saved: Saved, tmp_path_factory: pytest.TempPathFactory) ->
     kind = "process" if kind == "model_server" else kind
     with closing(Shared(lambda: zoo_server(kind, saved, tmp_path_factory.mktemp("fuzz")))) as shared:
         yield shared
-
-
-def fuzzing(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test with random examples, many of them with --soak."""
-    few = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-    many = settings(few, max_examples=2000)
-    return (many if "--soak" in sys.argv else few)(test)
 
 
 def is_well(server: Server) -> None:
