@@ -61,7 +61,7 @@ def commands(page: Path) -> Iterator[str]:
     ours = rf"(?:[A-Z_]+=\S* )*(?:make|{python}|client/predict\.py|docker)\b"
     yield from re.findall(rf"^    ({ours}.*)$", outside, re.M)
     for code in re.findall(r"`([^`]+)`", outside):
-        if re.match(rf"{ours}(?! *$)", code):
+        if re.match(rf"{ours}\S*\s+\S", code):
             yield " ".join(code.split())
 
 
@@ -125,7 +125,7 @@ def read_docker(words: list[str]) -> None:
         return
     named = [word for word in words[1:] if word in SERVICES]
     assert named or {"config", "down", "ls"} & {*words}, words
-    if "run" not in words:
+    if "run" not in words or "--entrypoint" in words:
         return
     service = next(word for word in words[words.index("run") :] if word in SERVICES)
     rest = [word for word in words[words.index(service, words.index("run")) + 1 :] if word != "<"]
