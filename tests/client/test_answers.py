@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.background.ports import free_port
 from seamline_client import AsyncPredictClient, PredictClient, VersionStatus, images
 from seamline_client.answers import Predictions
 from seamline_client.contract import BYTES, DEFAULT, METHOD, OUTPUTS, SIGNATURES, UINT8
@@ -21,6 +20,7 @@ from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded,
 from seamline_client.images import Photo
 from tests.client.conftest import Server
 from tests.client.fakes import TRANSPORTS
+from tests.nobody import nobody
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -126,9 +126,9 @@ def test_an_unknown_model_and_a_server_that_is_not_there(server: Server, photo: 
             for ask in (client.metadata, client.status, lambda client=client: client.predict(photo)):
                 with pytest.raises(NotFound, match="foo"):
                     ask()
-    target = f"127.0.0.1:{free_port()}"
-    nobody = rf"^{target}: no server is running there; `make serve` starts one$"
-    with PredictClient(target, transport, retries=1) as client, pytest.raises(CannotConnect, match=nobody):
+    target = nobody()
+    said = rf"^{target}: no server is running there; `make serve` starts one$"
+    with PredictClient(target, transport, retries=1) as client, pytest.raises(CannotConnect, match=said):
         client.status()
 
 

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.background.ports import free_port
 from seamline_client.finding import find_photos
 from seamline_client.keypoints import GARMENTS
 from seamline_client.run import Progress
 from tests.client.conftest import Server, running
 from tests.client.fakes import FakeGrpc, failing
 from tests.homes import ROOT
+from tests.nobody import nobody
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def test_both_transports_read_what_pillow_forgives(predict: Any, picture: Image.
         assert ran.err.startswith("predict: cut.jpg: broken image")
 
 
-NOBODY = f"127.0.0.1:{free_port()}"
+NOBODY = nobody()
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import socketserver
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +19,11 @@ import pytest
 from pipeline.background.ports import free_port
 from seamline_client import AsyncPredictClient, PredictClient, Tls, http_deadline, over_grpc, spread
 from seamline_client.errors import CannotConnect, InvalidInput, Unreachable
+from tests.certificates import certify
 from tests.client.fakes import IMAGE, TRANSPORTS, FakeGrpc, FakeHttp, as_grpc, good_outputs, predicting
 from tests.names import Names
+from tests.nobody import nobody
+from tests.waiting import until
 
 CALLS = 12
 
@@ -62,16 +63,13 @@ def test_calls_are_spread_over_all_addresses_of_a_name() -> None:
         world.names.addresses = ("127.0.0.2", "127.0.0.3")
         time.sleep(1.1)  # the name was asked for a moment ago, and is not again at once
         world.servers["127.0.0.1"].__exit__()
-        deadline = time.monotonic() + 20
-        while not seen["127.0.0.3"]:
-            assert time.monotonic() < deadline
-            client.run({})
+        until(lambda: client.run({}) and seen["127.0.0.3"], 20)
 
 
 def test_each_address_of_a_name_is_held_to_its_certificate(tmp_path: Path) -> None:
     """Calls over TLS are spread too; a certificate of another name is refused."""
     for name in ("models", "others"):
-        certificate(tmp_path, name)
+        certify(tmp_path, name, of=f"DNS:{name}")
     (ours, others) = (
         grpc.ssl_server_credentials(
             [((tmp_path / f"{name}.key").read_bytes(), (tmp_path / f"{name}.pem").read_bytes())]
@@ -88,14 +86,6 @@ def test_each_address_of_a_name_is_held_to_its_certificate(tmp_path: Path) -> No
         with pytest.raises(CannotConnect):
             client.run({})
         assert not world.servers["127.0.0.1"].seen
-
-
-def certificate(folder: Path, name: str) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl, which makes the certificates, is not installed")
-    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    files = f"-keyout {name}.key -out {name}.pem -subj /CN={name} -addext subjectAltName=DNS:{name}"
-    subprocess.run([*new.split(), *files.split()], cwd=folder, check=True, capture_output=True, timeout=30)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -120,7 +110,7 @@ def test_listed_servers_are_asked_in_turn(transport: Any) -> None:
 def test_a_dead_one_is_passed_over(transport: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even without retries, since the call was not begun there. Without any that lives the error names them all."""
     monkeypatch.setattr(spread, "AWAY_SECONDS", 0.3)
-    dead = f"127.0.0.1:{free_port()}"
+    dead = nobody()
     with predicting(transport, good_outputs()) as one:
         target = f"{dead},{one.target}"
         with PredictClient(target, transport, retries=0) as client:

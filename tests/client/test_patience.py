@@ -21,6 +21,7 @@ from seamline_client import AsyncPredictClient, PredictClient
 from seamline_client.contract import DEFAULT
 from seamline_client.errors import CannotConnect, ClientError, DeadlineExceeded, ServerBusy, ServerFailed
 from tests.client.fakes import IMAGE, TRANSPORTS, FakeGrpc, FakeHttp, as_grpc, as_json, failing, good_outputs
+from tests.nobody import nobody
 
 
 def lost_twice(transport: str, how: str) -> Any:
@@ -90,7 +91,7 @@ def test_retries_are_bounded_and_end_at_the_deadline(
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_closed_client_fails_at_once(transport: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a call nor a wait for the server is tried again."""
-    client = PredictClient(f"127.0.0.1:{free_port()}", transport, retries=9)
+    client = PredictClient(nobody(), transport, retries=9)
     client.close()
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it was tried again"))
     for ask in (

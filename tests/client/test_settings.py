@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import ssl
 import subprocess
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 import grpc
 import pytest
 
-from pipeline.background.ports import free_port
 from seamline_client import PredictClient, Tls, run
 from seamline_client.errors import CannotConnect, InvalidInput
+from tests.certificates import certify
 from tests.client.fakes import TRANSPORTS, FakeGrpc, FakeHttp
 from tests.homes import PREDICT, ROOT
+from tests.nobody import nobody
 
 NO_VERSIONS = b'{"model_version_status": []}'
 
@@ -99,7 +99,7 @@ def test_token_and_metadata_go_with_every_call(transport: Any, monkeypatch: pyte
     (tmp_path / "netrc").write_text("machine localhost login someone password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "grpc_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setenv(name, f"http://{nobody()}")
     with fake(transport) as server:
         target = server.target.replace("127.0.0.1", "localhost")
         with PredictClient(target, transport, token="s3cret", metadata=[("X-Team", "fit")], retries=0) as client:
@@ -126,13 +126,8 @@ def test_a_token_may_come_through_a_pipe() -> None:
 @pytest.fixture(scope="module")
 def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two self-signed certificates for 127.0.0.1 and one for a caller, each with its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl, which makes the certificates, is not installed")
     folder = tmp_path_factory.mktemp("pems")
-    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    for name in ("server", "other", "caller"):
-        subject = f"-subj /CN={name} -addext subjectAltName=IP:127.0.0.1 -keyout {name}.key -out {name}.pem"
-        subprocess.run(f"{new} {subject}".split(), cwd=folder, capture_output=True, timeout=30, check=True)
+    certify(folder, "server", "other", "caller", of="IP:127.0.0.1")
     return folder
 
 

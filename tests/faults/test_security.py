@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +16,16 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline.background.ports import free_port
 from pipeline.serving import process
 from seamline_client import PredictClient, Tls
 from seamline_client.command import main
 from seamline_client.errors import CannotConnect, ClientError, InvalidInput, NotFound
+from tests.certificates import certify
 from tests.client.fakes import TRANSPORTS, FakeGrpc, FakeHttp, failing
 from tests.homes import Seamline
 from tests.model_server.saved_models import publish, save_half_plus
 from tests.model_server.servers import running
+from tests.nobody import nobody
 
 MODEL = "half"
 X = np.zeros(1, np.float32)
@@ -59,16 +58,11 @@ def test_the_server_is_known_by_more_than_the_number_of_its_process(
     seamline.pipeline("status", code=6)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command to make certificates")
 def test_only_a_caller_with_a_trusted_certificate_is_answered(saved: Path, tmp_path: Path) -> None:
     """`client_verify: true` in the file of --ssl_config_file: without one, or with another's, nobody gets in."""
-    pems = {}
-    for name in ("server", "caller", "stranger"):
-        certificate, key = pems[name] = (tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        command += ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
-        command += ["-keyout", str(key), "-out", str(certificate)]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    names = ("server", "caller", "stranger")
+    certify(tmp_path, *names, of="IP:127.0.0.1")
+    pems = {name: (tmp_path / f"{name}.pem", tmp_path / f"{name}.key") for name in names}
     files = {"server_cert": pems["server"][0], "server_key": pems["server"][1], "custom_ca": pems["caller"][0]}
     lines = [f"{name}: {json.dumps(file.read_text())}" for name, file in files.items()]
     (tmp_path / "ssl.config").write_text("\n".join([*lines, "client_verify: true"]))
@@ -104,7 +98,7 @@ def test_the_token_is_in_no_error_log_or_repr(
     nonsense: Any = FakeGrpc(lambda *_: b"\xff") if transport == "grpc" else FakeHttp(lambda _: (200, b"<html>"))
     said: list[str] = []
     with failing(transport, "UNAUTHENTICATED", 401, "who are you?") as denying, nonsense as mad:
-        for target in (denying.target, mad.target, f"127.0.0.1:{free_port()}"):
+        for target in (denying.target, mad.target, nobody()):
             with PredictClient(target, transport, token=TOKEN, retries=1, timeout=5) as client:
                 said += [repr(client), str(vars(client))]
                 for question in (client.status, client.metadata, lambda client=client: client.run({"x": X})):

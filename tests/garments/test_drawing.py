@@ -6,7 +6,6 @@ import csv
 import os
 import signal
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from garments.cloth import wardrobe
 from garments.drawing import TAILORS
 from seamline_client.keypoints import GARMENTS
 from tests.homes import ROOT
+from tests.waiting import until
 
 
 def rows_of(folder: Path) -> list[list[str]]:
@@ -150,12 +150,9 @@ def test_a_killed_run_leaves_no_folder_of_that_name_and_no_process(tmp_path: Pat
     folder = tmp_path / "garments"
     path = os.pathsep.join([str(ROOT), str(ROOT / "client")])
     process = psutil.Popen([sys.executable, "-c", code, str(folder)], env={**os.environ, "PYTHONPATH": path})
-    deadline = time.monotonic() + 60
     try:
-        while not list(tmp_path.glob(".garments-*/Images/*/*.jpg")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: process.poll() is not None or list(tmp_path.glob(".garments-*/Images/*/*.jpg")))
+        assert process.poll() is None
         drawing = process.children(recursive=True)
     finally:
         process.send_signal(signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -78,6 +79,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("gateway") / "keypoints"
     save_half_plus(base / "1", 1.0)
     return base
+
+
+def another(model: Path, kind: str = "process", **flags: Any) -> AbstractContextManager[Server]:
+    """A server of the model for the gateway, which asks it how it is, in a process of its own, to be killed."""
+    named = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
+    return servers.running(kind, model.parent, **named, **flags)
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,8 @@ import psutil
 import pytest
 
 from pipeline.gateway import running
-from tests.gateway.conftest import Door
+from tests.gateway.conftest import Door, another
 from tests.gateway.test_replicas import Callers
-from tests.model_server import servers
 from tests.model_server.servers import Server
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -38,8 +37,7 @@ def test_good_callers_do_not_notice_hostile_ones(
     Good callers, with the client's usual retries, are all answered over both transports, and Envoy's memory is flat.
     """
     seconds = 600 if soak else 8
-    flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
-    with servers.running("process", model.parent, **flags) as other:
+    with another(model) as other:
         other.wait_available("keypoints")
         door = started(server, other)
         gateway = running.find(door.settings)
@@ -48,11 +46,10 @@ def test_good_callers_do_not_notice_hostile_ones(
         with Hostile(door) as hostile, Callers(door, "grpc") as grpc, Callers(door, "rest") as rest:
             time.sleep(seconds / 10)
             before = envoy.memory_info().rss
-            again = {"port": other.grpc_port, "rest_api_port": other.rest_port}
             ends = time.monotonic() + seconds
             other.process.kill()
             while time.monotonic() < ends:
-                with servers.running("process", model.parent, **flags, **again) as back:
+                with another(model, port=other.grpc_port, rest_api_port=other.rest_port) as back:
                     back.wait_for(back.listens, "listening")
                     time.sleep(min(20.0, max(ends - time.monotonic(), 0)))
                     back.process.kill()

@@ -14,8 +14,7 @@ from pipeline.gateway.extensions import extension
 from pipeline.settings import Replica
 from seamline_client import PredictClient
 from tests.client.fakes import TRANSPORTS
-from tests.gateway.conftest import HALF, Door
-from tests.model_server import servers
+from tests.gateway.conftest import HALF, Door, another
 from tests.model_server.servers import Server
 from tests.names import Names
 
@@ -27,11 +26,10 @@ def test_a_name_is_all_its_addresses(
     started: Callable[..., Door], server: Server, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is asked, over both transports; within 3 s of a change those that it has then, and no others."""
-    flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
     ports = {"port": server.grpc_port, "rest_api_port": server.rest_port}
     with (
         Names("127.0.0.1", "127.0.0.2") as names,
-        servers.running("model_server", model.parent, bind_address="127.0.0.2", **ports, **flags),
+        another(model, "model_server", bind_address="127.0.0.2", **ports),
         PredictClient(f"127.0.0.2:{server.grpc_port}") as client,
     ):
         client.wait_until_available(time.monotonic() + 60)

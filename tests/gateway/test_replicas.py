@@ -14,8 +14,7 @@ import pytest
 from seamline_client import PredictClient
 from seamline_client.errors import ClientError
 from tests.client.fakes import TRANSPORTS
-from tests.gateway.conftest import HALF, Door
-from tests.model_server import servers
+from tests.gateway.conftest import HALF, Door, another
 from tests.model_server.servers import Server
 from tests.waiting import until
 
@@ -31,8 +30,7 @@ def test_no_call_fails_when_a_server_dies(
 
     When it is back, it gets its share again.
     """
-    flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
-    with servers.running("process", model.parent, **flags) as other:
+    with another(model) as other:
         other.wait_available("keypoints")
         door = started(server, other)
         ports = {"grpc": other.grpc_port, "rest": other.rest_port}
@@ -47,16 +45,14 @@ def test_no_call_fails_when_a_server_dies(
         late = lines(door)[before + callers.count :]
         assert late
         assert not [line for line in late if f":{ports[transport]}" in line]
-        again = {"port": other.grpc_port, "rest_api_port": other.rest_port}
-        with servers.running("process", model.parent, **flags, **again), Callers(door, transport):
+        with another(model, port=other.grpc_port, rest_api_port=other.rest_port), Callers(door, transport):
             until(lambda: f":{ports[transport]}" in "".join(lines(door)[before + len(late) :]))
 
 
 @pytest.mark.slow
 def test_a_server_that_says_nothing_is_out(started: Callable[..., Door], server: Server, model: Path) -> None:
     """Within 2 s of when it fell silent, its ports open, as a machine that hangs; no call waits for it after that."""
-    flags = {"model_name": "keypoints", "model_base_path": model, "enable_grpc_healthcheck_service": True}
-    with servers.running("process", model.parent, **flags) as other:
+    with another(model) as other:
         other.wait_available("keypoints")
         door = started(server, other)
         until(lambda: asked(door, other.grpc_port, other.rest_port))

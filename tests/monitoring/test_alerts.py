@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.gateway import certificates
@@ -24,6 +23,7 @@ from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
 from seamline_client.errors import ClientError
+from tests import golden
 from tests.homes import ROOT
 from tests.monitoring.conftest import DEPLOY, Watched
 
@@ -130,15 +130,14 @@ def test_a_broken_version(watched: Watched) -> None:
 
 def test_another_models_answers(watched: Watched) -> None:
     """What the golden requests were answered at export is not what the server answers."""
-    golden = watched.settings.models / MODEL_NAME / "1" / FOLDER / "golden.npz"
-    before = golden.read_bytes()
-    with np.load(golden) as archive:
-        arrays = dict(archive)
-    np.savez_compressed(golden, **{**arrays, "pred_x_ratio": arrays["pred_x_ratio"] + np.float32(0.1)})
+    version = watched.settings.models / MODEL_NAME / "1"
+    archive = version / FOLDER / "golden.npz"
+    before = archive.read_bytes()
+    golden.change(version)
     try:
         watched.until_firing(*PROVOKED["another model's answers"])
     finally:
-        golden.write_bytes(before)
+        archive.write_bytes(before)
     watched.until_quiet("GoldenDiffers")
 
 

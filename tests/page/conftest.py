@@ -14,7 +14,6 @@ from typing import TypeVar
 import pytest
 
 from garments import write_dataset
-from pipeline.background.ports import free_port
 from pipeline.page import desk
 from pipeline.page.server import PageServer
 from tests.homes import Made
@@ -71,12 +70,6 @@ def page(models: Server, tmp_path: Path) -> Iterator[Pages]:
             return running.enter_context(serving(server))
 
         yield start
-
-
-@pytest.fixture
-def nobody() -> str:
-    """An address where no server is."""
-    return f"127.0.0.1:{free_port()}"
 
 
 @pytest.fixture(scope="session")

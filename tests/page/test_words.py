@@ -16,6 +16,7 @@ from pipeline.gateway.files import Files
 from pipeline.page.assets import HEADERS
 from pipeline.settings import Replica, Settings
 from tests.model_server.servers import Server
+from tests.nobody import nobody
 from tests.page.browser import Browser
 from tests.page.conftest import Pages
 
@@ -68,9 +69,9 @@ def test_too_large(browser: Browser, page: Pages, tmp_path: Path) -> None:
     assert alert(browser) == "large.jpg: 49 MB; at most 48 MB are accepted."
 
 
-def test_no_model_server(browser: Browser, page: Pages, nobody: str, photos: list[Path]) -> None:
+def test_no_model_server(browser: Browser, page: Pages, photos: list[Path]) -> None:
     """Is said, with what starts one, and the photo can be asked about again."""
-    browser.open(page(target=nobody).url)
+    browser.open(page(target=nobody()).url)
     assert "`make serve`" in alert(browser)
     browser.drop(photos[0])
     browser.until("document.title.startsWith('drawn') && document.querySelector('#alert').textContent")
@@ -152,6 +153,13 @@ def test_each_control_has_a_name(browser: Browser, page: Pages, photos: list[Pat
     assert {"columnheader", "rowheader", "status", "alert", "table", "navigation"} <= set(roles.values())
 
 
+PLACE = """(({ activeElement: at }) => {
+    const place = at.closest('nav, .row, table, #keep, details');
+    const name = place?.ariaLabel ?? place?.querySelector('caption, label, summary, button').firstChild.textContent;
+    return name?.trim() ?? '';
+})(document)"""
+
+
 def test_tab_goes_through_it_in_order(browser: Browser, page: Pages, photos: list[Path]) -> None:
     """From the photo on: other photos, what is shown, the table, corrections, saving, downloads."""
     browser.look_at(page().url, photos[0], photos[1])
@@ -159,9 +167,10 @@ def test_tab_goes_through_it_in_order(browser: Browser, page: Pages, photos: lis
     places = []
     for _ in range(2 * rows + 16):
         browser.press(Keys.TAB)
-        places.append(browser.js("document.activeElement.closest('nav, .row, table, #keep, details')?.id ?? ''"))
+        places.append(browser.js(PLACE))
     found = [place for number, place in enumerate(places) if place and place not in places[:number]]
-    assert found == ["keep", "downloads", "more", "keys"]
+    order = ["Photos", "Category", "Points of this photo", "Correct", "Accept", "Download", "More photos", "Keys"]
+    assert found == order
     assert browser.js("[...document.querySelectorAll('[tabindex]')].every((each) => each.tabIndex === 0)")
 
 

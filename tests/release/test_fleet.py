@@ -34,6 +34,7 @@ from seamline_client import PredictClient
 from seamline_client.contract import MODEL_NAME
 from seamline_client.errors import CannotConnect
 from tests.homes import Seamline
+from tests.nobody import nobody
 from tests.release.conftest import Trained
 from tests.release.world import DEADLINE, World
 from tests.waiting import until
@@ -100,7 +101,7 @@ def test_a_change_waits_for_every_server(world: World, run: Callable[..., str]) 
 
 def test_a_server_that_cannot_be_reached_is_named(world: World, run: Callable[..., str]) -> None:
     """Exit code 17. It stands in nobody's way: the others have followed, and what it will find is models.config."""
-    dead = f"127.0.0.1:{free_port()}"
+    dead = nobody()
     servers = f"{dead},{world.releases.target}"
     world.publish()
     said = run("promote", "2", server=servers, code=ReplicaError.exit_code, wait=8)
@@ -125,7 +126,7 @@ def test_nothing_changes_while_one_that_can_be_reached_does_not_follow(world: Wo
         assert "last heard: version 2 answers" in said
         assert "Nothing was changed" in said
     assert world.releases.names() == Serving(2)
-    dead = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    dead = [nobody() for _ in range(2)]
     with pytest.raises(ServingError) as caught:
         fleet.wait_until_all_answer(dead, MODEL_NAME, 1, 0)
     assert not isinstance(caught.value, ReplicaError)
@@ -168,7 +169,7 @@ def proven(trained: Trained, tmp_path: Path) -> Iterator[tuple[World, str]]:
 def test_verify_asks_each_server(proven: tuple[World, str], run: Callable[..., str]) -> None:
     """One that does not answer as trained is named, exit code 11, and so is one that is not there; over HTTP, too."""
     world, wrong = proven
-    right, dead = world.releases.target, f"127.0.0.1:{free_port()}"
+    right, dead = world.releases.target, nobody()
     assert run("verify", "--target", f"{right},{right}").count("answers as trained") == 2
     said = run("verify", "--target", f"{right},{wrong},{dead}", code=ParityError.exit_code)
     assert f"Error: {wrong}, serving_default: pred" in said
@@ -201,10 +202,11 @@ def test_verify_asks_each_server(proven: tuple[World, str], run: Callable[..., s
 def asking(port: int, *paths: str) -> Iterator[list[tuple[int, bytes]]]:
     """What is answered there, once somebody listens; then SIGTERM to this process."""
     heard: list[tuple[int, bytes]] = []
+    ended = threading.Event()
 
     def ask() -> None:
         try:
-            until(lambda: fleet.listens(f"127.0.0.1:{port}"))
+            until(lambda: ended.is_set() or fleet.listens(f"127.0.0.1:{port}"))
             for path in paths:
                 try:
                     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
@@ -213,12 +215,16 @@ def asking(port: int, *paths: str) -> Iterator[list[tuple[int, bytes]]]:
                     with error:
                         heard.append((error.code, error.read()))
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            if not ended.is_set():  # the signal would end these tests
+                os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=ask)
     thread.start()
-    yield heard
-    thread.join()
+    try:
+        yield heard
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_a_proof_is_asked_for_once_however_often_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.background.ports import free_port
 from pipeline.errors import PipelineError
 from pipeline.release import history, models_config, timeline
 from pipeline.release.history import By, Entry
@@ -22,6 +21,7 @@ from pipeline.release.store import ModelStore
 from tests.faults.small_store import MODEL, candidate
 from tests.faults.victims import run as victim
 from tests.homes import Seamline
+from tests.nobody import nobody
 from tests.release.world import World
 
 ANNA = By("anna@office", "better hems")
@@ -141,7 +141,7 @@ def test_what_a_server_refuses_is_on_record_as_failed(offline: World) -> None:
     offline.export()
     offline.publish()
     with pytest.raises(PipelineError):
-        Releases(offline.store, f"127.0.0.1:{free_port()}", wait_seconds=0.2).promote(2)
+        Releases(offline.store, nobody(), wait_seconds=0.2).promote(2)
     assert did(offline)[-1] == ("promote", 1, 2, False)
     assert "version 1" in answer(offline, "2999-01-01")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.background.ports import free_port
 from pipeline.errors import ChecksumError, ServingError
 from pipeline.release import history, models_config
 from pipeline.release.models_config import Serving
 from pipeline.release.releases import NOBODY, Releases
 from pipeline.release.store import ModelStore, write_checksums
 from seamline_client.contract import CANARY_NAME, MODEL_NAME
+from tests.nobody import nobody
 from tests.release.world import World
 
 
@@ -234,7 +234,7 @@ def test_a_project_that_was_moved_is_served_from_its_new_place(offline: World, t
 def test_a_server_that_does_not_answer_changes_nothing(offline: World) -> None:
     """The process is there and its port is not: refused in time, with the address."""
     act(offline, "export export")
-    target = f"127.0.0.1:{free_port()}"
+    target = nobody()
     with pytest.raises(ServingError, match=f"The server at {target}"):
         Releases(offline.store, target, wait_seconds=0.2).promote(1)
     assert offline.releases.names() == Serving(2)

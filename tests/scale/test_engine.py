@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.background.ports import free_port
 from pipeline.errors import DataError, PipelineError
 from pipeline.scale import java, spark
 from pipeline.scale.spark import _one, _reason, engine
+from tests.nobody import nobody
 
 
 @pytest.mark.parametrize("url", ["", "x", "spark:/h:1", "local[", "local[-1]", "http://h:1", "mesos://h", "k8s://"])
@@ -67,7 +67,7 @@ def test_java_that_is_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("ports", [1, 2])
 def test_a_master_that_does_not_answer(spark: None, ports: int) -> None:
     """Within seconds, not after Spark's own minute."""
-    url = f"spark://{','.join(f'127.0.0.1:{free_port()}' for _ in range(ports))}"
+    url = f"spark://{','.join(nobody() for _ in range(ports))}"
     with pytest.raises(PipelineError, match=r"--spark spark://.*: no master answers: .*refused"), engine(url):
         pass
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from seamline_client.reports import JsonLines
 from tests.faults.test_disks import PAGE, full, small_disk
 from tests.homes import Made, Seamline
 from tests.scale.conftest import Home, flat, rows
+from tests.waiting import until
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -55,11 +55,8 @@ def test_it_goes_on_where_it_was_killed(small_parts: None, home: Home, photos: P
     """Files that are there stay as they are, the others come; the whole is what one that was not killed writes."""
     options = ["predict", "--photos", str(photos), "--to"]
     process = home.start(*options, str(tmp_path / "killed"))
-    until = time.monotonic() + 100
-    while not list(tmp_path.glob("killed/part-*.jsonl")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None or list(tmp_path.glob("killed/part-*.jsonl")), 100, pause=0.01)
+    assert process.poll() is None, process.communicate()
     process.kill()
     process.communicate()
     there = {path: path.stat().st_mtime_ns for path in tmp_path.glob("killed/part-*.jsonl")}
