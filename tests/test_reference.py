@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import re
 import subprocess
@@ -105,6 +106,27 @@ def test_stages_and_their_options() -> None:
     """Every stage has a row of its own and one for each argument and option, in both spellings."""
     documented = [(names(stage)[0], names(options)) for stage, options, *_ in table("python -m pipeline")]
     assert sorted(documented) == sorted(stages())
+
+
+def test_defaults() -> None:
+    """A number or a word that a stage or the client takes of its own accord is in its row."""
+    group: Any = typer.main.get_command(app)
+    taken = {
+        (name, *each.opts, *each.secondary_opts): each.default
+        for name, stage in group.commands.items()
+        for each in stage.params
+    }
+    taken |= {("", each.option_strings[-1]): each.default for each in parser()._actions if each.option_strings}
+    real = {key: f"{each:g}" if isinstance(each, float) else f"{each}" for key, each in taken.items() if is_said(each)}
+    assert len(real) > 12
+    rows = {(names(stage)[0], *names(options)): cell for stage, options, cell, _ in table("python -m pipeline")}
+    rows |= {("", names(option)[0]): cell for option, cell, _ in table("client/predict.py")}
+    assert {key: rows[key].strip("`") for key in real} == real
+
+
+def is_said(default: object) -> bool:
+    is_value = isinstance(default, (float, int, str)) and not isinstance(default, bool)
+    return is_value and default not in (argparse.SUPPRESS, "table")
 
 
 def test_help_of_stages_and_their_options() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -19,7 +20,7 @@ from seamline_client.images import pixels
 from seamline_client.keypoints import GARMENTS
 from tests.client.fakes import FakeGrpc, as_grpc
 from tests.drift.test_compare import Edit, Photo, made_of, sample
-from tests.homes import Made, Seamline
+from tests.homes import ROOT, Made, Seamline
 from tests.labelling.test_rank import outputs
 from tests.release.world import World
 
@@ -85,6 +86,10 @@ def test_a_sample_that_differs_ends_with_16_and_says_in_what(seamline: Seamline,
     assert "seamline_drift_evaluation_error 0.22" in lines
     names = {line.split()[2] for line in lines if line.startswith("# TYPE")}
     assert {line.split("{")[0].split()[0] for line in lines if not line.startswith("#")} == names
+    (said,) = re.findall(r"^\*\*Gauges\*\*.*?^$", (ROOT / "docs" / "drift.md").read_text(), re.M | re.S)
+    assert {name.replace("seamline_drift_", "_") for name in re.findall(r"`((?:seamline_drift)?_\w+)`", said)} == {
+        name.replace("seamline_drift_", "_") for name in names
+    }
 
 
 @pytest.mark.slow

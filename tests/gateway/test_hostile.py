@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
+import select
 import socket
 import ssl
 import threading
@@ -15,10 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.gateway import running
+from pipeline.background import bounded_log
+from pipeline.gateway import files, listener, running
 from tests.gateway.conftest import Door, another
 from tests.gateway.test_replicas import Callers
+from tests.homes import ROOT
 from tests.model_server.servers import Server
+from tests.waiting import until
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAMES = 10
@@ -143,6 +148,40 @@ class Hostile:
         """Connections that say nothing."""
         if len(self._held) < 200:
             self._held.append(socket.create_connection(self._address, 5))
+
+
+@pytest.mark.slow
+def test_a_slow_request_a_silent_connection_and_one_too_many_end(
+    started: Callable[..., Door], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the seconds that all of a request may take, and that nothing may be heard; the limits are short here."""
+    monkeypatch.setattr(listener, "BODY_SECONDS", 1)
+    monkeypatch.setattr(listener, "IDLE_SECONDS", 2)
+    monkeypatch.setattr(files, "MOST_CONNECTIONS", 5)
+    door = started(server)
+    address = ("127.0.0.1", int(door.url.rpartition(":")[2]))
+    with contextlib.ExitStack() as connections:
+        opened = [connections.enter_context(socket.create_connection(address, 5)) for _ in range(20)]
+        until(lambda: len(select.select(opened, [], [], 0)[0]) >= 15)
+        assert len(select.select(opened, [], [], 0)[0]) < 20
+    context = ssl.create_default_context(cafile=str(door.files.authority))
+    token = f"Authorization: Bearer {door.files.token('camera-7', 1)}"
+    slow = f"POST /v1/models/keypoints:predict HTTP/1.1\r\nHost: x\r\n{token}\r\nContent-Length: 9\r\n\r\n"
+    for sent, answer in ((slow, b"HTTP/1.1 408 "), ("", b"")):
+        with context.wrap_socket(socket.create_connection(address, 5), server_hostname="127.0.0.1") as connection:
+            connection.sendall(sent.encode())
+            assert connection.recv(4096)[:13] == answer
+
+
+def test_the_gateways_limits_are_those_that_its_page_names() -> None:
+    """Seconds, connections, and how much its log may hold, in docs/second-week.md."""
+    pages = (ROOT / "docs" / "second-week.md").read_text().split("\n\n")
+    for word, limits in (
+        ("TLS is 1.2", {listener.HEADER_SECONDS, listener.BODY_SECONDS, listener.IDLE_SECONDS, files.MOST_CONNECTIONS}),
+        ("gateway.log.1", {bounded_log.FULL_BYTES >> 20}),
+    ):
+        (paragraph,) = (each for each in pages if word in each)
+        assert limits <= {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", paragraph)}
 
 
 @pytest.mark.slow

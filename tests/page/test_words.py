@@ -169,7 +169,7 @@ def test_tab_goes_through_it_in_order(browser: Browser, page: Pages, photos: lis
         browser.press(Keys.TAB)
         places.append(browser.js(PLACE))
     found = [place for number, place in enumerate(places) if place and place not in places[:number]]
-    order = ["Photos", "Category", "Points of this photo", "Correct", "Accept", "Download", "More photos", "Keys"]
+    order = ["Photos", "Category", "Points of this photo", "Correct", "Save", "Download", "More photos", "Keys"]
     assert found == order
     assert browser.js("[...document.querySelectorAll('[tabindex]')].every((each) => each.tabIndex === 0)")
 

@@ -25,7 +25,7 @@ from pipeline.training.train import train
 from pipeline.training.weights import STARTER_FILE, load, save
 from seamline_client.contract import PRED_V
 from seamline_client.keypoints import GARMENTS
-from tests.homes import TinyRun
+from tests.homes import ROOT, TinyRun
 
 v1 = tf.compat.v1
 CARD = STARTER_FILE.with_name("README.md")
@@ -72,6 +72,14 @@ def test_the_starter_scores_what_its_card_says(real_photos: Path) -> None:
     """NE on real photos that were not trained on, to a tenth of a percent."""
     (told,) = re.findall(r"^\| NE there \| ([\d.]+) %", CARD.read_text(), re.M)
     assert ne_of(STARTER, real_photos, "val") == pytest.approx(float(told), abs=0.1)
+
+
+def test_pages_say_of_the_starter_what_its_card_says() -> None:
+    """The README, and the table of what presets reach: its NE on val."""
+    (told,) = re.findall(r"^\| NE there \| ([\d.]+) %", CARD.read_text(), re.M)
+    assert re.findall(r"points\s+are\s+off\s+by\s+([\d.]+) %", (ROOT / "README.md").read_text()) == [told]
+    row = r"^\| `photos` \| the starter \| 0 of .*? \| ([\d.]+) % \|"
+    assert re.findall(row, (ROOT / "docs" / "training.md").read_text(), re.M) == [told]
 
 
 @pytest.mark.slow
