@@ -111,7 +111,6 @@ def test_any_picture_is_shown_as_people_see_it(
     shared = [each for each in expected.keypoints if each.name in found]
     assert len(shared) >= 0.8 * len(expected.keypoints)
     off = [math.dist(found[each.name][:2], (each.x, each.y)) / expected.size[0] for each in shared]
-    print("OFF", kind, len(shared), len(expected.keypoints), sorted(off))
     assert max(off) < 0.02
 
 
