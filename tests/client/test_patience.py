@@ -118,7 +118,7 @@ def test_a_server_that_trickles_does_not_outlive_the_deadline(begun: bytes) -> N
         start = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             client.status()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 5
         enough.set()
 
 
@@ -144,7 +144,7 @@ def test_a_server_that_is_silent_is_left_at_the_deadline(transport: Any, silent:
         start = time.monotonic()
         with pytest.raises(DeadlineExceeded, match="in time"):
             client.predict(IMAGE)
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 5  # and not the server's 20
 
 
 @pytest.mark.parametrize("silent", ["grpc"], indirect=True)
@@ -152,13 +152,13 @@ def test_an_asynchronous_call_lets_go_when_it_is_cancelled_and_does_not_wait_for
     """The event loop goes on, a cancelled caller is free at once, and a call that finds no thread fails in time."""
 
     async def ask() -> None:
-        async with AsyncPredictClient(silent.target, threads=1, timeout=0.5) as client:
+        async with AsyncPredictClient(silent.target, threads=1, timeout=1) as client:
             start = time.monotonic()
             first = asyncio.create_task(client.status())
             waiting = asyncio.create_task(client.status(timeout=20))
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(first, 0.05)
-            assert time.monotonic() - start < 0.4
+            assert time.monotonic() - start < 0.9
             with pytest.raises(DeadlineExceeded, match="all threads were busy"):
                 await waiting
 

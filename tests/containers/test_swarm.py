@@ -13,11 +13,13 @@ from typing import Any, Literal
 import pytest
 
 from pipeline.release import models_config
+from pipeline.release.golden import FOLDER
 from pipeline.release.models_config import Serving
 from pipeline.release.store import ModelStore
 from seamline_client import PredictClient, Tls
 from seamline_client.contract import MODEL_NAME
 from seamline_client.errors import ClientError
+from tests import golden
 from tests.client.fakes import TRANSPORTS
 from tests.containers import hosts as machines
 from tests.containers.hosts import Hosts
@@ -167,10 +169,14 @@ def test_a_promotion_waits_for_every_server(swarm: Swarm, callers: list[Any]) ->
 def test_what_is_not_proven_gets_no_traffic(swarm: Swarm, callers: list[Any]) -> None:
     """A version whose golden requests are another's: the replacement is taken back, and no old server goes."""
     before = swarm.running("serve")
-    golden = swarm.home / "models" / MODEL_NAME / "2" / "assets.extra" / "golden" / "golden.npz"
-    kept = golden.read_bytes()
-    golden.write_bytes(b"damaged")
-    swarm.replace()
-    until(lambda: swarm.update() == "rollback_completed", SECONDS, pause=0.2)
-    golden.write_bytes(kept)
+    store = ModelStore(swarm.home / "models", MODEL_NAME)
+    version = store.folder / str(models_config.read(store).version)
+    archive = version / FOLDER / "golden.npz"
+    kept = archive.read_bytes()
+    golden.change(version)
+    try:
+        swarm.replace()
+        until(lambda: swarm.update() == "rollback_completed", SECONDS, pause=0.2)
+    finally:
+        archive.write_bytes(kept)
     assert {*before} <= {*swarm.running("serve")}

@@ -57,7 +57,7 @@ def test_a_server_that_says_nothing_is_out(started: Callable[..., Door], server:
         door = started(server, other)
         until(lambda: asked(door, other.grpc_port, other.rest_port))
         other.process.send_signal(signal.SIGSTOP)
-        time.sleep(OUT_SECONDS + 0.2)
+        time.sleep(OUT_SECONDS + 1)  # of a machine that has much else to do
         for transport in TRANSPORTS:
             with door.client(transport, timeout=5.0) as client:
                 assert [client.run(HALF)["y"][0] for _ in range(20)] == [2.0] * 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -126,6 +127,7 @@ def test_a_broken_version(watched: Watched) -> None:
         watched.until_firing(*PROVOKED["a broken version"])
     finally:
         models_config.write(store, Serving(version=1, canary=None))
+        shutil.rmtree(broken)
 
 
 def test_another_models_answers(watched: Watched) -> None:
@@ -147,7 +149,11 @@ def test_what_ends(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     Files(watched.settings.gateway).certify(*certificates.own(certificates.HERE))
     with watched.client(caller="line-3", days=5 / 86400) as client:
         client.status()
-    watched.until_firing(*PROVOKED["what ends"])
+    try:
+        watched.until_firing(*PROVOKED["what ends"])
+    finally:
+        monkeypatch.undo()
+        Files(watched.settings.gateway).certify(*certificates.own(certificates.HERE))
     assert [each["metric"]["caller"] for each in watched.ask('ALERTS{alertname="TokenEnds"}')] == ["line-3"]
 
 

@@ -33,7 +33,8 @@ def test_it_is_one_that_grafana_reads() -> None:
 def test_every_query_answers(watched: Watched, tmp_path: Path) -> None:
     """With numbers, after requests of two callers over both transports, some of them wrong; and can be drawn."""
     watched.settings.metrics.mkdir(exist_ok=True)
-    (watched.settings.metrics / "drift.prom").write_text(DRIFT)
+    drift = watched.settings.metrics / "drift.prom"
+    drift.write_text(DRIFT)
     photo = watched.seamline.sample()
 
     def ask() -> None:
@@ -48,7 +49,10 @@ def test_every_query_answers(watched: Watched, tmp_path: Path) -> None:
         queries = [query for panel in panels() for query, _ in panel.queries]
         return [query for query in queries if not watched.ask(shortened(query))]
 
-    watched.until(lambda: not unanswered(), unanswered)
+    try:
+        watched.until(lambda: not unanswered(), unanswered)
+    finally:
+        drift.unlink()
     picture = tmp_path / "figures.png"
     draw(watched.settings.monitoring_ports[0], picture, minutes=1, change=shortened)
     assert picture.stat().st_size > 10_000
