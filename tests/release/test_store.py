@@ -9,17 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BusyError, ChecksumError, StoreError
-from pipeline.release.store import CHECKSUMS, ModelStore, verify_checksums, write_checksums
-
-
-def candidate(staging: Path) -> Path:
-    folder = staging / "1700000000"
-    (folder / "assets.extra").mkdir(parents=True)
-    (folder / "variables").mkdir()
-    (folder / "saved_model.pb").write_text("graph")
-    (folder / "variables" / "variables.index").write_text("weights")
-    write_checksums(folder)
-    return folder
+from pipeline.release.store import CHECKSUMS, ModelStore, verify_checksums
+from tests.faults.small_store import candidate
 
 
 def publish(store: ModelStore) -> int:
