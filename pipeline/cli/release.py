@@ -40,8 +40,9 @@ def export(
     """Export the latest run's best checkpoint, prove it, publish it as a new version and let that answer."""
     from pipeline import job
 
-    run, checkpoint = latest_checkpoint()
-    job.export(run, checkpoint, releases(why), Settings.from_environment(), hold=hold, force=force, dry_run=dry_run)
+    settings = Settings.from_environment()
+    with latest_checkpoint() as (run, checkpoint):
+        job.export(run, checkpoint, releases(why), settings, hold=hold, force=force, dry_run=dry_run)
 
 
 @app.command()

@@ -54,16 +54,17 @@ def chosen_preset(name: str | None, source: Path | None) -> Preset:
     raise typer.BadParameter(f"{chosen!r} is not one of {known}, nor a {SUFFIX} file", param_hint="'--preset'")
 
 
-def latest_checkpoint() -> tuple[Run, Checkpoint]:
-    """The latest run and its best checkpoint. Raises PipelineError where there is none."""
+@contextmanager
+def latest_checkpoint() -> Iterator[tuple[Run, Checkpoint]]:
+    """The latest run and its best checkpoint, which stays meanwhile. Raises PipelineError where there is none."""
     from pipeline.training.checkpoints import best
     from pipeline.training.runs import latest_run
 
     run = latest_run(Settings.from_environment().runs)
-    checkpoint = best(run.folder)
-    if checkpoint is None:
-        raise PipelineError(f"{run.folder}: no checkpoint has been evaluated yet. `make train` goes on training.")
-    return run, checkpoint
+    with best(run.folder) as checkpoint:
+        if checkpoint is None:
+            raise PipelineError(f"{run.folder}: no checkpoint has been evaluated yet. `make train` goes on training.")
+        yield run, checkpoint
 
 
 def releases(why: str | None = None) -> Releases:

@@ -64,7 +64,8 @@ def presets() -> None:
 @app.command()
 def report() -> None:
     """Write the report on the latest run: curves, and errors and overlays of its best checkpoint."""
-    _report(*latest_checkpoint())
+    with latest_checkpoint() as (run, checkpoint):
+        _report(run, checkpoint)
 
 
 @app.command()
@@ -106,8 +107,9 @@ def weights(to: Path = WEIGHTS) -> None:
     """Write the weights of the latest run's best checkpoint to a file, for `train --init`."""
     from pipeline.training.weights import save
 
-    run, checkpoint = latest_checkpoint()
-    save(checkpoint, run.dataset.keypoints, to)
+    with latest_checkpoint() as (run, checkpoint):
+        run.check(checkpoint.prefix)
+        save(checkpoint, run.dataset.keypoints, to)
     console.print(f"Wrote the weights of step {checkpoint.step}, NE {checkpoint.ne:.1f} %, to {to}")
 
 

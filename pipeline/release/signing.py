@@ -23,11 +23,15 @@ _TYPE, _PREDICATE = "https://in-toto.io/Statement/v1", "https://model_signing/si
 
 
 def sign(version: Version, private: Path) -> None:
-    """Writes the signature of a published version. Raises PipelineError for a file that has no key in it."""
+    """Writes the signature of a published version. Raises PipelineError for a file that has no key in it.
+
+    Called with the store's lock.
+    """
     envelope, key = seal(json.dumps(_statement(version)).encode(), _STATEMENT, private)
     material = {"publicKey": {"hint": key}, "tlogEntries": []}
     bundle = {"mediaType": _BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope}
-    write_atomically(version.folder / SIGNATURE, json.dumps(bundle))
+    # Made in the store's base, which is swept: what a kill left in the version would be a file that nothing lists.
+    write_atomically(version.folder / SIGNATURE, json.dumps(bundle), making=version.folder.parents[1])
 
 
 def check(folder: Path, number: int, trusted: Path) -> None:

@@ -45,8 +45,9 @@ class Follower:
         said = [self._fetch(store, number, there) for number in there.versions if not self._is_here(store, number)]
         if (revision, releases.names(), releases.target) != self._done:
             said += self._move(releases, there, revision)
-        write_atomically(store.base / FOLLOWS, str(revision))
-        write_atomically(store.base / state.ORIGIN, there.origin)
+        with store.locked(wait=True):
+            write_atomically(store.base / FOLLOWS, str(revision))
+            write_atomically(store.base / state.ORIGIN, there.origin)
         for number in store.numbers():
             if number not in there.versions:
                 store.remove(number)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -78,12 +79,12 @@ def state(world: World, version: int) -> State:
 def test_golden_requests_before_a_version_answers(pulled: World) -> None:
     """One that answers as trained takes the place of another; one that does not never answers to a name that anybody
     calls, and what answered before goes on."""
-    served: list[models_config.Serving] = []
+    served: list[tuple[models_config.Serving, int | None]] = []
     write = models_config.write
 
-    def record(store: ModelStore, serving: models_config.Serving) -> None:
-        served.append(serving)
-        write(store, serving)
+    def record(store: ModelStore, serving: models_config.Serving, *, trial: int | None = None) -> None:
+        served.append((serving, trial))
+        write(store, serving, trial=trial)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(models_config, "write", record)
@@ -94,10 +95,20 @@ def test_golden_requests_before_a_version_answers(pulled: World) -> None:
         with pytest.raises(ParityError, match=r"Version 3, asked as keypoints-trial: .* pred_x_ratio differs"):
             moving.move(pulled.releases, state(pulled, 3))
     Serving = models_config.Serving
-    assert served == [Serving(1, None, 2), Serving(2), Serving(2, None, 3), Serving(2)]
+    assert served == [(Serving(1), 2), (Serving(2), None), (Serving(2), 3), (Serving(2), None)]
     with pulled.client("grpc") as client:
         replay(Golden.load(pulled.store.folder / "2"), client, version=2)
     pulled.releases.confirm()
+
+
+def test_whoever_ends_it_ends_the_trial(pulled: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM or Ctrl-C in the middle of a golden request: what answered before goes on, and nothing is on trial."""
+    before = models_config.path(pulled.store).read_text()
+    for ended in (SystemExit(0), KeyboardInterrupt()):
+        monkeypatch.setattr(moving, "verify", Mock(side_effect=ended))
+        with pytest.raises(type(ended)):
+            moving.move(pulled.releases, state(pulled, 2))
+        assert models_config.path(pulled.store).read_text() == before
 
 
 class Loop:

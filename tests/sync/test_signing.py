@@ -12,9 +12,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from pipeline.errors import PipelineError, SignatureError
+from pipeline.errors import PipelineError, SignatureError, StoreError
 from pipeline.release import envelopes, signing
-from pipeline.release.store import CHECKSUMS, SIGNATURE, write_checksums
+from pipeline.release.store import CHECKSUMS, SIGNATURE, verify_checksums, write_checksums
 from pipeline.runtime import docker_stages
 from pipeline.runtime.compose import Compose
 from pipeline.sync.remote import Remote
@@ -63,6 +63,24 @@ def test_signed_versions_arrive(share: Remote, publisher: Publisher, key: Path, 
     assert machine.pull()[0] == "Version 1 arrived whole and signed"
     assert machine.whole() == [1]
     assert machine.pull() == []
+
+
+def test_a_signature_in_the_making_is_no_file_of_the_version(
+    publisher: Publisher, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill would leave it there, where nothing but what was published may be; the next who stages sweeps it away."""
+    version = publisher.publish()
+    seen: list[Path] = []
+
+    def killed(_: int) -> None:
+        seen.extend(publisher.store.base.glob("model.sig.partial-*"))
+        verify_checksums(version.folder)
+        raise OSError
+
+    monkeypatch.setattr("os.fsync", killed)
+    with pytest.raises(StoreError), publisher.store.locked(wait=True):
+        signing.sign(version, key)
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,28 @@ def test_one_push_at_a_time(bucket: Bucket, publisher: Publisher) -> None:
         publisher.push()
 
 
+def test_retired_while_it_was_pushed(
+    bucket: Bucket, publisher: Publisher, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version of which nobody knows how much arrived is not named; if it is the one that answers, nothing is."""
+    for _ in range(3):
+        publisher.publish()
+    upload, retired = Remote.upload, iter((1, None, 3, None))
+
+    def and_retire(remote: Remote, *arguments: str) -> None:
+        if number := next(retired):
+            publisher.store.remove(number)
+        upload(remote, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Remote, "upload", and_retire)
+    assert publisher.push().versions == (2, 3)
+    with pytest.raises(BusyError, match="Version 3 was retired while it was pushed"):
+        publisher.push()
+    monkeypatch.undo()
+    machine.pull()
+    assert machine.whole() == [2, 3]
+
+
 def test_the_past_is_not_believed(bucket: Bucket, publisher: Publisher, machine: Machine) -> None:
     """Whoever puts an older word back where the newest was changes nothing on a machine that has heard the newer."""
     publisher.publish()
