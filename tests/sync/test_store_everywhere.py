@@ -152,9 +152,7 @@ def test_one_push_at_a_time(bucket: Bucket, publisher: Publisher) -> None:
         publisher.push()
 
 
-def test_retired_while_it_was_pushed(
-    bucket: Bucket, publisher: Publisher, machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retired_while_it_was_pushed(bucket: Bucket, publisher: Publisher, machine: Machine) -> None:
     """A version of which nobody knows how much arrived is not named; if it is the one that answers, nothing is."""
     for _ in range(3):
         publisher.publish()
@@ -165,11 +163,11 @@ def test_retired_while_it_was_pushed(
             publisher.store.remove(number)
         upload(remote, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Remote, "upload", and_retire)
-    assert publisher.push().versions == (2, 3)
-    with pytest.raises(BusyError, match="Version 3 was retired while it was pushed"):
-        publisher.push()
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Remote, "upload", and_retire)
+        assert publisher.push().versions == (2, 3)
+        with pytest.raises(BusyError, match="Version 3 was retired while it was pushed"):
+            publisher.push()
     machine.pull()
     assert machine.whole() == [2, 3]
 
