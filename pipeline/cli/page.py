@@ -30,8 +30,8 @@ def page(
     target: Optional[str] = TARGET,
 ) -> None:
     """Serve the page on 127.0.0.1 until Ctrl-C: drop photos, see their points, correct and save them."""
-    from pipeline.page import __main__ as stage
     from pipeline.page import desk
+    from pipeline.page.server import serve
     from pipeline.serving import local
 
     if list and not photos:
@@ -42,7 +42,7 @@ def page(
     found = {}
     if photos:
         found = desk.listed(photos, list) if list else _ranked(photos, target)
-    stage.serve(desk.lay(rest, to or desk.CORRECTED, found), port)
+    serve(desk.lay(rest, to or desk.CORRECTED, found), port)
 
 
 def _ranked(photos: Path, target: str | None) -> dict[str, Path]:

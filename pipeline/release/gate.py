@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from model.metrics import NE
 from pipeline.console import step
+from pipeline.damage import UNREADABLE, reason
 from pipeline.data.records import Dataset
 from pipeline.errors import ContractError, ParityError, ScoreError
-from pipeline.evaluation.saved_model import UNREADABLE, evaluate, reason
+from pipeline.evaluation.saved_model import evaluate
 from pipeline.release import card
 from pipeline.release.export import Candidate
 from pipeline.release.golden import SCORE_TOLERANCE, TOLERANCE, Golden, difference, replay

@@ -16,8 +16,8 @@ import tensorflow as tf
 from model.metrics import NE
 from model.model_fn import ModelConfig, model_fn
 from pipeline.atomic import locked, sync, write_atomically
+from pipeline.damage import UNREADABLE
 from pipeline.errors import TrainingError
-from pipeline.evaluation.saved_model import UNREADABLE
 from seamline_client.contract import DEFAULT
 from seamline_client.keypoints import KeypointSet
 
