@@ -107,3 +107,14 @@ def running_target(*, rest: bool = False) -> str:
     if target is None:
         raise ServingError("No server is running. `make serve` starts one.")
     return target
+
+
+def server_to_ask() -> str:
+    """The same for gRPC, or a server on this machine that others started, such as a container: for photos alone."""
+    from pipeline.serving import fleet, local
+
+    settings = Settings.from_environment()
+    beside = f"{LOOPBACK}:{settings.grpc_port}"
+    if local.target(settings) is None and fleet.listens(beside):
+        return beside
+    return running_target()
