@@ -110,11 +110,11 @@ def running_target(*, rest: bool = False) -> str:
 
 
 def server_to_ask() -> str:
-    """The same for gRPC, or a server on this machine that others started, such as a container: for photos alone."""
+    """The same for gRPC, or one on this machine that was not started from here, such as a container's."""
     from pipeline.serving import fleet, local
 
     settings = Settings.from_environment()
     beside = f"{LOOPBACK}:{settings.grpc_port}"
-    if local.target(settings) is None and fleet.listens(beside):
+    if settings.serving_target is None and local.target(settings) is None and fleet.listens(beside):
         return beside
     return running_target()
