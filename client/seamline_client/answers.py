@@ -81,7 +81,9 @@ class Prediction:
         """The same with the points that are less sure made absent. Raises NotFound where there are no scores."""
         if self.score is None:
             what = self.model if self.version is None else f"version {self.version} of {self.model}"
-            raise NotFound(f"{what} did not say how sure it is (it is an old one, or was asked for serving_default)")
+            raise NotFound(
+                f"{what} gives no scores: it is an old one, or was asked through serving_default; leave out --min-score"
+            )
         return replace(self, visibility=np.where(self.score < score, ABSENT, self.visibility))
 
 

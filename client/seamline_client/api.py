@@ -200,7 +200,7 @@ class PredictClient:
 
         for name, number in (("batch", batch), ("parallel", parallel)):
             if number < 1:
-                raise InvalidInput(f"{name}={number}: at least 1")
+                raise InvalidInput(f"{name} is {number}; expected at least 1")
         rest = iter(photos)
         pending: deque[Future[list[Outcome]]] = deque()
         pool = ThreadPoolExecutor(parallel, thread_name_prefix="predict")

@@ -75,7 +75,10 @@ def canary(
         raise typer.BadParameter("name a version, or --end (make: VERSION=<number>, or END=1)")
     settings = Settings.from_environment()
     if end and running.find(settings) and Files(settings.gateway).shares():
-        raise ServingError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
+        raise ServingError(
+            "The gateway still sends a share of the requests to the canary. "
+            "Run `make serve GATEWAY=1` without SHARE first."
+        )
     _say(releases(why).canary(version))
 
 

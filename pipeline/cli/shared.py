@@ -108,3 +108,14 @@ def running_target(*, rest: bool = False) -> str:
     if target is None:
         raise ServingError("No server is running. `make serve` starts one.")
     return target
+
+
+def server_to_ask() -> str:
+    """The same for gRPC, or one on this machine that was not started from here, such as a container's."""
+    from pipeline.serving import fleet, local
+
+    settings = Settings.from_environment()
+    beside = f"{LOOPBACK}:{settings.grpc_port}"
+    if settings.serving_target is None and local.target(settings) is None and fleet.listens(beside):
+        return beside
+    return running_target()

@@ -88,7 +88,10 @@ def evaluate(
     asked = card.keypoints(found.folder)
     photos = Photos(source, split, asked)
     if asked.keypoints != photos.keypoints.keypoints:
-        raise DataError(f"{source}: annotated with other keypoints than those that version {found.number} answers")
+        raise DataError(
+            f"{source}: annotated with other keypoints than those that version {found.number} answers. Name photos "
+            "with its keypoints, or another version (--version)."
+        )
     made = card.read(found.folder)
     trained_on = made["dataset"]["name"] if made else "unknown photos"
     with engine(spark) as workers, progress("Evaluating", shown=not as_json) as on_progress:

@@ -98,8 +98,10 @@ def _row(label: Mapping[str, Any], keypoints: KeypointSet) -> list[str]:
     category, points = label.get("category"), label.get("points")
     if category not in keypoints.category_names:
         raise DataError(f"category is {category!r}; expected one of {', '.join(keypoints.category_names)}")
-    if not isinstance(points, list) or len(points) != len(keypoints):
-        raise DataError(f"points: expected a list of {len(keypoints)}")
+    if not isinstance(points, list):
+        raise DataError(f"points: expected a list of {len(keypoints)} points, found {points!r:.80}")
+    if len(points) != len(keypoints):
+        raise DataError(f"points: expected a list of {len(keypoints)} points, found {len(points)}")
     cells = [_cell(name, point) for name, point in zip(keypoints.keypoints, points)]
     if all(cell == _ABSENT_CELL for cell in cells):
         raise DataError("No point is there: nothing can be learnt from this photo.")

@@ -83,7 +83,7 @@ def unseal(envelope: Mapping[str, Any], kind: str, trusted: Path, where: str) ->
         except InvalidSignature:
             continue
         return payload
-    raise SignatureError(f"{where}: was signed by none of {trusted}, or was changed since.")
+    raise SignatureError(f"{where}: no key in {trusted} made this signature, or the file was changed after signing.")
 
 
 def contents(envelope: Mapping[str, Any], kind: str, where: str) -> tuple[bytes, list[bytes]]:

@@ -73,8 +73,9 @@ def _compare(candidate: Candidate, serving: Version | None, dataset: Dataset, *,
         if force:
             return f"{scores}; version {serving.number}, which serves, answers other keypoints"
         raise ScoreError(
-            f"The candidate answers other keypoints than version {serving.number}, which serves: whoever asks "
-            f"{MODEL_NAME} would get points that they do not expect. {FORCED}."
+            f"The candidate has other keypoints than version {serving.number}, which serves: callers of {MODEL_NAME} "
+            "would get points that they do not expect. Give it a SEAMLINE_HOME of its own (in Docker a "
+            f"COMPOSE_PROJECT_NAME). {FORCED}."
         )
     against = evaluate(serving.folder, dataset).get(NE, math.nan)
     scores += f"; version {serving.number}, which serves, has {against:.2f} %"

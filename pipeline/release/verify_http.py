@@ -95,7 +95,9 @@ def serve(host: str, port: int, ask: Ask, ready: Callable[[int], None]) -> None:
     try:
         server = Server((host, port), Handler)
     except OSError as error:
-        raise ServingError(f"--listen {host}:{port}: cannot be used ({error.strerror or error})") from error
+        raise ServingError(
+            f"--listen {host}:{port}: cannot be used ({error.strerror or error}); name another address"
+        ) from error
     ended = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with server:

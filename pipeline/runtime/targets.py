@@ -15,6 +15,7 @@ from difflib import get_close_matches
 _TRAIN = {"DATA": "--data", "PRESET": "--preset", "STEPS": "--steps", "BATCH": "--batch", "INIT": "--init"}
 _EXPORT = {"HOLD": "--hold", "FORCE": "--force", "WHY": "--why"}
 OPTIONS: dict[str, dict[str, str]] = {
+    "data": {"DATA": "--data"},
     "train": _TRAIN,
     "evaluate": {"DATA": "--data", "VERSION": "--version", "SPLIT": "--split"},
     "export": _EXPORT,

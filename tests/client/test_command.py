@@ -150,7 +150,7 @@ NOBODY = f"127.0.0.1:{free_port()}"
         (["PHOTO", "--model", "foo"], 6, "foo"),
         (["PHOTO", "--version", "9", "--rest"], 6, "9"),
         (["PHOTO", "--label", "canary"], 6, "canary"),
-        (["PHOTO"] * 9 + ["--min-score", "0.5"], 6, "version 1 of keypoints did not say how sure it is"),
+        (["PHOTO"] * 9 + ["--min-score", "0.5"], 6, "version 1 of keypoints gives no scores"),
         ([], 2, "which photo"),
         (["PHOTO", "--version", "1", "--label", "x"], 2, "not allowed with"),
         (["PHOTO", "--tls-cert", "x"], 2, "go together"),

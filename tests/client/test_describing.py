@@ -60,7 +60,7 @@ def test_unsure_points_can_be_left_out_where_there_are_scores(shoes: Server, pho
     assert [point.score for point in kept] == [max(scores)]
     assert sure.at_least(0).keypoints == sure.keypoints
     assert silent.score is None
-    with pytest.raises(NotFound, match="version 3 of keypoints did not say how sure"):
+    with pytest.raises(NotFound, match="version 3 of keypoints gives no scores"):
         silent.at_least(0.5)
 
 
