@@ -33,7 +33,9 @@ def serve(
 
     found, settings = releases(), Settings.from_environment()
     if share and not (gateway and found.names().canary):
-        raise ServingError("A share of the requests needs the gateway, and a canary: `make canary VERSION=...` first.")
+        raise ServingError(
+            "--share (SHARE) needs --gateway (GATEWAY=1) and a canary: run `make canary VERSION=<number>` first."
+        )
     served = job.serve(found, settings, batching=batching)
     server = served.server
     console.print(

@@ -76,7 +76,7 @@ def unseal(envelope: Mapping[str, Any], kind: str, trusted: Path, where: str) ->
     keys = trusted_keys(trusted)
     payload, signatures = contents(envelope, kind, where)
     if not signatures:
-        raise SignatureError(f"{where}: is not signed, and only what one of {trusted} signed counts here.")
+        raise SignatureError(f"{where}: is not signed, and this machine takes only what a key in {trusted} has signed.")
     for key in keys:
         try:
             key.verify(signatures[0], _signed(payload, kind), ec.ECDSA(_HASHES[key.curve.name]))

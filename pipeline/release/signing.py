@@ -45,7 +45,7 @@ def check(folder: Path, number: int, trusted: Path) -> None:
         envelope = json.loads(file.read_text())["dsseEnvelope"]
     except FileNotFoundError as error:
         raise SignatureError(
-            f"{folder}: is not signed, and only what one of {trusted} signed counts here. "
+            f"{folder}: is not signed, and this machine takes only what a key in {trusted} has signed. "
             "`push` signs, where SEAMLINE_SIGNING_KEY names a key."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:

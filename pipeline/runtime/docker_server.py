@@ -30,7 +30,7 @@ def check(compose: Compose, *, canary: bool) -> None:
     if not config:
         raise EngineError("No version is published. `make export` publishes one.")
     if canary and CANARY_NAME not in config:
-        raise EngineError("A share of the requests needs a canary: `make canary VERSION=...` first.")
+        raise EngineError("--share (SHARE) needs a canary: run `make canary VERSION=<number>` first.")
 
 
 def serve(compose: Compose) -> None:

@@ -89,7 +89,7 @@ def _share(text: str) -> int:
 
 def _serve(compose: Compose, options: argparse.Namespace) -> int:
     if options.share and not options.gateway:
-        raise EngineError("A share of the requests needs the gateway: `make serve GATEWAY=1 SHARE=...`.")
+        raise EngineError("--share (SHARE) needs --gateway: `make serve GATEWAY=1 SHARE=<number>`.")
     # Said anew each time, as in the local runtime: the container is made again where it was said otherwise before.
     compose.environment["BATCHING"] = "1" if options.batching else ""
     trusted = os.environ.get("SEAMLINE_TRUSTED_KEYS")

@@ -24,7 +24,7 @@ HERE = "python:slim tensorflow/serving:2.15.1"
         (["serve", "--nonsense"], 2, "--nonsense"),
         (["serve", "--gateway", "--share=150"], 2, "'150' is no whole number from 0 to 100"),
         (["serve", "--gateway", "--share", "ten"], 2, "'ten' is no whole number from 0 to 100"),
-        (["serve", "--share=10"], 6, "A share of the requests needs the gateway"),
+        (["serve", "--share=10"], 6, "--share (SHARE) needs --gateway"),
         (["status", "--nonsense"], 2, "--nonsense"),
         (["stop", "--nonsense"], 2, "--nonsense"),
     ],

@@ -133,7 +133,7 @@ def test_an_outage(bucket: Bucket, publisher: Publisher, tmp_path: Path) -> None
     """Is one line when it begins and one when it ends, however long; then the loop goes on. SIGTERM ends it well."""
     loop = Loop(bucket, tmp_path / "machine")
     try:
-        loop.says("nothing was pushed there yet")
+        loop.says("nothing has been pushed there yet")
         publisher.publish()
         publisher.push()
         loop.says("version 1 answers from the next start on")
@@ -149,7 +149,7 @@ def test_an_outage(bucket: Bucket, publisher: Publisher, tmp_path: Path) -> None
         loop.process.send_signal(signal.SIGTERM)
         code = loop.process.wait(60)
     assert code == 0
-    kinds = ["nothing was pushed", "answers again", "Version 1 arrived", "version 1 answers", "rclone cat"]
+    kinds = ["nothing has been pushed", "answers again", "Version 1 arrived", "version 1 answers", "rclone cat"]
     kinds += ["answers again", "Version 2 arrived", "version 2 answers"]
     lines = [line for line in lines if "answers at" not in line]
     assert len([line for line in lines if "rclone cat" in line]) == 1, lines

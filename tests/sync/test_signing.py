@@ -92,7 +92,7 @@ def test_a_signature_in_the_making_is_no_file_of_the_version(
         ("lost checksums", r"SHA256SUMS: missing, though it is listed in the signature"),
         ("swapped number", r"was signed as version 1, and is here as version 2"),
         ("replayed signature", r"was signed as version 1, and is here as version 2"),
-        ("no signature", r"is not signed, and only what one of .*trusted signed counts here"),
+        ("no signature", r"is not signed, and this machine takes only what a key in .*trusted has signed"),
         ("another's key", r"model\.sig: no key in .*trusted made this signature, or the file was changed"),
         ("another's list", r"serving\.json: no key in .*trusted made this signature, or the file was changed"),
         ("no list", r"serving\.json: is not signed"),

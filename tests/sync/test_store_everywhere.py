@@ -182,7 +182,7 @@ def test_the_past_is_not_believed(bucket: Bucket, publisher: Publisher, machine:
     publisher.push()
     machine.pull()
     file.write_bytes(old)
-    with pytest.raises(RemoteError, match="not believed"):
+    with pytest.raises(RemoteError, match="older than the one that was pulled last"):
         machine.pull()
     assert machine.releases.names().version == 2
     publisher.push()
@@ -200,8 +200,8 @@ def test_an_empty_name(where: str) -> None:
     ("where", "said"),
     [
         ("nowhere:folder", "didn't find section in config file"),
-        ("s3://bucket/elsewhere", "nothing was pushed there yet"),
-        ("s3://no-such-bucket/x", "nothing was pushed there yet"),
+        ("s3://bucket/elsewhere", "nothing has been pushed there yet"),
+        ("s3://no-such-bucket/x", "nothing has been pushed there yet"),
     ],
 )
 def test_where_nothing_is(bucket: Bucket, machine: Machine, where: str, said: str) -> None:
