@@ -68,8 +68,8 @@ class Follower:
             known = follows.read_text(errors="replace").strip()
         if known.isdecimal() and revision < int(known):
             raise RemoteError(
-                f"{self._remote.where}: its state ({revision}) is older than the one that was pulled last ({known}), and "
-                "is ignored. Run `push` again on the machine that publishes."
+                f"{self._remote.where}: its state ({revision}) is older than the one that was pulled last ({known}), "
+                "and is ignored. Run `push` again on the machine that publishes."
             )
 
     def _is_here(self, store: ModelStore, number: int) -> bool:
