@@ -59,7 +59,8 @@ def check_no_share(compose: Compose) -> None:
     """Raises EngineError while it sends some of the requests to the canary."""
     if compose.running("gateway") and compose.ask("exec", "-T", "gateway", "sh", "-c", SHARES):
         raise EngineError(
-            "The gateway still sends a share of the requests to the canary. Run `make serve GATEWAY=1` without SHARE first."
+            "The gateway still sends a share of the requests to the canary. "
+            "Run `make serve GATEWAY=1` without SHARE first."
         )
 
 
