@@ -56,6 +56,13 @@ def test_a_share_for_a_canary_that_is_not_there_starts_nothing(machine: Machine)
     assert " up " not in machine.asked
 
 
+def test_a_version_that_was_held_is_not_said_to_be_missing(machine: Machine) -> None:
+    """After `make export HOLD=1` there is one, which nobody promoted: that is what is said, and starts nothing."""
+    machine.has(images=HERE, run="exit 0")
+    assert "No version was promoted, so there is nothing to serve." in machine.launch("docker", "serve", code=6)
+    assert " up " not in machine.asked
+
+
 @pytest.mark.parametrize("to", [None, "a folder/picture.png", "-"])
 def test_the_demos_picture_goes_where_it_was_asked_for(
     to: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
