@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from pipeline.errors import PipelineError, SignatureError
+from pipeline.errors import PipelineError, ServingError, SignatureError
 from pipeline.release import envelopes, signing
 from pipeline.release.store import CHECKSUMS, SIGNATURE, write_checksums
 from pipeline.runtime import docker_stages
@@ -143,6 +143,17 @@ def test_a_server_starts_with_what_is_signed(publisher: Publisher, key: Path, tr
     assert "saved_model.pb" in seamline.pipeline("serve", code=18)
     del seamline.environment["SEAMLINE_TRUSTED_KEYS"]
     assert "names no keys" in seamline.pipeline("signed", code=1)
+
+
+def test_nothing_promoted_is_nothing_proven(publisher: Publisher, trusted: Path, tmp_path: Path) -> None:
+    """A check that found nothing to check has not passed: `signed` ends with 6, in an empty store too."""
+    with pytest.raises(ServingError, match="no version was promoted"):
+        signing.check_serving(publisher.releases, trusted)
+    publisher.publish()
+    publisher.releases.config().unlink()
+    seamline = Seamline(tmp_path / "publisher")
+    seamline.environment["SEAMLINE_TRUSTED_KEYS"] = str(trusted)
+    assert "no version was promoted" in seamline.pipeline("signed", code=6)
 
 
 def test_in_docker_too(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
