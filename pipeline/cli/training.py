@@ -70,7 +70,7 @@ def report() -> None:
 @app.command()
 def evaluate(
     source: Path = PHOTOS,
-    version: Optional[int] = typer.Option(None, help="Published version, a number. Default: the one that serves."),
+    version: Optional[int] = typer.Option(None, min=1, help="Published version, a number. Default: the one that serves."),
     split: str = typer.Option("all", help="train, val or all: by subfolders, or else as training splits the folder."),
     as_json: bool = typer.Option(False, "--json", help="Write one JSON object to standard output, not a table."),
     spark: Optional[str] = SPARK,

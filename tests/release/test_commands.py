@@ -11,11 +11,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from model.metrics import NE
 from pipeline import job
+from pipeline.cli import app, release
 from pipeline.console import step
-from pipeline.release import gate
+from pipeline.errors import ServingError
+from pipeline.release import gate, verify_http
 from pipeline.release.export import Candidate
 from pipeline.release.models_config import Serving
 from pipeline.release.store import write_checksums
@@ -88,6 +91,42 @@ def test_the_texts_of_others_are_printed_as_they_are(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("arguments", [("canary",), ("canary", "1", "--end"), ("promote",), ("promote", "one")])
 def test_a_command_line_that_makes_no_sense_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     run(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("evaluate", "--data", "."), ("predict", "--photos", ".", "--to", "."), ("drift", "--sample", ".")],
+)
+def test_no_version_has_the_number_0(offline: World, run: Run, command: tuple[str, ...]) -> None:
+    """It does not stand for the one that serves."""
+    offline.export()
+    run(*command, "--version", "0", code=2)
+    with pytest.raises(ServingError, match="No version 0"):
+        offline.releases.find(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "named", "port"),
+    [
+        ((), {}, "8500"),
+        (("--rest",), {}, "8501"),
+        ((), {"SEAMLINE_GRPC_PORT": "9500"}, "9500"),
+        (("--rest",), {"SEAMLINE_REST_PORT": "9501", "SEAMLINE_SERVER": "serve:8500"}, "9501"),
+        ((), {"SEAMLINE_SERVER": "serve:7500"}, "7500"),
+        (("--rest", "--target", "models:7501"), {}, "7501"),
+    ],
+)
+def test_who_asks_for_a_proof_is_asked_at_the_port_of_its_transport(
+    options: tuple[str, ...], named: dict[str, str], port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`/caller`: that of `--target`, else of the settings."""
+    asked: list[str] = []
+    for name in ("SEAMLINE_GRPC_PORT", "SEAMLINE_REST_PORT", "SEAMLINE_SERVER"):
+        monkeypatch.setenv(name, named.get(name, ""))
+    monkeypatch.setattr(release, "_verdicts", lambda target, _: asked.append(target))
+    monkeypatch.setattr(verify_http, "serve", lambda host, port, ask, ready: ask("10.0.0.7"))
+    CliRunner().invoke(app, ["verify", "--listen", "8700", *options], catch_exceptions=False)
+    assert asked == [f"10.0.0.7:{port}"]
 
 
 def test_a_server_that_does_not_answer_is_told_in_words(offline: World, run: Run) -> None:
