@@ -103,7 +103,7 @@ def test_a_reader_that_goes_away_is_no_failure_worth_a_traceback(server: Server,
 def test_a_full_disk_is_one_line(server: Server, photo: Path, form: str) -> None:
     """Nobody is to take what was written for whole: exit code 1, and the reason."""
     command = [sys.executable, "client/predict.py", str(photo), form, "--target", server.grpc]
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         ran = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (ran.returncode, ran.stderr) == (1, "predict: standard output: No space left on device\n")
 
