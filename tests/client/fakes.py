@@ -74,8 +74,8 @@ class FakeGrpc:
 class FakeHttp:
     """An HTTP server that answers with `reply(handler)`, a status and a body; `seen` holds the headers of each call.
 
-    A status of 0 says that the reply was sent already; `handler.more` are headers to send. What it is it says only where
-    it `describes` itself.
+    A status of 0 says that the reply was sent already; `handler.more` are headers to send. What it is it says only
+    where it `describes` itself.
     """
 
     def __init__(
