@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import requests
 
 from pipeline.background.ports import free_port
+from pipeline.errors import ServingError
 from pipeline.gateway import running
 from seamline_client.contract import ANSWERED_BY
 from seamline_client.errors import AccessDenied, CannotConnect
@@ -30,6 +32,27 @@ def test_settings_of_now_count_without_a_restart(started: Callable[..., Door], s
     assert ask(replace(door, url=after.url).client("grpc")) == 2.0
     with door.client("grpc", retries=0) as client, pytest.raises(CannotConnect):
         client.status()
+
+
+def test_a_setting_that_cannot_be_followed_changes_nothing(
+    started: Callable[..., Door], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port that is taken, and what Envoy is told at its start alone: one line names it, and callers are answered."""
+    door = started(server)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        elsewhere = replace(door.settings, gateway_address=taken.getsockname()[:2])
+        with pytest.raises(ServingError, match=r"cannot be used by the gateway .* SEAMLINE_GATEWAY names another"):
+            running.serve(elsewhere)
+    with pytest.raises(ServingError, match="SEAMLINE_GATEWAY_METRICS counts from the gateway's start on"):
+        running.serve(replace(door.settings, gateway_metrics=("127.0.0.1", free_port())))
+    with monkeypatch.context() as changed:
+        changed.setenv("SEAMLINE_LOGS", "json")
+        with pytest.raises(ServingError, match="SEAMLINE_LOGS counts from"):
+            running.serve(door.settings)
+    found = running.find(door.settings)
+    assert found
+    assert found.url == door.url
+    assert ask(door.client("grpc")) == 2.0
 
 
 @pytest.mark.slow
