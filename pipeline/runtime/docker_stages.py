@@ -48,9 +48,11 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
         compose.become("logs", "--tail", "200", *(["--follow"] if sys.stdout.isatty() else []), "serve")
     if stage == "status":
         _options(stage, arguments)
-        docker_server.describe(compose)
-        docker_gateway.describe(compose)
-        docker_monitoring.describe(compose)
+        try:
+            docker_server.describe(compose)
+        finally:  # what else runs is worth knowing all the more where no server does
+            docker_gateway.describe(compose)
+            docker_monitoring.describe(compose)
         return compose.run("release", "status")
     if stage == "serve":
         return _serve(compose, _options(stage, arguments))

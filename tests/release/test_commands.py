@@ -15,9 +15,11 @@ from typer.testing import CliRunner
 
 from model.metrics import NE
 from pipeline import job
-from pipeline.cli import app, release
+from pipeline.cli import app, release, serving
 from pipeline.console import step
 from pipeline.errors import ServingError
+from pipeline.gateway import running as gateway
+from pipeline.monitoring import running as watching
 from pipeline.release import gate, verify_http
 from pipeline.release.export import Candidate
 from pipeline.release.models_config import Serving
@@ -79,6 +81,19 @@ def test_a_change_says_what_answered_before_and_what_answers_next(offline: World
     assert "make serve" in run("status", code=6)
     assert "make serve" in run("verify", code=6)
     assert "There is nothing to go back to" in run("rollback", code=6)
+
+
+def test_status_says_what_else_runs_where_no_server_does(
+    offline: World, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gateway before nothing is what an alert sends people to look for; the exit code is that of no server."""
+    monkeypatch.setattr(gateway, "find", lambda _: gateway.Gateway(4711, "https://127.0.0.1:8443", Path("log"), False))
+    monkeypatch.setattr(watching, "find", lambda _: [SimpleNamespace(name="Prometheus", url="http://127.0.0.1:9090")])
+    with pytest.raises(ServingError, match="No server is running"):
+        serving.status()
+    said = capsys.readouterr().out
+    assert "gateway  https://127.0.0.1:8443, process 4711" in said
+    assert "Prometheus  http://127.0.0.1:9090" in said
 
 
 def test_the_texts_of_others_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

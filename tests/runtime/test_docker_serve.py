@@ -79,6 +79,17 @@ def test_the_demos_picture_goes_where_it_was_asked_for(
         assert Path(to or "var/demo.png").read_bytes() == b"picture"
 
 
+def test_status_says_what_else_runs_where_no_server_does(machine: Machine) -> None:
+    """As locally: a gateway before nothing is what an alert sends people to look for."""
+    runs = '*"--status running gateway"*) echo 0123456789abcdef ;; *"port gateway 8443"*) echo 127.0.0.1:8443 ;;'
+    machine.has(images=HERE, also=runs)
+    said = machine.launch("docker", "status", code=6).splitlines()
+    assert said[-2:] == [
+        "  gateway  https://127.0.0.1:8443, container 0123456789ab",
+        "Error: No server is running. `make serve` starts one.",
+    ]
+
+
 def test_stop_ends_what_is_not_running(machine: Machine) -> None:
     """A gateway that ends again and again, and what was made and could not start, are there without running."""
     machine.has(images=HERE, also='*"ps --all --quiet"*) echo 0123456789abcdef ;;')
