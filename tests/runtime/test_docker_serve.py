@@ -27,6 +27,8 @@ HERE = "python:slim tensorflow/serving:2.15.1"
         (["serve", "--share=10"], 6, "A share of the requests needs the gateway"),
         (["status", "--nonsense"], 2, "--nonsense"),
         (["stop", "--nonsense"], 2, "--nonsense"),
+        (["logs"], 6, "No server was started here. `make serve` starts one."),
+        (["push", "there"], 2, "No container does push. If it is a stage, --runtime local does it."),
     ],
 )
 def test_options_are_read_before_anything_is_started_or_ended(
