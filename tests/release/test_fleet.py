@@ -166,6 +166,22 @@ def proven(trained: Trained, tmp_path: Path) -> Iterator[tuple[World, str]]:
     world.stop()
 
 
+def test_servers_are_looked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are cut off cost 3 s, however many they are, and nothing where another listens."""
+    together, never = threading.Barrier(3), threading.Event()
+
+    def listens(server: str) -> bool:
+        together.wait(10)
+        return server == "c:1" or never.wait(10)
+
+    monkeypatch.setattr(fleet, "listens", listens)
+    try:
+        assert fleet.any_listens(["a:1", "b:1", "c:1"])
+    finally:
+        never.set()
+    assert not fleet.any_listens([])
+
+
 def test_verify_asks_each_server(proven: tuple[World, str], run: Callable[..., str]) -> None:
     """One that does not answer as trained is named, exit code 11, and so is one that is not there; over HTTP, too."""
     world, wrong = proven
