@@ -195,6 +195,9 @@ def test_a_pair_of_keys_is_made_once(tmp_path: Path) -> None:
     assert "SEAMLINE_TRUSTED_KEYS" in seamline.pipeline("signing-key", "--to", str(tmp_path / "key"))
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0
     assert "is there already" in seamline.pipeline("signing-key", "--to", str(tmp_path / "key"), code=1)
+    (tmp_path / "other.pub").touch()
+    assert "other.pub: is there already" in seamline.pipeline("signing-key", "--to", str(tmp_path / "other"), code=1)
+    assert not (tmp_path / "other").exists()  # half a pair, which would stand in the way of the next one
     for name in ("key.pub", "nothing"):
         with pytest.raises(PipelineError, match="no key that can sign"):
             envelopes.seal(b"", "text", tmp_path / name)
