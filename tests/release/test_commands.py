@@ -20,10 +20,10 @@ from pipeline.console import step
 from pipeline.errors import ServingError
 from pipeline.gateway import running as gateway
 from pipeline.monitoring import running as watching
-from pipeline.release import gate, verify_http
+from pipeline.release import gate, verify_http, versions
 from pipeline.release.export import Candidate
 from pipeline.release.models_config import Serving
-from pipeline.release.store import write_checksums
+from pipeline.release.store import ModelStore, write_checksums
 from pipeline.settings import Settings
 from tests.homes import Seamline
 from tests.release.conftest import Trained
@@ -62,6 +62,16 @@ def test_versions_and_status_say_what_each_version_is(world: World, run: Run) ->
     assert re.search(r"version 3: NE [^:]+ MB, canary, answers as canary", lines)
     assert re.search(rf"version 2: NE [^:]+ MB, serves, since {AT} UTC, answers", lines)
     assert re.search(rf"version 1: NE [^:]+ MB, rollback goes here, {AT} to {AT} UTC, not loaded", lines)
+
+
+def test_a_version_that_is_retired_while_versions_are_listed(offline: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is left out, as it would be a moment later."""
+    for _ in range(2):
+        offline.export()
+    there = offline.store.versions()
+    monkeypatch.setattr(ModelStore, "versions", lambda _: there)
+    shutil.rmtree(there[0].folder)
+    assert [row[0] for row in versions.rows(offline.offline)] == ["2"]
 
 
 def test_a_change_says_what_answered_before_and_what_answers_next(offline: World, run: Run, tmp_path: Path) -> None:
