@@ -25,6 +25,7 @@ from seamline_client.keypoints import GARMENTS, KeypointSet, numbered
 
 if TYPE_CHECKING:
     from seamline_client.images import Photo
+    from seamline_client.targets import ModelSpec
 
 Size = tuple[int, int]
 """Width and height in pixels, as the picture is looked at (EXIF orientation applied)."""
@@ -130,10 +131,14 @@ class Outcome:
 
 
 class Answer(NamedTuple):
-    """Tensors by name, and the version that they are from, where the server tells."""
+    """Tensors by name, and the version that they are from, where the server tells.
+
+    `model` is what was asked, or that to which a gateway sent the question on.
+    """
 
     outputs: Mapping[str, NDArray[Any]]
     version: int | None
+    model: ModelSpec
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pipeline.cli.shared import app, latest_checkpoint, listens_at, releases, ru
 from pipeline.console import console
 from pipeline.errors import ServingError
 from pipeline.settings import Settings
-from seamline_client.contract import GRPC_PORT, MODEL_NAME
+from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,11 +151,13 @@ def _listen(where: str, target: str | None, rest: bool) -> None:
     from pipeline.release import verify_http
 
     host, port = listens_at(where, lowest=0)
-    asked = target or Settings.from_environment().serving_target or f":{GRPC_PORT}"
+    settings = Settings.from_environment()
+    named = target or (None if rest else settings.serving_target)
+    asked = named.rpartition(":")[2] if named else settings.rest_port if rest else settings.grpc_port
 
     def ask(caller: str) -> Sequence[Verdict]:
         own = f"[{caller}]" if ":" in caller else caller
-        return _verdicts(f"{own}:{asked.rpartition(':')[2]}" if caller else target, rest)
+        return _verdicts(f"{own}:{asked}" if caller else target, rest)
 
     def ready(port: int) -> None:
         console.print(f"Proofs of {target or 'what runs'} at http://{host}:{port}/")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.training.runs import Run
 
 PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, COCO or FashionAI.")
+VERSION = typer.Option(None, min=1, help="Published version, a number. Default: the one that serves.")
 WEIGHTS = typer.Option(..., help="File to write, .npz.")
 STEPS = typer.Option(None, min=1, help="Train this many steps. Default: as the preset says.")
 BATCH = typer.Option(None, min=1, help="Photos in each batch. Default: as the preset says.")
@@ -71,7 +72,7 @@ def report() -> None:
 @app.command()
 def evaluate(
     source: Path = PHOTOS,
-    version: Optional[int] = typer.Option(None, help="Published version, a number. Default: the one that serves."),
+    version: Optional[int] = VERSION,
     split: str = typer.Option("all", help="train, val or all: by subfolders, or else as training splits the folder."),
     as_json: bool = typer.Option(False, "--json", help="Write one JSON object to standard output, not a table."),
     spark: Optional[str] = SPARK,

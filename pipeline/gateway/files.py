@@ -95,8 +95,11 @@ class Files:
     def address(self) -> tuple[str, int]:
         """Where the gateway was told to listen."""
         (door,) = json.loads(self._listeners.read_text())["resources"]
-        where = door["address"]["socket_address"]
-        return where["address"], where["port_value"]
+        return _address(door)
+
+    def metrics_address(self) -> tuple[str, int]:
+        """Where it was told to say what it counts."""
+        return _address(json.loads(self.bootstrap.read_text())["admin"])
 
     def shares(self) -> bool:
         """Whether some requests for the model are sent to the canary."""
@@ -135,6 +138,11 @@ class Files:
                 "actions": [{"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [full]}],
             },
         }
+
+
+def _address(told: Json) -> tuple[str, int]:
+    where = told["address"]["socket_address"]
+    return where["address"], where["port_value"]
 
 
 def _put(path: Path, *resources: Json, mode: int = PUBLIC) -> None:

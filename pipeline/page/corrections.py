@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 
-from pipeline.atomic import write_atomically
+from pipeline.atomic import PARTIAL, write_atomically
 from pipeline.data.fashionai import header
 from pipeline.data.sets import KEYPOINTS_FILE, beside
 from pipeline.data.split import photo_name
@@ -42,10 +42,12 @@ class Corrections:
         self.folder = folder
         self._lock = Lock()
         ours = {_LABELS, _PHOTOS, KEYPOINTS_FILE}
-        others = sorted({each.name for each in folder.iterdir()} - ours) if folder.is_dir() else []
+        there = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+        # Hidden: a file manager's. Partial: ours, of a process that was killed. Training reads neither.
+        others = sorted(each for each in there - ours if not each.startswith(".") and PARTIAL not in each)
         if others or (folder.exists() and not folder.is_dir()):
-            there = f"it holds other things ({', '.join(others)[:80]})" if others else "it is no folder"
-            raise DataError(f"{folder}: {there}. Name a folder of its own, or one that the page has made.")
+            what = f"it holds other things ({', '.join(others)[:80]})" if others else "it is no folder"
+            raise DataError(f"{folder}: {what}. Name a folder of its own, or one that the page has made.")
 
     def save(self, name: str, photo: bytes, label: Mapping[str, Any]) -> str:
         """Where the photo is now, below the folder.

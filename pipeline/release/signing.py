@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import write_atomically
-from pipeline.errors import SignatureError
+from pipeline.errors import ServingError, SignatureError
 from pipeline.release.envelopes import seal, trusted_keys, unseal
 from pipeline.release.releases import Releases
 from pipeline.release.store import CHECKSUMS, SIGNATURE, Version, digests, first_difference, sha256
@@ -70,6 +70,8 @@ def check_serving(releases: Releases, trusted: Path) -> list[int]:
     """`check` of the versions that answer, and their numbers. Raises ServingError where nothing was promoted."""
     names = releases.names()
     numbers = [number for number in (names.version, names.canary) if number is not None]
+    if not numbers:
+        raise ServingError(f"{releases.store.folder}: no version was promoted, so there is no signature to check.")
     for number in numbers:
         check(releases.store.find(number).folder, number, trusted)
     return numbers

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from pipeline.errors import PipelineError, SignatureError, StoreError
+from pipeline.errors import PipelineError, ServingError, SignatureError, StoreError
 from pipeline.release import envelopes, signing
 from pipeline.release.store import CHECKSUMS, SIGNATURE, verify_checksums, write_checksums
 from pipeline.runtime import docker_stages
@@ -163,6 +163,17 @@ def test_a_server_starts_with_what_is_signed(publisher: Publisher, key: Path, tr
     assert "names no keys" in seamline.pipeline("signed", code=1)
 
 
+def test_nothing_promoted_is_nothing_proven(publisher: Publisher, trusted: Path, tmp_path: Path) -> None:
+    """A check that found nothing to check has not passed: `signed` ends with 6, in an empty store too."""
+    with pytest.raises(ServingError, match="no version was promoted"):
+        signing.check_serving(publisher.releases, trusted)
+    publisher.publish()
+    publisher.releases.config().unlink()
+    seamline = Seamline(tmp_path / "publisher")
+    seamline.environment["SEAMLINE_TRUSTED_KEYS"] = str(trusted)
+    assert "no version was promoted" in seamline.pipeline("signed", code=6)
+
+
 def test_in_docker_too(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container with the store and the keys is asked first; where it refuses, the server's is not started."""
     asked: list[str] = []
@@ -202,6 +213,9 @@ def test_a_pair_of_keys_is_made_once(tmp_path: Path) -> None:
     assert "SEAMLINE_TRUSTED_KEYS" in seamline.pipeline("signing-key", "--to", str(tmp_path / "key"))
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0
     assert "is there already" in seamline.pipeline("signing-key", "--to", str(tmp_path / "key"), code=1)
+    (tmp_path / "other.pub").touch()
+    assert "other.pub: is there already" in seamline.pipeline("signing-key", "--to", str(tmp_path / "other"), code=1)
+    assert not (tmp_path / "other").exists()  # half a pair, which would stand in the way of the next one
     for name in ("key.pub", "nothing"):
         with pytest.raises(PipelineError, match="no key that can sign"):
             envelopes.seal(b"", "text", tmp_path / name)
