@@ -37,15 +37,15 @@ endif
 .DEFAULT_GOAL := help
 # Each stage takes what the one before it made: `make -j` must not run them at once.
 .NOTPARALLEL:
-STAGES = train report evaluate export serve demo predict page status versions promote canary rollback retire history verify logs stop clean gpu-check
+STAGES = data train report evaluate export serve demo predict page status versions promote canary rollback retire history verify logs stop clean gpu-check
 .PHONY: help $(STAGES) test test-all soak lint format bench bench-docs lock
 
 help: ## Print this help.
 	@echo "make train export serve     from nothing to answers; docs/reference.md has more"
 	@grep -hE '^[a-z-]+:.* ## ' $(PROJECT)/Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10 | grep -v '^help'
-	@echo
 	@echo "Development:  $$(grep -hoE '^[a-z-]+:.* ### ' $(PROJECT)/Makefile | cut -d: -f1 | paste -sd ' ')"
 
+data: ## Check the labels in DATA before you train on them.
 train: ## Train on DATA, or on drawn garments; go on from the last checkpoint.
 report: ## Write the latest run's report: curves, errors, overlays.
 evaluate: ## Score the version that serves, or VERSION, on the photos in DATA.

@@ -4,7 +4,8 @@
 #   examples/own_photos.sh photos/ labels.json work/
 #
 # photos/ has the pictures, labels.json the points that you marked on them (CVAT, Label Studio, ...; keypoints named
-# as in model/keypoints.py, or renamed by MAP="theirs=ours theirs=ours"), work/ is a new folder for what this makes.
+# as in client/seamline_client/garments.json, or renamed by MAP="theirs=ours theirs=ours"), work/ is a new folder for
+# what this makes. Needs .venv: `python3 -m pipeline.runtime.venv` makes it.
 # PRESET=tiny tries the machinery in a minute, with a model that knows nothing.
 set -euo pipefail
 mkdir -p "$3"

@@ -220,7 +220,10 @@ class Lifecycle:
             if version.state is State.UNLOADING and not version.leases:
                 servable, version.servable = version.servable, None
                 if servable is not None:
-                    servable.close()
+                    try:
+                        servable.close()
+                    except Exception:  # this thread is the only one that loads
+                        log.exception("Closing servable version %s failed", version)
                     del servable
                     gc.collect()  # graphs are full of cycles
                     memory.trim()

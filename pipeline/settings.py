@@ -99,16 +99,16 @@ class Settings:
             grpc_port=ports[0],
             rest_port=ports[1],
             gateway=home / "gateway",
-            gateway_address=address("SEAMLINE_GATEWAY", os.environ.get("SEAMLINE_GATEWAY", "127.0.0.1:8443")),
+            gateway_address=address("SEAMLINE_GATEWAY", os.environ.get("SEAMLINE_GATEWAY") or "127.0.0.1:8443"),
             gateway_metrics=address(
-                "SEAMLINE_GATEWAY_METRICS", os.environ.get("SEAMLINE_GATEWAY_METRICS", "127.0.0.1:0"), lowest=0
+                "SEAMLINE_GATEWAY_METRICS", os.environ.get("SEAMLINE_GATEWAY_METRICS") or "127.0.0.1:0", lowest=0
             ),
             monitoring=home / "monitoring",
             metrics=home / "metrics",
             monitoring_ports=_ports(os.environ.get("SEAMLINE_MONITORING_PORTS") or "9090,9093,9105"),
             golden_seconds=_number("SEAMLINE_GOLDEN_SECONDS", cls.golden_seconds, "seconds", 10**6),
             alerts=_file("SEAMLINE_ALERTS"),
-            replicas=tuple(_replicas(os.environ.get("SEAMLINE_REPLICAS", "127.0.0.1"), *ports)),
+            replicas=tuple(_replicas(os.environ.get("SEAMLINE_REPLICAS") or "127.0.0.1", *ports)),
             gateway_body_mb=_number("SEAMLINE_GATEWAY_BODY_MB", cls.gateway_body_mb, "megabytes", 1024),
             gateway_rate=_number("SEAMLINE_GATEWAY_RATE", cls.gateway_rate, "requests a second", 10**6),
             who=os.environ.get("SEAMLINE_WHO") or who(),
@@ -153,7 +153,7 @@ def address(what: str, text: str, lowest: int = 1, everywhere: str = "0.0.0.0") 
 
 
 def _replicas(text: str, grpc_port: int, rest_port: int) -> Iterator[Replica]:
-    for each in filter(None, map(str.strip, text.split(","))):
+    for each in [*filter(None, map(str.strip, text.split(",")))] or [""]:
         host, *ports = each.split(":")
         if not host or len(ports) not in (0, 2) or not all(map(_is_port, ports)):
             raise PipelineError(

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("COLUMNS", None)
 
 from garments import write_dataset
-from pipeline.training.checkpoints import best
+from pipeline.training.checkpoints import BestSoFar
 from pipeline.training.runs import latest_run
 from tests.homes import REAL_PHOTOS, ROOT, Made, Seamline, TinyRun
 
@@ -90,7 +90,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture(scope="session")
 def tiny_run(made: Made) -> TinyRun:
     run = latest_run(made.home / "runs")
-    checkpoint = best(run.folder)
+    checkpoint = BestSoFar(run.folder).checkpoint
     assert checkpoint
     return TinyRun(made.home, run, checkpoint)
 

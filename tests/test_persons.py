@@ -71,5 +71,5 @@ def _first_hour(folder: Path, scratch: Path) -> str:
     assert script.count("\n") == 6
     script = re.sub(r"^make .*", rf"\g<0> RUNTIME=local PYTHON={sys.executable}", script, flags=re.M)
     script = script.replace("STEPS=500", "PRESET=tiny").replace("photos more", f"photos {folder / 'val2017'}")
-    script = re.sub(r"(--source |DATA=|predict\.py )photos", rf"\g<1>{folder}", script)
+    script = re.sub(r"(DATA=|IMAGE=)photos", rf"\g<1>{folder}", script)
     return script.replace(" drawn", f" {scratch / 'drawn'}").replace("answers.json", str(scratch / "answers.json"))

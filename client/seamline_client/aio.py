@@ -119,7 +119,10 @@ class AsyncPredictClient:
 
         def on_time() -> T:
             if time.monotonic() > latest:
-                raise DeadlineExceeded(f"{self.target}: all threads were busy (more threads, or fewer calls at once)")
+                raise DeadlineExceeded(
+                    f"{self.target}: all threads were busy until the timeout; make fewer calls at once, or pass a "
+                    "larger threads="
+                )
             return call()
 
         try:

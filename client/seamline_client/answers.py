@@ -25,6 +25,7 @@ from seamline_client.keypoints import GARMENTS, KeypointSet, numbered
 
 if TYPE_CHECKING:
     from seamline_client.images import Photo
+    from seamline_client.targets import ModelSpec
 
 Size = tuple[int, int]
 """Width and height in pixels, as the picture is looked at (EXIF orientation applied)."""
@@ -81,7 +82,9 @@ class Prediction:
         """The same with the points that are less sure made absent. Raises NotFound where there are no scores."""
         if self.score is None:
             what = self.model if self.version is None else f"version {self.version} of {self.model}"
-            raise NotFound(f"{what} did not say how sure it is (it is an old one, or was asked for serving_default)")
+            raise NotFound(
+                f"{what} gives no scores: it is an old one, or was asked through serving_default; leave out --min-score"
+            )
         return replace(self, visibility=np.where(self.score < score, ABSENT, self.visibility))
 
 
@@ -128,10 +131,14 @@ class Outcome:
 
 
 class Answer(NamedTuple):
-    """Tensors by name, and the version that they are from, where the server tells."""
+    """Tensors by name, and the version that they are from, where the server tells.
+
+    `model` is what was asked, or that to which a gateway sent the question on.
+    """
 
     outputs: Mapping[str, NDArray[Any]]
     version: int | None
+    model: ModelSpec
 
 
 @dataclass(frozen=True)

@@ -132,18 +132,18 @@ class PredictClient:
         model, inputs = ModelSpec(self._model, version, label), {request.signature.input.name: request.tensor}
         deadline = self._patience.deadline(timeout)
         for _ in range(2):
-            outputs, answered = self._ask(model, request.signature.key, inputs, deadline)
+            outputs, answered, by = self._ask(model, request.signature.key, inputs, deadline)
             found = check_outputs(outputs, request.sizes, self.target)
-            about, answered = self._descriptions.of(model, answered, deadline)
-            found = replace(found, about=about or found.about, model=self._model, version=answered)
+            about, answered = self._descriptions.of(by, answered, deadline)
+            found = replace(found, about=about or found.about, model=by.name, version=answered)
             if len(found.about) == found.x_ratio.shape[1]:
                 if self._keeper:
                     self._keeper.offer(request, found)
                 return found
             # Over REST, a version with other points may have come between the answer and the question what it is.
-            self._descriptions.forget(model)
+            self._descriptions.forget(by)
         points = f"{found.x_ratio.shape[1]} points, and is described as a model of {len(found.about)}"
-        raise BadResponse(f"{self.target}: version {answered} of {self._model} answers {points}")
+        raise BadResponse(f"{self.target}: version {answered} of {found.model} answers {points}")
 
     def describe(
         self, *, version: int | None = None, label: str | None = None, timeout: float | None = None
@@ -200,7 +200,7 @@ class PredictClient:
 
         for name, number in (("batch", batch), ("parallel", parallel)):
             if number < 1:
-                raise InvalidInput(f"{name}={number}: at least 1")
+                raise InvalidInput(f"{name} is {number}; expected at least 1")
         rest = iter(photos)
         pending: deque[Future[list[Outcome]]] = deque()
         pool = ThreadPoolExecutor(parallel, thread_name_prefix="predict")

@@ -124,7 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output (head, less) has gone: no traceback, and none from the interpreter's last flush.
+    except OSError as error:
+        # No traceback, and none from the interpreter's last flush. A broken pipe: whoever read (head, less) has gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        if isinstance(error, BrokenPipeError):
+            return 141
+        complain(ClientError(f"{error.filename or 'standard output'}: {error.strerror or error}"))
+        return ClientError.exit_code

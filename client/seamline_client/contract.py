@@ -11,6 +11,8 @@ from dataclasses import dataclass
 MODEL_NAME = "keypoints"
 CANARY_NAME = f"{MODEL_NAME}-canary"
 """What the canary answers to, beside the model."""
+ANSWERED_BY = "x-seamline-model"
+"""The header by which a gateway tells that it sent a question on to another model than was asked: to which."""
 GRPC_PORT = 8500
 REST_PORT = 8501
 TAG = "serve"

@@ -50,7 +50,7 @@ class Descriptions:
     def ask(self, model: ModelSpec, deadline: float) -> ModelDescription:
         """Raises NoSignature or InvalidInput for a model that does not describe itself, BadResponse for nonsense."""
         query = {DESCRIBE.input.name: np.array([b""], dtype=object)}
-        outputs, version = self._patience.ask(
+        outputs, version, model = self._patience.ask(
             lambda: self._transport.predict(model, DESCRIBE.key, query, deadline), deadline
         )
         if version is None:
@@ -85,7 +85,7 @@ class Descriptions:
                 except NotFound:  # unloaded since it answered; it may come back
                     self.forget(model)
                     return None, version
-            return self._sets[which], version
+            return self._sets.get(which), version  # a gateway may have sent that question elsewhere
         finally:
             self._lock.release()
 

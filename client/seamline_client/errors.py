@@ -1,6 +1,6 @@
 """What can go wrong between a photo and its points: one tree, each leaf with the command's exit code.
 
-    ClientError              1   (of the command: some photos failed, others were answered)
+    ClientError              1   (of the command: some photos failed, or answers cannot be written)
     ├── InvalidInput         3   a photo or an argument that cannot be sent, or that the server refused
     ├── CannotConnect        4   nobody answers at the target, or the connection broke
     ├── DeadlineExceeded     5   the answer did not come in time

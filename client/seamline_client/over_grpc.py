@@ -60,7 +60,8 @@ class GrpcTransport:
 
         def read(response: pb.PredictResponse) -> Answer:
             spec = response.model_spec
-            return Answer(messages.outputs(response), spec.version.value if spec.HasField("version") else model.version)
+            version = spec.version.value if spec.HasField("version") else model.version
+            return Answer(messages.outputs(response), version, model)
 
         request = pb.PredictRequest(model_spec=_spec(model, signature))
         for name, array in inputs.items():

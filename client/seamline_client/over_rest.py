@@ -7,7 +7,7 @@ import json
 import time
 import urllib.parse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import numpy as np
 import requests
@@ -16,7 +16,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from seamline_client import messages
 from seamline_client.answers import Answer, ModelMetadata, VersionStatus
-from seamline_client.contract import DESCRIBE, DESCRIPTION
+from seamline_client.contract import ANSWERED_BY, DESCRIBE, DESCRIPTION
 from seamline_client.errors import BadResponse, Closed, InvalidInput, from_status, shortened
 from seamline_client.http_deadline import DeadlineAdapter
 from seamline_client.targets import ModelSpec, Target, numbered
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from seamline_client.messages import Arrays
 
 T = TypeVar("T")
+Read = Callable[[dict[str, Any], Optional[str]], T]
+"""Given the answer, and the model that a gateway says it is of."""
 
 _STATUS = {
     400: "INVALID_ARGUMENT",
@@ -75,11 +77,12 @@ class RestTransport:
     def predict(self, model: ModelSpec, signature: str, inputs: Arrays, deadline: float) -> Answer:
         """Asked for in the columnar format. It does not tell which version answered."""
 
-        def read(answer: dict[str, Any]) -> Answer:
+        def read(answer: dict[str, Any], by: str | None) -> Answer:
             outputs = answer["outputs"]
             if isinstance(outputs, list):  # the server leaves out the name of a sole output
                 outputs = {self._sole_output(model, signature, deadline): outputs}
-            return Answer({name: _array(values) for name, values in outputs.items()}, model.version)
+            arrays = {name: _array(values) for name, values in outputs.items()}
+            return Answer(arrays, model.version, ModelSpec(by) if by else model)
 
         body = {"signature_name": signature, "inputs": {name: _plain(array) for name, array in inputs.items()}}
         return self._ask(_path(model) + ":predict", json.dumps(body).encode(), read, deadline)
@@ -93,7 +96,7 @@ class RestTransport:
         return names[0]
 
     def metadata(self, model: ModelSpec, deadline: float) -> ModelMetadata:
-        def read(answer: dict[str, Any]) -> ModelMetadata:
+        def read(answer: dict[str, Any], _: str | None) -> ModelMetadata:
             signatures = answer["metadata"]["signature_def"]["signature_def"]
             described = ParseDict({"signature_def": signatures}, pb.SignatureDefMap(), ignore_unknown_fields=True)
             return ModelMetadata(int(answer["model_spec"]["version"]), messages.signatures(described))
@@ -101,7 +104,7 @@ class RestTransport:
         return self._ask(_path(model) + "/metadata", None, read, deadline)
 
     def status(self, model: ModelSpec, deadline: float) -> list[VersionStatus]:
-        def read(answer: dict[str, Any]) -> list[VersionStatus]:
+        def read(answer: dict[str, Any], _: str | None) -> list[VersionStatus]:
             listed = {"model_version_status": answer["model_version_status"]}
             return messages.versions(ParseDict(listed, pb.GetModelStatusResponse(), ignore_unknown_fields=True))
 
@@ -111,16 +114,17 @@ class RestTransport:
         self._closed = True
         self._session.close()
 
-    def _ask(self, path: str, body: bytes | None, read: Callable[[dict[str, Any]], T], deadline: float) -> T:
-        answer = self._object(*self._send(path, body, deadline))
+    def _ask(self, path: str, body: bytes | None, read: Read[T], deadline: float) -> T:
+        response, request_id = self._send(path, body, deadline)
+        answer = self._object(response, request_id)
         try:
-            return read(answer)
+            return read(answer, response.headers.get(ANSWERED_BY))
         except (ParseError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             said = f"{error!r} in {shortened(json.dumps(answer))}"
             raise BadResponse(f"{self._target.address}: the answer to {path} cannot be read: {said}") from error
 
-    def _send(self, path: str, body: bytes | None, deadline: float) -> tuple[int, bytes, str]:
-        """The status and body that come back, and the request's id."""
+    def _send(self, path: str, body: bytes | None, deadline: float) -> tuple[requests.Response, str]:
+        """What comes back, and the request's id."""
         if self._closed:  # requests would open new connections
             raise Closed(self._target.address)
         request_id, headers = numbered(self._target.headers)
@@ -135,7 +139,7 @@ class RestTransport:
                 timeout=urllib3.Timeout(max(deadline - time.monotonic(), 0.001)),  # type: ignore[arg-type]
                 allow_redirects=False,
             )
-            return response.status_code, response.content, request_id
+            return response, request_id
         except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationParseError) as error:
             raise InvalidInput(f"{self._target.address}: not an address: {error}") from error
         except requests.exceptions.RequestException as error:
@@ -156,8 +160,9 @@ class RestTransport:
         self._object(*self._send(path.rpartition(":")[0], None, deadline))
         return f"; other requests are answered there: {len(body) / 1e6:.1f} MB may be larger than it passes on"
 
-    def _object(self, status: int, content: bytes, request_id: str) -> dict[str, Any]:
+    def _object(self, response: requests.Response, request_id: str) -> dict[str, Any]:
         """The JSON object of an answer; raises the error that the status and the body tell of."""
+        status, content = response.status_code, response.content
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError):

@@ -44,9 +44,9 @@ class Patience:
 
     def __post_init__(self) -> None:
         if self.retries < 0:
-            raise InvalidInput(f"retries={self.retries}: at least 0")
+            raise InvalidInput(f"retries is {self.retries}; expected at least 0")
         if not self.timeout > 0:
-            raise InvalidInput(f"timeout={self.timeout:g}: more than 0 seconds")
+            raise InvalidInput(f"timeout is {self.timeout:g}; expected more than 0 seconds")
 
     def deadline(self, timeout: float | None = None) -> float:
         """The instant of time.monotonic() until which a call may take that begins now; `timeout` is its own."""

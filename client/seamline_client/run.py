@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     sample = sampling.from_environment(options.sample, options.sample_to)
     if options.sample_to and not sample.share:
         raise InvalidInput(
-            f"--sample-to {options.sample_to}: which share of the photos? --sample 0.01 is one in a hundred"
+            f"--sample-to {options.sample_to}: no effect without --sample; --sample 0.01 keeps one photo in a hundred"
         )
     tls = Tls(options.tls_ca, options.tls_cert, options.tls_key)
     with PredictClient(

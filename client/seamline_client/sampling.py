@@ -62,9 +62,10 @@ class Sample:
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
-            raise InvalidInput(f"sample: the share is {self.share}, it is from 0 to 1")
+            raise InvalidInput(f"sample: share is {self.share}; expected a number from 0 to 1")
         if not (self.megabytes > 0 and self.days > 0):
-            raise InvalidInput(f"sample: {self.megabytes} megabytes and {self.days} days, both must be more than 0")
+            kept = f"{self.megabytes:g} megabytes for {self.days:g} days"
+            raise InvalidInput(f"sample: {kept}; expected more than 0 of both")
 
 
 @dataclass(frozen=True, eq=False)

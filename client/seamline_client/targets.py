@@ -39,7 +39,7 @@ class ModelSpec:
         if self.version is not None and self.label is not None:
             raise InvalidInput(f"version {self.version} and label {self.label!r}: name one of the two")
         if self.version is not None and not 0 <= self.version < 2**63:
-            raise InvalidInput(f"version {self.version}: no model can have it")
+            raise InvalidInput(f"version is {self.version}; expected a number from 0 to {2**63 - 1}")
         for name in (self.name, self.label or ""):
             if not name.isprintable():
                 raise InvalidInput(f"{name!r}: not a name of a model or label")
@@ -78,7 +78,7 @@ def parse(text: str | None, transport: str | None) -> Target:
     anything else.
     """
     if transport not in (None, *PORTS):
-        raise InvalidInput(f"transport {transport!r}: it is one of {', '.join(PORTS)}")
+        raise InvalidInput(f"transport is {transport!r}; expected {' or '.join(PORTS)}")
     text = text.strip() if text else "127.0.0.1"
     if not text.isprintable():
         text = ascii(text)
@@ -116,10 +116,10 @@ def parse_all(text: str | Sequence[str] | None, transport: str | None) -> list[T
     listed = text.split(",") if isinstance(text, str) else [None] if text is None else text
     found = [parse(each, transport) for each in listed if each is None or each.strip() or len(listed) == 1]
     spoken = sorted({each.transport for each in found})
-    if len(spoken) != 1:
-        raise InvalidInput(
-            f"targets {text!r}: " + (f"some are of {' and some of '.join(spoken)}" if spoken else "none")
-        )
+    if not spoken:
+        raise InvalidInput(f"target {text!r}: names no server; expected host:port, or several with commas between them")
+    if len(spoken) > 1:
+        raise InvalidInput(f"target {text!r}: some speak gRPC and some REST; name servers of one kind")
     return found
 
 
@@ -165,7 +165,7 @@ def _default_port(transport: str) -> int:
     variable, port = PORTS[transport]
     text = os.environ.get(variable) or str(port)
     if not _is_port(text):
-        raise InvalidInput(f"{variable}={shortened(text)}: a port is a number from 1 to 65535")
+        raise InvalidInput(f"{variable} is {shortened(text)!r}; expected a port from 1 to 65535")
     return int(text)
 
 

@@ -15,13 +15,17 @@ FULL_BYTES = 64 << 20
 
 
 def write(source: int, path: Path, full: int = FULL_BYTES) -> None:
-    """Until the source ends. What a full disk refuses is lost, and nobody waits for it."""
+    """Until the source ends. What a full disk refuses is lost, and nobody waits for it: who writes goes on."""
     log, size = path.open("wb", buffering=0), 0
     while data := os.read(source, 1 << 16):
         if size + len(data) > full:
-            log.close()
-            path.replace(f"{path}.1")
-            log, size = path.open("wb", buffering=0), 0
+            size = 0
+            with suppress(OSError):  # somebody removed it
+                path.replace(f"{path}.1")
+            with suppress(OSError):  # where there can be no new file, the old one goes on
+                new = path.open("wb", buffering=0)
+                log.close()
+                log = new
         with suppress(OSError):
             log.write(data)
         size += len(data)

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,9 @@ class Process:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ServingError(f"{self._lock}: another process starts {self._what} just now.") from error
+                raise ServingError(
+                    f"{self._lock}: another process is starting {self._what} at this moment. Try again."
+                ) from error
             lock.truncate(0)
             self.log.write_text("")
             source, sink = os.pipe()
@@ -97,12 +100,13 @@ class Process:
         pid = self.pid()
         if pid is None:
             return None
-        os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while self.pid() == pid:
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(POLL_SECONDS)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.kill(pid, signal.SIGTERM)
+            while self.pid() == pid:
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(POLL_SECONDS)
         return pid
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from json import dumps
 from pathlib import Path
 from typing import Optional
 
@@ -62,7 +63,7 @@ def drift(
             "page": str(page),
             "worst": str(worst),
         }
-        console.print_json(data=document)
+        print(dumps(document, indent=1))
     else:
         console.print(drifting.table(findings))
         for line in drifting.lines(number, photos, guessed):

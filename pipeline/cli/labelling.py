@@ -7,7 +7,7 @@ from typing import Optional
 
 import typer
 
-from pipeline.cli.shared import app, running_target
+from pipeline.cli.shared import app, server_to_ask
 from pipeline.console import console, progress
 from pipeline.settings import Settings
 
@@ -31,7 +31,7 @@ def rank(
     from pipeline.labelling import sheet
     from seamline_client import PredictClient
 
-    with PredictClient(target or running_target()) as client, progress("Asking") as on_progress:
+    with PredictClient(target or server_to_ask()) as client, progress("Asking") as on_progress:
         found = ranking.rank(client, photos, on_progress)
     chosen = found.photos[:count]
     for place, each in enumerate(chosen, 1):

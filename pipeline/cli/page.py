@@ -7,7 +7,7 @@ from typing import Optional
 
 import typer
 
-from pipeline.cli.shared import app, running_target
+from pipeline.cli.shared import app, server_to_ask
 from pipeline.console import console, progress
 from pipeline.page.desk import PORT as DEFAULT_PORT
 from pipeline.settings import Settings
@@ -30,8 +30,8 @@ def page(
     target: Optional[str] = TARGET,
 ) -> None:
     """Serve the page on 127.0.0.1 until Ctrl-C: drop photos, see their points, correct and save them."""
-    from pipeline.page import __main__ as stage
     from pipeline.page import desk
+    from pipeline.page.server import serve
     from pipeline.serving import local
 
     if list and not photos:
@@ -42,7 +42,7 @@ def page(
     found = {}
     if photos:
         found = desk.listed(photos, list) if list else _ranked(photos, target)
-    stage.serve(desk.lay(rest, to or desk.CORRECTED, found), port)
+    serve(desk.lay(rest, to or desk.CORRECTED, found), port)
 
 
 def _ranked(photos: Path, target: str | None) -> dict[str, Path]:
@@ -50,7 +50,7 @@ def _ranked(photos: Path, target: str | None) -> dict[str, Path]:
     from seamline_client import PredictClient
 
     # The page speaks REST; what runs here is asked over gRPC, which costs less.
-    asked = PredictClient(target, "rest") if target else PredictClient(running_target())
+    asked = PredictClient(target, "rest") if target else PredictClient(server_to_ask())
     with asked as client, progress("Asking") as on_progress:
         ranking = rank(client, photos, on_progress)
     for refusal in ranking.refusals:

@@ -11,7 +11,7 @@ from pipeline.console import console, progress
 
 PHOTOS = typer.Option(..., "--photos", help="Folder of photos, file with a path a line, or the URL of an object store.")
 TO = typer.Option(..., "--to", help="Folder for the answers, or the URL of one; those that are there already are kept.")
-VERSION = typer.Option(None, help="Published version, a number. Default: the one that serves.")
+VERSION = typer.Option(None, min=1, help="Published version, a number. Default: the one that serves.")
 FORMAT = typer.Option("jsonl", "--format", help="jsonl or parquet.")
 
 

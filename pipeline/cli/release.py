@@ -10,7 +10,7 @@ from pipeline.cli.shared import app, latest_checkpoint, listens_at, releases, ru
 from pipeline.console import console
 from pipeline.errors import ServingError
 from pipeline.settings import Settings
-from seamline_client.contract import GRPC_PORT, MODEL_NAME
+from seamline_client.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +40,9 @@ def export(
     """Export the latest run's best checkpoint, prove it, publish it as a new version and let that answer."""
     from pipeline import job
 
-    run, checkpoint = latest_checkpoint()
-    job.export(run, checkpoint, releases(why), Settings.from_environment(), hold=hold, force=force, dry_run=dry_run)
+    settings = Settings.from_environment()
+    with latest_checkpoint() as (run, checkpoint):
+        job.export(run, checkpoint, releases(why), settings, hold=hold, force=force, dry_run=dry_run)
 
 
 @app.command()
@@ -74,7 +75,10 @@ def canary(
         raise typer.BadParameter("name a version, or --end (make: VERSION=<number>, or END=1)")
     settings = Settings.from_environment()
     if end and running.find(settings) and Files(settings.gateway).shares():
-        raise ServingError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
+        raise ServingError(
+            "The gateway still sends a share of the requests to the canary. "
+            "Run `make serve GATEWAY=1` without SHARE first."
+        )
     _say(releases(why).canary(version))
 
 
@@ -147,11 +151,13 @@ def _listen(where: str, target: str | None, rest: bool) -> None:
     from pipeline.release import verify_http
 
     host, port = listens_at(where, lowest=0)
-    asked = target or Settings.from_environment().serving_target or f":{GRPC_PORT}"
+    settings = Settings.from_environment()
+    named = target or (None if rest else settings.serving_target)
+    asked = named.rpartition(":")[2] if named else settings.rest_port if rest else settings.grpc_port
 
     def ask(caller: str) -> Sequence[Verdict]:
         own = f"[{caller}]" if ":" in caller else caller
-        return _verdicts(f"{own}:{asked.rpartition(':')[2]}" if caller else target, rest)
+        return _verdicts(f"{own}:{asked}" if caller else target, rest)
 
     def ready(port: int) -> None:
         console.print(f"Proofs of {target or 'what runs'} at http://{host}:{port}/")

@@ -33,7 +33,9 @@ def serve(
 
     found, settings = releases(), Settings.from_environment()
     if share and not (gateway and found.names().canary):
-        raise ServingError("A share of the requests needs the gateway, and a canary: `make canary VERSION=...` first.")
+        raise ServingError(
+            "--share (SHARE) needs --gateway (GATEWAY=1) and a canary: run `make canary VERSION=<number>` first."
+        )
     served = job.serve(found, settings, batching=batching)
     server = served.server
     console.print(
@@ -125,10 +127,26 @@ def status() -> None:
     from pipeline.gateway import running
     from pipeline.monitoring import running as watching
     from pipeline.release import versions
+
+    settings = Settings.from_environment()
+    try:
+        _say_server(settings)
+    finally:  # what else runs is worth knowing all the more where no server does
+        gateway = running.find(settings)
+        if gateway:
+            console.print(f"  gateway  {gateway.url}, process {gateway.pid}, log {gateway.log}")
+        for program in watching.find(settings):
+            console.print(f"  {program.name}  {program.url}")
+    for line in versions.lines(releases()):
+        console.print(f"  {line}")
+
+
+def _say_server(settings: Settings) -> None:
+    """Where it is, and since when. Raises ServingError where none runs."""
     from pipeline.serving import fleet, process
 
     target = running_target()
-    server = process.running(Settings.from_environment().server)
+    server = process.running(settings.server)
     if server:
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(server.created))
         console.print(f"{_name(server.program)}, process {server.pid}, since {since}")
@@ -136,13 +154,6 @@ def status() -> None:
         console.print(f"  gRPC  {target}\n  REST  http://{server.rest_target}/v1/models/{MODEL_NAME}")
     else:
         console.print(f"Server at {', '.join(fleet.replicas(target))}")
-    gateway = running.find(Settings.from_environment())
-    if gateway:
-        console.print(f"  gateway  {gateway.url}, process {gateway.pid}, log {gateway.log}")
-    for program in watching.find(Settings.from_environment()):
-        console.print(f"  {program.name}  {program.url}")
-    for line in versions.lines(releases()):
-        console.print(f"  {line}")
 
 
 def _name(program: str) -> str:

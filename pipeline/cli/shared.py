@@ -54,16 +54,17 @@ def chosen_preset(name: str | None, source: Path | None) -> Preset:
     raise typer.BadParameter(f"{chosen!r} is not one of {known}, nor a {SUFFIX} file", param_hint="'--preset'")
 
 
-def latest_checkpoint() -> tuple[Run, Checkpoint]:
-    """The latest run and its best checkpoint. Raises PipelineError where there is none."""
+@contextmanager
+def latest_checkpoint() -> Iterator[tuple[Run, Checkpoint]]:
+    """The latest run and its best checkpoint, which stays meanwhile. Raises PipelineError where there is none."""
     from pipeline.training.checkpoints import best
     from pipeline.training.runs import latest_run
 
     run = latest_run(Settings.from_environment().runs)
-    checkpoint = best(run.folder)
-    if checkpoint is None:
-        raise PipelineError(f"{run.folder}: no checkpoint has been evaluated yet. `make train` goes on training.")
-    return run, checkpoint
+    with best(run.folder) as checkpoint:
+        if checkpoint is None:
+            raise PipelineError(f"{run.folder}: no checkpoint has been evaluated yet. `make train` goes on training.")
+        yield run, checkpoint
 
 
 def releases(why: str | None = None) -> Releases:
@@ -107,3 +108,14 @@ def running_target(*, rest: bool = False) -> str:
     if target is None:
         raise ServingError("No server is running. `make serve` starts one.")
     return target
+
+
+def server_to_ask() -> str:
+    """The same for gRPC, or one on this machine that was not started from here, such as a container's."""
+    from pipeline.serving import fleet, local
+
+    settings = Settings.from_environment()
+    beside = f"{LOOPBACK}:{settings.grpc_port}"
+    if settings.serving_target is None and local.target(settings) is None and fleet.listens(beside):
+        return beside
+    return running_target()

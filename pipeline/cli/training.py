@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.training.runs import Run
 
 PHOTOS = typer.Option(..., "--data", "--source", help="Folder of annotated photos, COCO or FashionAI.")
+VERSION = typer.Option(None, min=1, help="Published version, a number. Default: the one that serves.")
 WEIGHTS = typer.Option(..., help="File to write, .npz.")
 STEPS = typer.Option(None, min=1, help="Train this many steps. Default: as the preset says.")
 BATCH = typer.Option(None, min=1, help="Photos in each batch. Default: as the preset says.")
@@ -64,13 +65,14 @@ def presets() -> None:
 @app.command()
 def report() -> None:
     """Write the report on the latest run: curves, and errors and overlays of its best checkpoint."""
-    _report(*latest_checkpoint())
+    with latest_checkpoint() as (run, checkpoint):
+        _report(run, checkpoint)
 
 
 @app.command()
 def evaluate(
     source: Path = PHOTOS,
-    version: Optional[int] = typer.Option(None, help="Published version, a number. Default: the one that serves."),
+    version: Optional[int] = VERSION,
     split: str = typer.Option("all", help="train, val or all: by subfolders, or else as training splits the folder."),
     as_json: bool = typer.Option(False, "--json", help="Write one JSON object to standard output, not a table."),
     spark: Optional[str] = SPARK,
@@ -87,7 +89,10 @@ def evaluate(
     asked = card.keypoints(found.folder)
     photos = Photos(source, split, asked)
     if asked.keypoints != photos.keypoints.keypoints:
-        raise DataError(f"{source}: annotated with other keypoints than those that version {found.number} answers")
+        raise DataError(
+            f"{source}: annotated with other keypoints than those that version {found.number} answers. Name photos "
+            "with its keypoints, or another version (--version)."
+        )
     made = card.read(found.folder)
     trained_on = made["dataset"]["name"] if made else "unknown photos"
     with engine(spark) as workers, progress("Evaluating", shown=not as_json) as on_progress:
@@ -106,8 +111,9 @@ def weights(to: Path = WEIGHTS) -> None:
     """Write the weights of the latest run's best checkpoint to a file, for `train --init`."""
     from pipeline.training.weights import save
 
-    run, checkpoint = latest_checkpoint()
-    save(checkpoint, run.dataset.keypoints, to)
+    with latest_checkpoint() as (run, checkpoint):
+        run.check(checkpoint.prefix)
+        save(checkpoint, run.dataset.keypoints, to)
     console.print(f"Wrote the weights of step {checkpoint.step}, NE {checkpoint.ne:.1f} %, to {to}")
 
 

@@ -164,7 +164,6 @@ def refuse_too_little(folder: Path, annotated: Annotated, usable: Mapping[str, S
     if not any(map(measurable, usable["eval"])):
         pairs = {each.category: " and ".join(ends[each.category] or ()) or "its box" for each in usable["eval"]}
         raise DataError(
-            f"{folder}: NE cannot be measured. It is how far visible points are off, divided by the distance between "
-            f"two points or by a box. No photo of the evaluation split has a visible point and these, apart from each "
-            f"other: {'; '.join(f'{name}: {pair}' for name, pair in pairs.items())}. Annotate them."
+            f"{folder}: NE cannot be measured. No photo of the evaluation split has a visible point and what errors "
+            f"are divided by: {'; '.join(f'{name}: {pair}' for name, pair in pairs.items())}. Label these."
         )

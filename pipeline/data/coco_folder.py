@@ -23,6 +23,8 @@ from pipeline.errors import DataError
 from seamline_client.keypoints import KeypointSet
 
 _ANNOTATIONS = ("annotations", "Annotations")
+_COCOS_OTHERS = ("captions_", "image_info_", "instances_", "panoptic_", "stuff_")
+"""How COCO calls its files about other things."""
 _TRIED = 100
 """Photos of a file that are looked for in each folder that could be theirs; all of them, where none of these is."""
 
@@ -32,12 +34,27 @@ def find(folder: Path) -> list[Path]:
 
     COCO's own annotations/ has files about other things too: where names there speak of keypoints, only those count.
     """
-    places = [folder, *(folder / split for split in SPLITS)]
-    found = [path for place in places for path in _files(place)]
-    for place in (place / name for place in places for name in _ANNOTATIONS):
+    found = [path for place in _places(folder) for path in _files(place)]
+    for place in _annotations(folder):
         files = _files(place)
         found += [path for path in files if "keypoint" in path.name.lower()] or files
     return list({path.resolve(): path for path in found}.values())  # annotations and Annotations may be one
+
+
+def _unread(folder: Path) -> list[str]:
+    """Those in annotations/ that `find` leaves out, but for COCO's own, of which nobody expects anything else."""
+    read = {path.resolve() for path in find(folder)}
+    files = [path for place in _annotations(folder) for path in _files(place)]
+    return [str(path) for path in files if not (path.resolve() in read or path.name.startswith(_COCOS_OTHERS))]
+
+
+def _places(folder: Path) -> list[Path]:
+    return [folder, *(folder / split for split in SPLITS)]
+
+
+def _annotations(folder: Path) -> list[Path]:
+    places = [place / name for place in _places(folder) for name in _ANNOTATIONS]
+    return list({place.resolve(): place for place in places}.values())
 
 
 def _files(place: Path) -> list[Path]:
@@ -91,6 +108,8 @@ def read(
         parts.append(Part(_split(folder, file.path), labels.annotations, labels.refusals))
         passed_over += labels.without_keypoints
         guessed += labels.guessed
+    if unread := _unread(folder):
+        notes.append(f"not read, for files beside them are named for keypoints: {', '.join(unread)}")
     if others:
         notes.append(f"passed over, for they have no categories with keypoints: {', '.join(others)}")
     cut = sum(each.crop is not None for part in parts for each in part.annotations)

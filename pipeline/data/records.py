@@ -3,7 +3,8 @@
     <folder>/dataset.json, <folder>/{train,eval}-00000-of-00004.tfrecord, and more shards where there are more photos
 
 A record keeps the photo's own bytes. A data set is written beside its place and renamed into it, so it is whole or
-absent; `dataset.json` says what it was made from, so that it is made again only when the source has changed.
+absent, and stays what it is while anybody reads it; `dataset.json` says what it was made from, so that it is made again
+only when the source has changed.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
+from pipeline.atomic import locked
 from pipeline.console import OnProgress
 from pipeline.data import shards
 from pipeline.data.annotations import Annotated, Annotation, Refusal, is_mixed, refuse_any
@@ -129,15 +131,27 @@ def _is_made(folder: Path, stamp: str) -> bool:
 
 
 @contextmanager
-def reading(*datasets: Dataset | None) -> Iterator[None]:
-    """Inside, a record that cannot be read raises DataError with these folders; TensorFlow does not say which it is."""
-    try:
-        yield
-    except tf.errors.DataLossError as error:
-        raise DataError(
-            f"{' or '.join(str(each.folder) for each in datasets if each)}: a record is damaged "
-            f"({error.message.splitlines()[0]}). Delete the folder to have it made again."
-        ) from error
+def reading(dataset: Dataset) -> Iterator[None]:
+    """Inside, nobody writes other photos into its folder. Raises DataError where somebody does so now or has done so
+    since it was loaded, and for a record that cannot be read.
+    """
+    folder, lock = dataset.folder, _lock_of(dataset.folder)
+    busy = DataError(f"{folder}: another command writes this data set anew. Try again when it is done.")
+    with locked(lock, busy, shared=True) if lock.is_file() else nullcontext():
+        if load(folder).fingerprint != dataset.fingerprint:
+            raise DataError(f"{folder}: holds other photos now than a moment ago. Run the same command again.")
+        try:
+            yield
+        except tf.errors.DataLossError as error:
+            raise DataError(
+                f"{folder}: a record is damaged ({error.message.splitlines()[0]}). Delete the folder to have it made "
+                "again."
+            ) from error
+
+
+def _lock_of(folder: Path) -> Path:
+    """Shared by those who read the data set, and held alone by who writes it."""
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def _stamp(annotated: Annotated) -> str:
@@ -159,7 +173,12 @@ def _stamp(annotated: Annotated) -> str:
 def _write(
     source: Path, folder: Path, annotated: Annotated, stamp: str, on_progress: OnProgress, engine: Engine
 ) -> Dataset:
-    with new_folder(folder, replace=True) as partial:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    busy = DataError(
+        f"{folder}: another command reads or writes this data set now, and {source} is to replace it. Wait for it or "
+        f"stop it."
+    )
+    with locked(_lock_of(folder), busy), new_folder(folder, replace=True) as partial:
         keypoints = annotated.keypoints
         work = functools.partial(shards.write, folder=partial, keypoints=keypoints)
         written = engine(work, shards.plan(annotated), on_progress)

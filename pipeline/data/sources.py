@@ -33,6 +33,11 @@ def read_folder(folder: Path, keypoints: KeypointSet | None = None, *, training:
     notes: list[str] = []
     if sources := fashionai.find_sources(folder, keypoints or GARMENTS):
         keypoints, parts = sources[0].keypoints, list(map(fashionai.read, sources))
+        if files := coco_folder.find(folder):
+            names = one_line(", ".join(path.name for path in files[:3]))
+            notes.append(
+                f"not read, for there are CSV files in the FashionAI layout: {len(files)} JSON file(s): {names}"
+            )
     elif files := coco_folder.find(folder):
         keypoints, parts, notes = coco_folder.read(folder, files, keypoints)
     else:

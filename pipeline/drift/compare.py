@@ -54,7 +54,10 @@ def compare(reference: Reference, taken: Taken) -> list[Finding]:
     """A finding for each trait that both have, and one for the kinds. Raises DataError for a reference too small."""
     of_kinds = sum(reference.kinds.values())
     if of_kinds < FEWEST:
-        raise DataError(f"The version has {of_kinds} evaluation photos. At least {FEWEST} are needed to tell anything.")
+        raise DataError(
+            f"The version has {of_kinds} evaluation photos; `drift` needs at least {FEWEST}. Put more into val/, train "
+            "and export."
+        )
     found = [_kinds(reference.kinds, taken.kinds)]
     for trait in TRAITS:
         sample = taken.traits.get(trait, np.empty(0))

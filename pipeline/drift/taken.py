@@ -66,7 +66,7 @@ def read(folder: Path, version: int, about: KeypointSet, on_progress: OnProgress
         rest += f" and {len(refusals)} that cannot be used, as {refusals[0]}" if refusals else ""
         raise DataError(
             f"{folder}: {len(photos)} photos that version {version} answered{rest}. "
-            f"At least {FEWEST} are needed to tell anything."
+            f"`drift` needs at least {FEWEST}: keep a larger sample (--sample), or wait."
         )
     answers = [each.prediction for each in photos]
     xy = np.stack([np.stack([each.x_ratio, each.y_ratio], axis=1) for each in answers])

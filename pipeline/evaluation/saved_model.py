@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from model.metrics import Labels
 from pipeline.console import OnProgress
+from pipeline.damage import UNREADABLE, reason
 from pipeline.data.annotations import Annotation, Refusal
 from pipeline.data.input_fn import eval_input_fn
 from pipeline.data.parts import Engine, Tick, here
@@ -20,9 +21,6 @@ from pipeline.errors import ExportError
 from pipeline.evaluation.scores import Scores, Tally, score, scores, tally
 from seamline_client.contract import PRED_V, PRED_X_RATIO, PRED_Y_RATIO, TAG, UINT8
 from seamline_client.keypoints import KeypointSet
-
-UNREADABLE = (tf.errors.OpError, LookupError, OSError, RuntimeError, ValueError)
-"""What TensorFlow's readers raise for files that are missing or damaged, each kind of damage in its own way."""
 
 Predict = Callable[..., "dict[str, Any]"]
 """A signature: tensors by the names of its inputs -> tensors by the names of its outputs."""
@@ -54,12 +52,6 @@ def load(version: Path) -> Predict:
         raise ExportError(f"{version}: cannot be loaded: {reason(error)}") from error
     signature.model = model  # which holds the weights, and which a signature by itself does not hold
     return signature  # type: ignore[no-any-return]
-
-
-def reason(error: Exception) -> str:
-    """One line. TensorFlow has it below a headline and a traceback, and above the node of the graph."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in reversed(lines) if line and not line.startswith("[[")), repr(error))
 
 
 loaded = functools.lru_cache(maxsize=1)(load)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.atomic import write_atomically
+from pipeline.atomic import locked, write_atomically
 from pipeline.errors import ServingError
 from pipeline.gateway import certificates, tokens
 from pipeline.gateway.callers import token_check
@@ -41,12 +43,12 @@ class Files:
 
         Raises PipelineError where what makes keys is not installed.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
-        if not self._keys.is_file():
-            self.rotate()
-        if not self._secret.is_file():
-            self.certify(*certificates.own(certificates.HERE))
+        with self._locked():
+            if not self._keys.is_file():
+                tokens.rotate(self.signing)
+            self._publish_keys()  # each time: where a rotation was cut off, the newest is not among them
+            if not self._secret.is_file():
+                self._certify(*certificates.own(certificates.HERE))
         door = listener(
             settings.gateway_address,
             self._secret,
@@ -64,16 +66,23 @@ class Files:
 
     def rotate(self) -> str:
         """Another key signs from now on, of which this is the name."""
-        name = tokens.rotate(self.signing).stem
+        with self._locked():
+            name = tokens.rotate(self.signing).stem
+            self._publish_keys()
+            return name
+
+    def _publish_keys(self) -> None:
         check = token_check(tokens.public_keys(self.signing))
         _put(self._keys, typed("envoy.config.core.v3.TypedExtensionConfig", **check))
-        return name
 
     def certify(self, certificate: str, key: str) -> None:
         """Another certificate for all connections from now on: both in one file, so that they fit at every moment."""
+        with self._locked():
+            self._certify(certificate, key)
+
+    def _certify(self, certificate: str, key: str) -> None:
         pair = {"certificate_chain": {"inline_string": certificate}, "private_key": {"inline_string": key}}
         secret = typed("transport_sockets.tls.v3.Secret", name=CERTIFICATE, tls_certificate=pair)
-        self.folder.mkdir(parents=True, exist_ok=True)
         _put(self._secret, secret, mode=PRIVATE)
         write_atomically(self.authority, certificate, mode=PUBLIC)
 
@@ -86,12 +95,23 @@ class Files:
     def address(self) -> tuple[str, int]:
         """Where the gateway was told to listen."""
         (door,) = json.loads(self._listeners.read_text())["resources"]
-        where = door["address"]["socket_address"]
-        return where["address"], where["port_value"]
+        return _address(door)
+
+    def metrics_address(self) -> tuple[str, int]:
+        """Where it was told to say what it counts."""
+        return _address(json.loads(self.bootstrap.read_text())["admin"])
 
     def shares(self) -> bool:
         """Whether some requests for the model are sent to the canary."""
         return self._routes.is_file() and "runtime_fraction" in self._routes.read_text()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Two gateways may be started at once on one folder; each has to know the key that signs."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        with locked(self.folder / "lock"):
+            yield
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.json"
@@ -118,6 +138,11 @@ class Files:
                 "actions": [{"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [full]}],
             },
         }
+
+
+def _address(told: Json) -> tuple[str, int]:
+    where = told["address"]["socket_address"]
+    return where["address"], where["port_value"]
 
 
 def _put(path: Path, *resources: Json, mode: int = PUBLIC) -> None:

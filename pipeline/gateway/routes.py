@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipeline.gateway.extensions import Json, extension
 from pipeline.page.assets import HEADERS, Asset, assets
 from pipeline.page.upstream import questions
-from seamline_client.contract import CANARY_NAME, MODEL_NAME
+from seamline_client.contract import ANSWERED_BY, CANARY_NAME, MODEL_NAME
 
 GRPC, REST = "grpc", "rest"
 """The clusters: one server has a port for each."""
@@ -64,14 +66,20 @@ def page_paths() -> list[str]:
 
 
 def _file(path: str, asset: Asset) -> Json:
-    headers = {**HEADERS, "Content-Type": asset.kind}
     return {
         "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
         "direct_response": _answer(200, asset.text),
+        **_headers({**HEADERS, "Content-Type": asset.kind}),
+    }
+
+
+def _headers(values: Mapping[str, str]) -> Json:
+    """Of the answer, whatever the server says there."""
+    return {
         "response_headers_to_add": [
             {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-            for key, value in headers.items()
-        ],
+            for key, value in values.items()
+        ]
     }
 
 
@@ -103,6 +111,7 @@ def _to_canary(share: int) -> Json:
             "runtime_fraction": {"default_value": {"numerator": share, "denominator": "HUNDRED"}},
         },
         "route": {**_to(REST), "prefix_rewrite": f"/v1/models/{CANARY_NAME}:predict"},
+        **_headers({ANSWERED_BY: CANARY_NAME}),
     }
 
 

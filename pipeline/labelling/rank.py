@@ -48,7 +48,7 @@ def rank(client: PredictClient, folder: Path, on_progress: OnProgress) -> Rankin
     except InvalidInput as error:
         raise DataError(str(error)) from error
     if not found:
-        raise DataError(f"{folder}: names no photo")
+        raise DataError(f"{folder}: no photo in it")
     answers: list[Answer] = []
     refusals: list[Refusal] = []
     for done, each in enumerate(ask(client, found), 1):

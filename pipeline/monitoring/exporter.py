@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -86,14 +87,19 @@ class Exporter(Collector):
         yield _family("seamline_promoted", "1: should answer", ("model_name", "version"), _pairs(wanted))
         answers: list[Sequence[str]] = []
         states: list[Sequence[str]] = []
-        for server in found.replicas:
+
+        def ask(server: str) -> None:
             for model in wanted:
                 client = PredictClient(server, model=model, timeout=ASK_SECONDS, retries=0)
                 with client, suppress(ClientError):  # of a server that is not there Prometheus knows already
-                    states += [
+                    states.extend(
                         (server, model, str(each.version), each.state, each.error_code) for each in client.status()
-                    ]
+                    )
                     answers.append((server, model, str(client.metadata().version)))
+
+        # At once: were each that is cut off waited for in turn, Prometheus would give the page up just then.
+        with ThreadPoolExecutor(max(len(found.replicas), 1)) as pool:
+            list(pool.map(ask, found.replicas))
         yield _family("seamline_answering", "1: answers", ("server", "model_name", "version"), answers)
         labels = ("server", "model_name", "version", "state", "code")
         yield _family("seamline_version_state", "1: as the server sees it, and why it ended", labels, states)

@@ -207,7 +207,7 @@ def _executable(*names: str, needed: bool) -> str:
     found = next(filter(None, map(shutil.which, names)), None)
     if needed and not found:
         raise ServingError(
-            f"{names[0]} is not installed, which MONITORING=1 needs (Debian: apt-get install prometheus "
-            "prometheus-alertmanager; as services of Debian's they need not run)."
+            f"MONITORING=1 needs {names[0]}, which is not installed: apt-get install prometheus "
+            "prometheus-alertmanager. Debian's services of these need not run."
         )
     return found or os.devnull

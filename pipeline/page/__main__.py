@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.page import desk
-from pipeline.page.server import PageServer
+from pipeline.page.server import serve
 from pipeline.settings import Settings
 from seamline_client.errors import ClientError
 
@@ -34,14 +33,6 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, (PipelineError, ClientError)) else 1
     return 0
-
-
-def serve(found: desk.Desk, port: int) -> None:
-    """Until Ctrl-C. Raises ServingError where the port cannot be had."""
-    with PageServer(found, port) as server, suppress(KeyboardInterrupt):
-        print(f"The page is at {server.url} until Ctrl-C.", flush=True)
-        print(f"Corrected photos go to {found.corrections.folder}", flush=True)
-        server.serve_forever()
 
 
 if __name__ == "__main__":

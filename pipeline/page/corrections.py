@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 
-from pipeline.atomic import write_atomically
+from pipeline.atomic import PARTIAL, write_atomically
 from pipeline.data.fashionai import header
 from pipeline.data.sets import KEYPOINTS_FILE, beside
 from pipeline.data.split import photo_name
@@ -42,10 +42,12 @@ class Corrections:
         self.folder = folder
         self._lock = Lock()
         ours = {_LABELS, _PHOTOS, KEYPOINTS_FILE}
-        others = sorted({each.name for each in folder.iterdir()} - ours) if folder.is_dir() else []
+        there = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+        # Hidden: a file manager's. Partial: ours, of a process that was killed. Training reads neither.
+        others = sorted(each for each in there - ours if not each.startswith(".") and PARTIAL not in each)
         if others or (folder.exists() and not folder.is_dir()):
-            there = f"it holds other things ({', '.join(others)[:80]})" if others else "it is no folder"
-            raise DataError(f"{folder}: {there}. Name a folder of its own, or one that the page has made.")
+            what = f"it holds other things ({', '.join(others)[:80]})" if others else "it is no folder"
+            raise DataError(f"{folder}: {what}. Name a folder of its own, or one that the page has made.")
 
     def save(self, name: str, photo: bytes, label: Mapping[str, Any]) -> str:
         """Where the photo is now, below the folder.
@@ -98,8 +100,10 @@ def _row(label: Mapping[str, Any], keypoints: KeypointSet) -> list[str]:
     category, points = label.get("category"), label.get("points")
     if category not in keypoints.category_names:
         raise DataError(f"category is {category!r}; expected one of {', '.join(keypoints.category_names)}")
-    if not isinstance(points, list) or len(points) != len(keypoints):
-        raise DataError(f"points: expected a list of {len(keypoints)}")
+    if not isinstance(points, list):
+        raise DataError(f"points: expected a list of {len(keypoints)} points, found {points!r:.80}")
+    if len(points) != len(keypoints):
+        raise DataError(f"points: expected a list of {len(keypoints)} points, found {len(points)}")
     cells = [_cell(name, point) for name, point in zip(keypoints.keypoints, points)]
     if all(cell == _ABSENT_CELL for cell in cells):
         raise DataError("No point is there: nothing can be learnt from this photo.")

@@ -11,6 +11,7 @@ import binascii
 import http.client
 import json
 import sys
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -50,6 +51,14 @@ class PageServer(ThreadingHTTPServer):
         error = sys.exc_info()[1]
         if not isinstance(error, (ConnectionError, TimeoutError)):
             print(f"Error: {error!r}", file=sys.stderr)
+
+
+def serve(desk: Desk, port: int) -> None:
+    """Until Ctrl-C. Raises ServingError where the port cannot be had."""
+    with PageServer(desk, port) as server, suppress(KeyboardInterrupt):
+        print(f"The page is at {server.url} until Ctrl-C.", flush=True)
+        print(f"Corrected photos go to {desk.corrections.folder}", flush=True)
+        server.serve_forever()
 
 
 class _Refused(Exception):

@@ -29,18 +29,28 @@ Json = dict[str, Any]
 
 
 def make_key(private: Path, public: Path) -> str:
-    """Writes a new pair of keys, PEM, and returns its name. Raises PipelineError where one of the files is there."""
+    """Writes a new pair of keys, PEM, and returns its name: both or none.
+
+    Raises PipelineError where one of the files is there.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    for path, content, mode in ((private, secret, 0o400), (public, _pem(key.public_key()), _READABLE)):
-        try:
+    made: list[Path] = []
+    try:
+        for path, content, mode in ((private, secret, 0o400), (public, _pem(key.public_key()), _READABLE)):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        except FileExistsError as error:
-            raise PipelineError(f"{path}: is there already, and no key is written over. Name another file.") from error
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            made.append(path)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+    except OSError as error:
+        for path in made:  # half a pair would stand in the way of the next one
+            path.unlink()
+        if isinstance(error, FileExistsError):
+            said = f"{error.filename}: is there already, and no key is written over. Name another file."
+            raise PipelineError(said) from error
+        raise
     return _name(key.public_key())
 
 
@@ -76,14 +86,14 @@ def unseal(envelope: Mapping[str, Any], kind: str, trusted: Path, where: str) ->
     keys = trusted_keys(trusted)
     payload, signatures = contents(envelope, kind, where)
     if not signatures:
-        raise SignatureError(f"{where}: is not signed, and only what one of {trusted} signed counts here.")
+        raise SignatureError(f"{where}: is not signed, and this machine takes only what a key in {trusted} has signed.")
     for key in keys:
         try:
             key.verify(signatures[0], _signed(payload, kind), ec.ECDSA(_HASHES[key.curve.name]))
         except InvalidSignature:
             continue
         return payload
-    raise SignatureError(f"{where}: was signed by none of {trusted}, or was changed since.")
+    raise SignatureError(f"{where}: no key in {trusted} made this signature, or the file was changed after signing.")
 
 
 def contents(envelope: Mapping[str, Any], kind: str, where: str) -> tuple[bytes, list[bytes]]:

@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from model.metrics import NE
 from pipeline.console import step
+from pipeline.damage import UNREADABLE, reason
 from pipeline.data.records import Dataset
 from pipeline.errors import ContractError, ParityError, ScoreError
-from pipeline.evaluation.saved_model import UNREADABLE, evaluate, reason
+from pipeline.evaluation.saved_model import evaluate
 from pipeline.release import card
 from pipeline.release.export import Candidate
 from pipeline.release.golden import SCORE_TOLERANCE, TOLERANCE, Golden, difference, replay
@@ -72,8 +73,9 @@ def _compare(candidate: Candidate, serving: Version | None, dataset: Dataset, *,
         if force:
             return f"{scores}; version {serving.number}, which serves, answers other keypoints"
         raise ScoreError(
-            f"The candidate answers other keypoints than version {serving.number}, which serves: whoever asks "
-            f"{MODEL_NAME} would get points that they do not expect. {FORCED}."
+            f"The candidate has other keypoints than version {serving.number}, which serves: callers of {MODEL_NAME} "
+            "would get points that they do not expect. Give it a SEAMLINE_HOME of its own (in Docker a "
+            f"COMPOSE_PROJECT_NAME). {FORCED}."
         )
     against = evaluate(serving.folder, dataset).get(NE, math.nan)
     scores += f"; version {serving.number}, which serves, has {against:.2f} %"

@@ -82,7 +82,9 @@ class Golden:
             pixels = arrays.pop("pixels")
             files = tuple(_file(folder, index).read_bytes() for index in range(len(pixels)))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ParityError(f"{folder}: golden requests cannot be read: {error}") from error
+            raise ParityError(
+                f"{folder}: golden requests cannot be read: {error}. Restore the version, or export again"
+            ) from error
         return cls(files, pixels, arrays)
 
 
@@ -111,7 +113,10 @@ def difference(expected: Arrays, answer: Arrays, where: str) -> float:
     """The largest difference of a number. Raises ParityError where it is above the output's tolerance, or where
     something else than a fraction differs at all."""
     if answer.keys() != expected.keys():
-        raise ParityError(f"{where}: answered {sorted(answer)}, expected {sorted(expected)}")
+        raise ParityError(
+            f"{where}: the answer has the outputs {', '.join(sorted(answer))}; this version was exported with "
+            f"{', '.join(sorted(expected))}"
+        )
     largest = 0.0
     for name, want in expected.items():
         got = answer[name]

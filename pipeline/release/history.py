@@ -180,8 +180,8 @@ def _read(store: ModelStore) -> list[Entry]:
                     changes[number] = Entry(**raw, of=number)
             except (ValueError, TypeError, KeyError) as error:
                 raise ServingError(
-                    f"{store.base / name}: line {number} cannot be read: {error}. Put the file back from a backup; or "
-                    f"move it away, and what served before is forgotten, and what serves is not."
+                    f"{store.base / name}: line {number} cannot be read: {error}. Restore the file from a backup. "
+                    "Or move it away: the history is lost then, and what serves stays."
                 ) from error
     return list(changes.values())
 

@@ -25,8 +25,6 @@ class Serving:
 
     version: int | None = None
     canary: int | None = None
-    trial: int | None = None
-    """Loaded under a name that nobody calls, to be asked its golden requests before it takes the place of another."""
 
 
 def path(store: ModelStore) -> Path:
@@ -39,7 +37,8 @@ def canary_name(store: ModelStore) -> str:
 
 
 def trial_name(store: ModelStore) -> str:
-    """A servable of its own, too, for the time that a version is on trial."""
+    """A servable of its own, too, that nobody calls: a version is asked its golden requests there before it takes the
+    place of another."""
     return f"{store.folder.name}-trial"
 
 
@@ -62,16 +61,15 @@ def read(store: ModelStore) -> Serving:
             f"{file}: cannot be read: {error}. Delete it and promote the version that should serve."
         ) from error
     labels = plain.version_labels
-    canary, trial = models.get(canary_name(store)), models.get(trial_name(store))
+    canary = models.get(canary_name(store))
     return Serving(
         labels.get("stable") or _highest(plain) or max(store.numbers(), default=None),
         _highest(canary) if canary else labels.get("canary"),
-        _highest(trial) if trial else None,
     )
 
 
-def write(store: ModelStore, serving: Serving) -> None:
-    """Replaces the file in one step. Without a version to serve there is none."""
+def write(store: ModelStore, serving: Serving, *, trial: int | None = None) -> None:
+    """Replaces the file in one step. Without a version to serve there is none. `trial`: see `trial_name`."""
     if serving.version is None:
         path(store).unlink(missing_ok=True)
         return
@@ -79,7 +77,7 @@ def write(store: ModelStore, serving: Serving) -> None:
     for name, version in (
         (store.folder.name, serving.version),
         (canary_name(store), serving.canary),
-        (trial_name(store), serving.trial),
+        (trial_name(store), trial),
     ):
         if version is None:
             continue

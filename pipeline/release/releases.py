@@ -96,7 +96,7 @@ class Releases:
 
     def find(self, number: int | None) -> Version:
         """That version, or the one that serves, or else the newest. Raises ServingError where there is none such."""
-        return (None if number else self.serving()) or self.store.find(number)
+        return (self.serving() if number is None else None) or self.store.find(number)
 
     def history(self) -> History:
         return history.read(self.store)

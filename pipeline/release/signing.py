@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import write_atomically
-from pipeline.errors import SignatureError
+from pipeline.errors import ServingError, SignatureError
 from pipeline.release.envelopes import seal, trusted_keys, unseal
 from pipeline.release.releases import Releases
 from pipeline.release.store import CHECKSUMS, SIGNATURE, Version, digests, first_difference, sha256
@@ -23,11 +23,15 @@ _TYPE, _PREDICATE = "https://in-toto.io/Statement/v1", "https://model_signing/si
 
 
 def sign(version: Version, private: Path) -> None:
-    """Writes the signature of a published version. Raises PipelineError for a file that has no key in it."""
+    """Writes the signature of a published version. Raises PipelineError for a file that has no key in it.
+
+    Called with the store's lock.
+    """
     envelope, key = seal(json.dumps(_statement(version)).encode(), _STATEMENT, private)
     material = {"publicKey": {"hint": key}, "tlogEntries": []}
     bundle = {"mediaType": _BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope}
-    write_atomically(version.folder / SIGNATURE, json.dumps(bundle))
+    # Made in the store's base, which is swept: what a kill left in the version would be a file that nothing lists.
+    write_atomically(version.folder / SIGNATURE, json.dumps(bundle), making=version.folder.parents[1])
 
 
 def check(folder: Path, number: int, trusted: Path) -> None:
@@ -41,7 +45,7 @@ def check(folder: Path, number: int, trusted: Path) -> None:
         envelope = json.loads(file.read_text())["dsseEnvelope"]
     except FileNotFoundError as error:
         raise SignatureError(
-            f"{folder}: is not signed, and only what one of {trusted} signed counts here. "
+            f"{folder}: is not signed, and this machine takes only what a key in {trusted} has signed. "
             "`push` signs, where SEAMLINE_SIGNING_KEY names a key."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -66,6 +70,8 @@ def check_serving(releases: Releases, trusted: Path) -> list[int]:
     """`check` of the versions that answer, and their numbers. Raises ServingError where nothing was promoted."""
     names = releases.names()
     numbers = [number for number in (names.version, names.canary) if number is not None]
+    if not numbers:
+        raise ServingError(f"{releases.store.folder}: no version was promoted, so there is no signature to check.")
     for number in numbers:
         check(releases.store.find(number).folder, number, trusted)
     return numbers

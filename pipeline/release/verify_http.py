@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from pipeline.errors import PipelineError, ServingError
 from pipeline.release.verdicts import Verdict
@@ -92,10 +94,18 @@ def serve(host: str, port: int, ask: Ask, ready: Callable[[int], None]) -> None:
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A probe that did not wait for the answer is no news; anything else is a line."""
+            error = sys.exc_info()[1]
+            if not isinstance(error, (ConnectionError, TimeoutError)):
+                print(f"Error: {error!r}", file=sys.stderr)
+
     try:
         server = Server((host, port), Handler)
     except OSError as error:
-        raise ServingError(f"--listen {host}:{port}: cannot be used ({error.strerror or error})") from error
+        raise ServingError(
+            f"--listen {host}:{port}: cannot be used ({error.strerror or error}); name another address"
+        ) from error
     ended = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with server:

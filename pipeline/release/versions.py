@@ -43,18 +43,20 @@ def rows(releases: Releases) -> list[tuple[str, ...]]:
     """
     names, history, states = releases.names(), releases.history(), _states(releases)
     roles = (("serves", names.version), ("canary", names.canary), ("rollback goes here", releases.previous()))
-    return [
-        (
-            str(version.number),
-            "?" if (ne := card.ne(version.folder)) is None else f"{ne:.2f} %",
-            _age(version),
-            f"{_bytes(version) / 1e6:.1f} MB",
-            ", ".join(role for role, whose in roles if whose == version.number),
-            _period(*history.last_served(version.number)),
-            ", ".join(states.get(version.number, ["not loaded"] if states else [])),
-        )
-        for version in reversed(releases.store.versions())
-    ]
+    found: list[tuple[str, ...]] = []
+    for version in reversed(releases.store.versions()):
+        with suppress(FileNotFoundError):  # retired meanwhile
+            row = (
+                str(version.number),
+                "?" if (ne := card.ne(version.folder)) is None else f"{ne:.2f} %",
+                _age(version),
+                f"{_bytes(version) / 1e6:.1f} MB",
+                ", ".join(role for role, whose in roles if whose == version.number),
+                _period(*history.last_served(version.number)),
+                ", ".join(states.get(version.number, ["not loaded"] if states else [])),
+            )
+            found.append(row)
+    return found
 
 
 def _period(since: str | None, until: str | None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from pipeline.atomic import write_atomically
 from pipeline.console import grid
 from pipeline.drift.compare import ALPHA, FAR, KIND, MANY, Finding
 from pipeline.drift.estimate import Estimate
@@ -57,7 +58,7 @@ def write(
     sheet.draw(worst, folder / "worst.png")
     listed = folder / "worst.txt"
     paths = "".join(f"{Path(each.answer.photo.path).absolute()}\n" for each in worst)
-    listed.write_text(paths, errors="surrogateescape")
+    write_atomically(listed, paths.encode(errors="surrogateescape"))
     _curves(reference, taken, findings, folder / "traits.png")
     _kinds(reference, taken, folder / "kinds.png")
     title = f"Version {version} and {len(taken.photos)} photos that it answered"

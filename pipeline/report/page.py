@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pipeline.atomic import write_atomically
 from seamline_client.keypoints import KeypointSet
 
 TITLES = {
@@ -50,15 +51,18 @@ def write(folder: Path, title: str, facts: Mapping[str, str], keypoints: Keypoin
 
 
 def put(path: Path, title: str, body: str, pictures: Mapping[str, str]) -> Path:
-    """Writes one file, with the pictures beside it by their names, each under its heading. Returns its path."""
+    """Writes one file, with the pictures beside it by their names, each under its heading. Returns its path.
+
+    Whole or not at all: one that is newer than what it tells of is not written again.
+    """
     figures = "".join(
         f'<h2>{heading}</h2><img alt="{heading}" src="{_embedded(path.with_name(f"{name}.png"))}">'
         for name, heading in pictures.items()
     )
-    path.write_text(
+    write_atomically(
+        path,
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>{body}{figures}</html>\n",
-        encoding="utf-8",
     )
     return path
 

@@ -58,7 +58,10 @@ def stop(compose: Compose) -> None:
 def check_no_share(compose: Compose) -> None:
     """Raises EngineError while it sends some of the requests to the canary."""
     if compose.running("gateway") and compose.ask("exec", "-T", "gateway", "sh", "-c", SHARES):
-        raise EngineError("The gateway sends a share of the requests there. `make serve GATEWAY=1` ends that first.")
+        raise EngineError(
+            "The gateway still sends a share of the requests to the canary. "
+            "Run `make serve GATEWAY=1` without SHARE first."
+        )
 
 
 def describe(compose: Compose) -> None:

@@ -28,9 +28,12 @@ def check(compose: Compose, *, canary: bool) -> None:
     except EngineError as error:
         raise EngineError(f"The serving image does not run: {error}") from error
     if not config:
-        raise EngineError("No version is published. `make export` publishes one.")
+        raise EngineError(
+            "No version was promoted, so there is nothing to serve. `make export` publishes and promotes one; "
+            "`make promote VERSION=...` promotes one that is there, as `make versions` lists them."
+        )
     if canary and CANARY_NAME not in config:
-        raise EngineError("A share of the requests needs a canary: `make canary VERSION=...` first.")
+        raise EngineError("--share (SHARE) needs a canary: run `make canary VERSION=<number>` first.")
 
 
 def serve(compose: Compose) -> None:

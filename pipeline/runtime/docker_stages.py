@@ -45,12 +45,16 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage == "clean":
         return _clean(compose)
     if stage == "logs":
+        if not compose.left("serve"):
+            raise EngineError("No server was started here. `make serve` starts one.")
         compose.become("logs", "--tail", "200", *(["--follow"] if sys.stdout.isatty() else []), "serve")
     if stage == "status":
         _options(stage, arguments)
-        docker_server.describe(compose)
-        docker_gateway.describe(compose)
-        docker_monitoring.describe(compose)
+        try:
+            docker_server.describe(compose)
+        finally:  # what else runs is worth knowing all the more where no server does
+            docker_gateway.describe(compose)
+            docker_monitoring.describe(compose)
         return compose.run("release", "status")
     if stage == "serve":
         return _serve(compose, _options(stage, arguments))
@@ -63,7 +67,7 @@ def run(compose: Compose, stage: str, arguments: list[str]) -> int:
     if stage == "canary" and "--end" in arguments:
         docker_gateway.check_no_share(compose)
     if stage not in SERVICES:
-        raise ValueError(f"There is no stage {stage}.")
+        raise ValueError(f"No container does {stage}. If it is a stage, --runtime local does it.")
     mounts, arguments = mount_inputs(arguments)
     return compose.run(*mounts, SERVICES[stage], stage, *arguments)
 
@@ -89,7 +93,7 @@ def _share(text: str) -> int:
 
 def _serve(compose: Compose, options: argparse.Namespace) -> int:
     if options.share and not options.gateway:
-        raise EngineError("A share of the requests needs the gateway: `make serve GATEWAY=1 SHARE=...`.")
+        raise EngineError("--share (SHARE) needs --gateway: `make serve GATEWAY=1 SHARE=<number>`.")
     # Said anew each time, as in the local runtime: the container is made again where it was said otherwise before.
     compose.environment["BATCHING"] = "1" if options.batching else ""
     trusted = os.environ.get("SEAMLINE_TRUSTED_KEYS")

@@ -111,7 +111,7 @@ def ask(*arguments: str, seconds: float | None = None) -> str:
     try:
         done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
-        raise EngineError(f"Docker did not answer within {seconds:.0f} s") from error
+        raise EngineError(f"Docker did not answer within {seconds:.0f} s; is the engine overloaded?") from error
     if done.returncode != 0 and not done.stdout.strip():
         raise EngineError(explain(done.stderr))
     return done.stdout.strip()

@@ -122,6 +122,7 @@ def _no_docker(error: EngineError) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
+    sys.stdout.flush()  # what was said before it comes before it, in a log of both
     print(f"Error: {message}", file=sys.stderr)
     sys.exit(code)
 

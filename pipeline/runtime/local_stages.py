@@ -56,8 +56,9 @@ def _logs() -> int:
 
 
 def _clean() -> int:
-    """Ends the server, then deletes what was made. Photos that were given as DATA are not among it.
+    """Ends the server, then deletes what was made, nothing where that fails.
 
+    Photos that were given as DATA are not among it.
     Where SEAMLINE_HOME names another folder than `var`, or `var` is a link, things of others may be in there: they
     stay, and so does the folder.
     """
@@ -67,7 +68,14 @@ def _clean() -> int:
     if refused is not None:
         return refused
     if venv.PYTHON.is_file():
-        subprocess.run([str(venv.PYTHON), "-m", "pipeline", "stop"], cwd=venv.ROOT, check=False)
+        stopped = subprocess.run([str(venv.PYTHON), "-m", "pipeline", "stop"], cwd=venv.ROOT, check=False).returncode
+        if stopped:
+            print(
+                f"Error: `make stop` failed, and nobody would find what runs any more: nothing was deleted. "
+                f"Mend that or, where nothing runs, delete {venv.VENV} and ask again.",
+                file=sys.stderr,
+            )
+            return stopped
     for path in made:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -35,8 +35,8 @@ def check(compose: Compose) -> bool:
         name, service, ours, place = f"{line}\t\t\t".split("\t")[:4]
         if not ours and service in compose.services:
             raise EngineError(
-                f"container {name} of another application is {service} of the project {compose.project} too; "
-                f"COMPOSE_PROJECT_NAME tells them apart"
+                f"container {name} of another application has the project name {compose.project} and the service name "
+                f"{service}: set COMPOSE_PROJECT_NAME to another name"
             )
         if ours and not folder and place not in ("", str(ROOT)) and Path(place).is_dir():
             _refuse(compose, place)

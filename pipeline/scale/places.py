@@ -49,10 +49,10 @@ def photos(where: str) -> tuple[str, list[str]]:
             raise DataError(f"{where}: {error.strerror}. Expected a folder, a URL, or a list of photos.") from error
         place, names = str(Path.cwd()), [name for line in lines if (name := line.rstrip("\r"))]
     if not names:
-        raise DataError(f"{where}: no photo in it")
+        raise DataError(f"{where}: no photo in it ({', '.join(sorted(SUFFIXES))})")
     (most, count), *_ = Counter(names).most_common(1)
     if count > 1:
-        raise DataError(f"{where}: {most} is in it {count} times")
+        raise DataError(f"{where}: names {most} {count} times; name each photo once")
     return place, names
 
 

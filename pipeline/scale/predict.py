@@ -110,8 +110,8 @@ def _there(to: str, job: dict[str, Any]) -> set[str]:
     if other:
         what = ", ".join("of other photos" if name == NAMES else f"{name} {other[name]}" for name in other)
         raise DataError(
-            f"{shown}: holds answers of another job: {what}. With the photos and options of then it goes on "
-            f"(--version {found['version']} --format {found['format']}); for others name another folder."
+            f"{shown}: holds the answers of another job: {what}. To continue that one, use its photos and "
+            f"--version {found['version']} --format {found['format']}; for this one name another folder."
         )
     return there
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from pipeline.errors import ReplicaError, ServingError
 from pipeline.serving.server import wait_until_answering
@@ -46,6 +46,15 @@ def listens(server: str) -> bool:
     except (OSError, ValueError, OverflowError):  # the last for a port beyond all numbers
         return False
     return True
+
+
+def any_listens(servers: Sequence[str]) -> bool:
+    """Whether one of them accepts connections. All are asked at once, and the first that does is enough."""
+    pool = ThreadPoolExecutor(max(len(servers), 1))
+    try:
+        return any(each.result() for each in as_completed([pool.submit(listens, server) for server in servers]))
+    finally:
+        pool.shutdown(wait=False)
 
 
 def wait_until_all_answer(servers: Sequence[str], model: str, version: int | None, seconds: float) -> list[str]:

@@ -19,4 +19,7 @@ if __name__ == "__main__":
     if hasattr(libc, "prctl"):
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == parent:
-        os.execvp(command[0], command)
+        try:
+            os.execvp(command[0], command)
+        except OSError as error:  # its log is shown
+            sys.exit(f"{command[0]}: {error.strerror}")

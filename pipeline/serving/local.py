@@ -36,7 +36,7 @@ def target(settings: Settings, *, rest: bool = False) -> str | None:
         return (server.rest_target if rest else server.grpc_target) if server else None
     port = REST_PORT if rest else None
     found = [each for named in fleet.replicas(settings.serving_target) for each in fleet.addresses(named, port)]
-    return ",".join(found) if any(map(fleet.listens, found)) else None
+    return ",".join(found) if fleet.any_listens(found) else None
 
 
 def serve(settings: Settings, config: Path, *, batching: bool = False) -> Served:

@@ -65,14 +65,13 @@ class ServerProcess:
     def stop(self) -> None:
         """Lets it finish the requests in flight, then ends it."""
         process = self._process()
-        if process is None:
-            return
-        with suppress(psutil.NoSuchProcess):
-            try:
-                process.terminate()
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
-                process.kill()
+        if process:
+            with suppress(psutil.NoSuchProcess):
+                try:
+                    process.terminate()
+                    process.wait(STOP_SECONDS)
+                except psutil.TimeoutExpired:
+                    process.kill()
         if self.child:
             self.child.wait()
 
@@ -101,7 +100,7 @@ def program(executable: Path | None) -> tuple[str, ...]:
 def start(program: tuple[str, ...], flags: tuple[str, ...], log: Path, grpc_port: int, rest_port: int) -> ServerProcess:
     """Starts a server with the official binary's own flags. It lives on when this process ends.
 
-    Raises ServingError when a port is taken or the log cannot be written.
+    Raises ServingError when a port is taken, the log cannot be written or the program cannot be run.
     """
     for port, variable in ((grpc_port, "SEAMLINE_GRPC_PORT"), (rest_port, "SEAMLINE_REST_PORT")):
         if refused := ports.refusal((LOOPBACK, port)):
@@ -128,7 +127,7 @@ def start(program: tuple[str, ...], flags: tuple[str, ...], log: Path, grpc_port
                 start_new_session=True,
             )
     except OSError as error:
-        raise ServingError(f"{log}: a server cannot be started with this log: {error}") from error
+        raise ServingError(f"{error.filename or log}: no server can be started: {error.strerror or error}") from error
     created = psutil.Process(child.pid).create_time()
     batching = BATCHING[0] in flags
     return ServerProcess(child.pid, created, grpc_port, rest_port, str(log), program[-1], batching, child)

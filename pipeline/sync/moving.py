@@ -6,8 +6,6 @@ then once more under its own.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pipeline.errors import ParityError, ServingError
 from pipeline.release import history, models_config
 from pipeline.release.models_config import Serving
@@ -31,12 +29,10 @@ def move(releases: Releases, there: State) -> list[str]:
             return ["Nothing was promoted there yet"]
         try:
             for number in sorted(_numbers(after) - _numbers(before)) if releases.target else ():
-                models_config.write(store, replace(before, trial=number))
+                models_config.write(store, before, trial=number)
                 _ask(releases, models_config.trial_name(store), number)
-            history.follow(store, list(there.history))
-            if before != after:
-                models_config.write(store, after)
-            return [
+            models_config.write(store, after)  # though it be the same: without a trial that a kill cut short
+            said = [
                 _say(releases, name, *numbers)
                 for name, *numbers in (
                     (releases.name, before.version, after.version),
@@ -44,10 +40,11 @@ def move(releases: Releases, there: State) -> list[str]:
                 )
                 if numbers != [None, None]
             ]
-        except (ParityError, ServingError):
-            if before != after:
-                models_config.write(store, replace(before, trial=None))
+        except BaseException:  # whoever ends this process ends a trial, too
+            models_config.write(store, before)
             raise
+        history.follow(store, list(there.history))
+        return said
 
 
 def _numbers(serving: Serving) -> set[int]:

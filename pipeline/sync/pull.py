@@ -36,7 +36,7 @@ class Follower:
         found = state.read(self._remote, self._trusted)
         if found is None:
             raise RemoteError(
-                f"{self._remote.where}: nothing was pushed there yet. `push` does, on the machine that publishes."
+                f"{self._remote.where}: nothing has been pushed there yet. Run `push` on the machine that publishes."
             )
         there, revision = found
         releases = self._find()
@@ -45,8 +45,9 @@ class Follower:
         said = [self._fetch(store, number, there) for number in there.versions if not self._is_here(store, number)]
         if (revision, releases.names(), releases.target) != self._done:
             said += self._move(releases, there, revision)
-        write_atomically(store.base / FOLLOWS, str(revision))
-        write_atomically(store.base / state.ORIGIN, there.origin)
+        with store.locked(wait=True):
+            write_atomically(store.base / FOLLOWS, str(revision))
+            write_atomically(store.base / state.ORIGIN, there.origin)
         for number in store.numbers():
             if number not in there.versions:
                 store.remove(number)
@@ -67,8 +68,8 @@ class Follower:
             known = follows.read_text(errors="replace").strip()
         if known.isdecimal() and revision < int(known):
             raise RemoteError(
-                f"{self._remote.where}: says what it said before what was last pulled ({revision}, then {known}). "
-                "That is not believed; another `push` sets it right."
+                f"{self._remote.where}: its state ({revision}) is older than the one that was pulled last ({known}), "
+                "and is ignored. Run `push` again on the machine that publishes."
             )
 
     def _is_here(self, store: ModelStore, number: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.atomic import locked
@@ -24,7 +25,8 @@ def push(releases: Releases, remote: Remote, key: Path | None) -> State:
     Cut off anywhere, what others see is what was there before; the same command again goes on.
     Raises ChecksumError for a version that is not what was published, RemoteError where the remote cannot be written
     or has versions of another store, ServingError where there is nothing to push or the store follows another,
-    BusyError while another push runs, PipelineError where `key` is no key that can sign.
+    BusyError while another push runs or a version that answers is retired meanwhile, PipelineError where `key` is no
+    key that can sign.
     """
     store = releases.store
     store.find(None)
@@ -46,11 +48,19 @@ def push(releases: Releases, remote: Remote, key: Path | None) -> State:
         name, chosen = store.folder.name, [f"/{number}/" for number in now.versions]
         remote.upload(store.folder, name, f"- /*/{CHECKSUMS}", *(f"+ {each}**" for each in chosen), "- *")
         remote.upload(store.folder, name, *(f"+ {each}{CHECKSUMS}" for each in chosen), "- *")
+        now = _without_retired(now, store.numbers())
         state.write(remote, now, revision, key)
         for old in remote.folders(name):
             if old.isdecimal() and int(old) not in now.versions:
                 remote.remove(f"{name}/{old}")
     return now
+
+
+def _without_retired(state: State, numbers: list[int]) -> State:
+    """Of versions that were deleted while they were on their way nobody knows how much arrived."""
+    if gone := {state.version, state.canary} - {None, *numbers}:
+        raise BusyError(f"Version {gone.pop()} was retired while it was pushed. Push again.")
+    return replace(state, versions=tuple(each for each in state.versions if each in numbers))
 
 
 def _next_revision(remote: Remote, now: State) -> int:

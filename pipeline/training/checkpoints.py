@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from model.metrics import NE
 from model.model_fn import ModelConfig, model_fn
-from pipeline.atomic import sync, write_atomically
+from pipeline.atomic import locked, sync, write_atomically
+from pipeline.damage import UNREADABLE
 from pipeline.errors import TrainingError
-from pipeline.evaluation.saved_model import UNREADABLE
 from seamline_client.contract import DEFAULT
 from seamline_client.keypoints import KeypointSet
 
@@ -25,6 +25,8 @@ v1 = tf.compat.v1
 
 AVERAGE = "/ExponentialMovingAverage"
 """A checkpoint has a moving average of each weight of the network, named by the weight's own name and this."""
+LOCK = "lock"
+"""In the folder of the best checkpoint: shared by those who read it, and held alone by who deletes the one before."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class BestSoFar:
     """The checkpoint with the lowest NE, kept in `<run>/best`, where a restart finds it.
 
     `best.json` is replaced in one rename once the weights are on disk, so it never names weights that are not there.
+    Those that it named before are deleted, unless somebody reads them: then the next time.
     """
 
     def __init__(self, run: Path) -> None:
@@ -96,14 +99,21 @@ class BestSoFar:
         kept = {"prefix": name, "step": best.step, "metrics": best.metrics} if best else None
         record = {"best": kept, "evaluated": self.evaluated, "waited": self.waited}
         write_atomically(self._file, json.dumps(record, indent=1))
-        for path in self._file.parent.glob("*.ckpt-*"):
-            if path.stem != name:
-                path.unlink()
+        with suppress(BlockingIOError), locked(self._file.with_name(LOCK), BlockingIOError()):
+            for path in self._file.parent.glob("*.ckpt-*"):
+                if path.stem != name:
+                    path.unlink()
 
 
-def best(run: Path) -> Checkpoint | None:
-    """The best checkpoint in a run's folder; None where none was evaluated yet. Raises TrainingError for damage."""
-    return BestSoFar(run).checkpoint
+@contextmanager
+def best(run: Path) -> Iterator[Checkpoint | None]:
+    """The best checkpoint in a run's folder, which stays while it is read, though training goes on and finds a better.
+
+    None where none was evaluated yet. Raises TrainingError for damage.
+    """
+    lock = run / "best" / LOCK
+    with locked(lock, shared=True) if lock.is_file() else nullcontext():
+        yield BestSoFar(run).checkpoint
 
 
 def step_of(folder: Path) -> int:

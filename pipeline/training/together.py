@@ -188,9 +188,10 @@ def _evaluate(run: Run, stop: Stop, others: Others) -> Checkpoint:
                 evaluation.evaluate(newest, seen)
         if evaluation.over() and not others.heard("enough"):
             others.tell(enough=True)
-        looks -= last  # while what was saved last cannot be seen here yet
-        if last and (stop.requested or seen >= max(others.trained.values()) or not looks):
-            break
+        if last:
+            looks -= 1  # what was saved last may not be seen here yet
+            if stop.requested or seen >= max(others.trained.values()) or not looks:
+                break
         others.wait((lambda: False) if last else all_have_trained, LOOK_SECONDS)
     others.tell(end="over" if evaluation.over() else "stopped")
     if not evaluation.over():

@@ -177,7 +177,8 @@ class Evaluation(tf.compat.v1.train.CheckpointSaverListener):
         """The best checkpoint. Raises TrainingError where none is."""
         if self._best.checkpoint is None:
             raise TrainingError(
-                f"{self._run.folder}: no checkpoint has an NE: the network's answers are no longer numbers."
+                f"{self._run.folder}: no checkpoint has an NE: the network's answers are not numbers. Lower the "
+                f"learning rate of preset {self._run.preset.name}, delete the folder and train again."
             )
         return self._best.checkpoint
 

@@ -74,7 +74,8 @@ class FakeGrpc:
 class FakeHttp:
     """An HTTP server that answers with `reply(handler)`, a status and a body; `seen` holds the headers of each call.
 
-    A status of 0 says that the reply was sent already. What it is it says only where it `describes` itself.
+    A status of 0 says that the reply was sent already; `handler.more` are headers to send. What it is it says only
+    where it `describes` itself.
     """
 
     def __init__(
@@ -89,6 +90,10 @@ class FakeHttp:
         seen = self.seen
 
         class Handler(BaseHTTPRequestHandler):
+            def setup(self) -> None:
+                super().setup()
+                self.more: dict[str, str] = {}
+
             def answer(self) -> None:
                 self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 undescribed = not describes and f'"{DESCRIBE.key}"'.encode() in self.body[:100]
@@ -98,7 +103,8 @@ class FakeHttp:
                     status, body = refused(*UNDESCRIBED[1:]) if undescribed else reply(self)
                     if status:
                         self.send_response(status)
-                        self.send_header("Content-Length", str(len(body)))
+                        for name, value in {"Content-Length": str(len(body)), **self.more}.items():
+                            self.send_header(name, value)
                         self.end_headers()
                         self.wfile.write(body)
 

@@ -99,6 +99,15 @@ def test_a_reader_that_goes_away_is_no_failure_worth_a_traceback(server: Server,
         assert started.stderr.read() == ""
 
 
+@pytest.mark.parametrize("form", ["--csv", "--coco"])
+def test_a_full_disk_is_one_line(server: Server, photo: Path, form: str) -> None:
+    """Nobody is to take what was written for whole: exit code 1, and the reason."""
+    command = [sys.executable, "client/predict.py", str(photo), form, "--target", server.grpc]
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (1, "predict: standard output: No space left on device\n")
+
+
 def test_broken_photos_are_reported_and_the_rest_go_on(predict: Any, photo: Path, tmp_path: Path) -> None:
     """Exit code 1, one line on stderr for each failure, and the others' answers on stdout.
 
@@ -150,7 +159,7 @@ NOBODY = nobody()
         (["PHOTO", "--model", "foo"], 6, "foo"),
         (["PHOTO", "--version", "9", "--rest"], 6, "9"),
         (["PHOTO", "--label", "canary"], 6, "canary"),
-        (["PHOTO"] * 9 + ["--min-score", "0.5"], 6, "version 1 of keypoints did not say how sure it is"),
+        (["PHOTO"] * 9 + ["--min-score", "0.5"], 6, "version 1 of keypoints gives no scores"),
         ([], 2, "which photo"),
         (["PHOTO", "--version", "1", "--label", "x"], 2, "not allowed with"),
         (["PHOTO", "--tls-cert", "x"], 2, "go together"),

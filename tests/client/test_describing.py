@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import numpy as np
 import pytest
 
 from seamline_client import AsyncPredictClient, ModelDescription, PredictClient, describing
-from seamline_client.contract import BYTES, DEFAULT, DESCRIBE
+from seamline_client.contract import ANSWERED_BY, BYTES, CANARY_NAME, DEFAULT, DESCRIBE, MODEL_NAME
 from seamline_client.errors import BadResponse, NotFound
 from seamline_client.keypoints import GARMENTS, numbered
 from tests.client.conftest import DESCRIPTION_OF_SHOES, SHOES, Server
-from tests.client.fakes import IMAGE, TRANSPORTS, FakeModel, good_outputs, predicting
+from tests.client.fakes import IMAGE, TRANSPORTS, FakeHttp, FakeModel, good_outputs, predicting
 
 DESCRIBED = json.dumps(DESCRIPTION_OF_SHOES).encode()
 GARMENTS_TOO = json.dumps({**DESCRIPTION_OF_SHOES, "keypoints": GARMENTS.as_json()}).encode()
@@ -60,7 +61,7 @@ def test_unsure_points_can_be_left_out_where_there_are_scores(shoes: Server, pho
     assert [point.score for point in kept] == [max(scores)]
     assert sure.at_least(0).keypoints == sure.keypoints
     assert silent.score is None
-    with pytest.raises(NotFound, match="version 3 of keypoints did not say how sure"):
+    with pytest.raises(NotFound, match="version 3 of keypoints gives no scores"):
         silent.at_least(0.5)
 
 
@@ -88,6 +89,28 @@ def test_many_photos_cost_one_question(transport: Any) -> None:
     assert [outcome.prediction.about for outcome in found if outcome.prediction] == [SHOES] * 20
     assert model.asked.count(DESCRIBE.key) == 1
     assert model.asked.count("metadata") == (transport == "rest")
+
+
+def test_an_answer_that_a_gateway_had_the_canary_give_is_put_down_to_it() -> None:
+    """With its name, version and points, whatever the plain name's are; each of the two is asked once what it is."""
+    serving, canary = FakeModel(3, 1, DESCRIBED), FakeModel(24, 4, GARMENTS_TOO)
+    turns = itertools.cycle((serving, canary))
+
+    def reply(handler: Any) -> tuple[int, bytes]:
+        plain = handler.path == f"/v1/models/{MODEL_NAME}:predict"
+        model = next(turns) if plain else canary if CANARY_NAME in handler.path else serving
+        if plain and model is canary:
+            handler.more = {ANSWERED_BY: CANARY_NAME}
+        return model._over_rest(handler)
+
+    with FakeHttp(reply, describes=True) as server, PredictClient(server.target, "rest") as client:
+        found = [client.predict(IMAGE) for _ in range(6)]
+        assert client.describe().version == 1
+        assert client.describe().version == 4
+    expected = [(MODEL_NAME, 1, SHOES), (CANARY_NAME, 4, GARMENTS)]
+    assert [(each.model, each.version, each.about) for each in found] == expected * 3
+    for model in (serving, canary):
+        assert model.asked.count(DESCRIBE.key) == 1 + 1
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

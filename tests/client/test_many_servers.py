@@ -223,10 +223,10 @@ def far(target: str, seconds: float) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("targets", "said"),
     [
-        (["a:8500", "http://b:8501"], "some are of grpc and some of rest"),
+        (["a:8500", "http://b:8501"], "some speak gRPC and some REST"),
         (["http://a:1/v1/models/coats", "http://b:1/v1/models/skirts"], "names the model skirts, which is not coats"),
-        ([], "none"),
-        (",", "none"),
+        ([], "names no server"),
+        (",", "names no server"),
         ("a:8500,b:0", "'b:0'"),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from garments import write_dataset
 from pipeline.data import records
 from pipeline.data.checks import Photo, check_all
 from pipeline.data.sources import read_folder
@@ -48,6 +49,21 @@ def test_coco_as_it_is(coco: Path) -> None:
     assert [value for point in row.points for value in point] == [
         value for place, value in enumerate(raw["keypoints"]) if place % 3 < 2
     ]
+
+
+def test_files_that_are_not_read_are_named(coco: Path, tmp_path: Path) -> None:
+    """Those beside files that are named for keypoints, but for COCO's own, and COCO files beside CSV files."""
+    (coco / "annotations/corrected.json").write_text("{}")
+    (note,) = (each for each in read_folder(coco).notes if each.startswith("not read"))
+    assert str(coco / "annotations/corrected.json") in note
+    assert "_keypoints_" not in note
+    assert "instances_" not in note
+
+    drawn = tmp_path / "drawn"
+    write_dataset(drawn, 20, seed=1, processes=1)
+    (drawn / "answers.json").write_text("{}")
+    notes = read_folder(drawn, training=False).notes
+    assert "not read, for there are CSV files in the FashionAI layout: 1 JSON file(s): answers.json" in notes
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from PIL import ExifTags, Image
 
 from pipeline.data import records
 from pipeline.data.fashionai import find_sources, header, read
+from pipeline.data.folders import new_folder
 from pipeline.data.prepare import prepare as prepare_stage
 from pipeline.data.split import crop_name, split_of
 from pipeline.errors import DataError
@@ -195,7 +196,7 @@ def test_photos_that_are_too_few_are_told_as_such(photos: Path, tmp_path: Path, 
     keep_rows(photos, wanted)
     with pytest.raises(DataError, match=message):
         prepare(photos, tmp_path)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".set.lock"]
 
 
 def test_points_of_two_kinds_are_kept_and_counted(photos: Path, tmp_path: Path) -> None:
@@ -244,3 +245,27 @@ def test_the_split_depends_on_the_name_alone() -> None:
             f"Images/{each}/{crop_name(photo, number)}.jpg" for each in GARMENTS.category_names for number in (0, 1, 12)
         ]
         assert len({split_of(crop) for crop in crops}) == 1
+
+
+def test_a_data_set_stays_what_it_is_while_it_is_read(photos: Path, tmp_path: Path) -> None:
+    """Who would write other photos in its place is told so, and is let once nobody reads it; who reads on is told."""
+    made = prepare(photos, tmp_path)
+    files(photos)[0].unlink()
+    with records.reading(made):
+        with pytest.raises(DataError, match=r"set: another command reads or writes .* and .*photos is to replace it"):
+            prepare(photos, tmp_path)
+        assert records.load(made.folder) == made
+    assert prepare(photos, tmp_path) != made
+    with pytest.raises(DataError, match="holds other photos now"), records.reading(made):
+        pass
+
+
+def test_what_a_killed_process_left_beside_a_folder_goes_with_the_next(tmp_path: Path) -> None:
+    """But for what is being made just now, and for what is not ours."""
+    left, other = tmp_path / ".set.partial-0123abcd", tmp_path / ".set-of-mine"
+    left.mkdir()
+    other.mkdir()
+    with new_folder(tmp_path / "set") as first:
+        assert {*tmp_path.iterdir()} == {first, other}
+        with new_folder(tmp_path / "set"):
+            assert first.is_dir()

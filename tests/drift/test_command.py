@@ -94,6 +94,8 @@ def test_a_sample_that_differs_ends_with_16_and_says_in_what(seamline: Seamline,
 
 @pytest.mark.slow
 def test_json_is_one_object_and_nothing_else(seamline: Seamline, keep: Keep) -> None:
+    """Where logs are JSON, too: an answer is no line of a log."""
+    seamline.environment["SEAMLINE_LOGS"] = "json"
     found = json.loads(seamline.pipeline("drift", "--json", "--sample", str(keep())))
     assert found["differing"] == []
     assert [each["trait"] for each in found["findings"]] == ["kind", *traits.TRAITS]

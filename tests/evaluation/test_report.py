@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pipeline import report
 from pipeline.evaluation import samples, scoreboard
 from pipeline.evaluation.scores import Score
 from pipeline.report import bars, curves, sheet
+from pipeline.report.page import put
 from seamline_client.keypoints import GARMENTS
 from tests.homes import TinyRun
 
@@ -47,6 +49,18 @@ def test_the_report_is_five_pictures_and_a_page_that_holds_them(tiny_run: TinyRu
         f"<dt>Best at step</dt><dd>{tiny_run.best.step} of {tiny_run.preset.steps}<",
     ):
         assert fact in text
+
+
+def test_a_disk_that_is_full_leaves_no_part_of_a_page(tmp_path: Path) -> None:
+    """`train` would take one that is newer than its checkpoint for the report."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            put(tmp_path / "report.html", "A run", "long " * 1000, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_written_again_only_for_another_checkpoint(tiny_run: TinyRun, page: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 import requests
 
 from pipeline.background.ports import free_port
+from pipeline.errors import ServingError
 from pipeline.gateway import running
+from seamline_client.contract import ANSWERED_BY
 from seamline_client.errors import AccessDenied, CannotConnect
 from tests.gateway.conftest import HALF, Door, ask
 from tests.model_server.servers import Server
@@ -29,6 +32,27 @@ def test_settings_of_now_count_without_a_restart(started: Callable[..., Door], s
     assert ask(replace(door, url=after.url).client("grpc")) == 2.0
     with door.client("grpc", retries=0) as client, pytest.raises(CannotConnect):
         client.status()
+
+
+def test_a_setting_that_cannot_be_followed_changes_nothing(
+    started: Callable[..., Door], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port that is taken, and what Envoy is told at its start alone: one line names it, and callers are answered."""
+    door = started(server)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        elsewhere = replace(door.settings, gateway_address=taken.getsockname()[:2])
+        with pytest.raises(ServingError, match=r"cannot be used by the gateway .* SEAMLINE_GATEWAY names another"):
+            running.serve(elsewhere)
+    with pytest.raises(ServingError, match="SEAMLINE_GATEWAY_METRICS counts from the gateway's start on"):
+        running.serve(replace(door.settings, gateway_metrics=("127.0.0.1", free_port())))
+    with monkeypatch.context() as changed:
+        changed.setenv("SEAMLINE_LOGS", "json")
+        with pytest.raises(ServingError, match="SEAMLINE_LOGS counts from"):
+            running.serve(door.settings)
+    found = running.find(door.settings)
+    assert found
+    assert found.url == door.url
+    assert ask(door.client("grpc")) == 2.0
 
 
 @pytest.mark.slow
@@ -69,13 +93,26 @@ def test_certificates_change_without_a_restart(started: Callable[..., Door], ser
         requests.get(door.url, verify=str(old), timeout=20)
 
 
+def predicted(door: Door) -> tuple[float, str | None]:
+    """What is answered over REST, and by which model where that is not the one that was asked."""
+    headers = {"Authorization": f"Bearer {door.files.token('camera-7', 1)}"}
+    url, asked = f"{door.url}/v1/models/keypoints:predict", {"instances": [{"x": 2.0}]}
+    answer = requests.post(url, json=asked, headers=headers, verify=str(door.files.authority), timeout=20)
+    return answer.json()["predictions"][0], answer.headers.get(ANSWERED_BY)
+
+
 def test_a_share_of_rest_asks_the_canary(started: Callable[..., Door], server: Server) -> None:
-    """As much of it as is said, on connections that were open before, too; over gRPC nobody does."""
+    """As much of it as is said, on connections that were open before, too; over gRPC nobody does.
+
+    An answer of the canary's tells that it is.
+    """
     door = started(server, share=50)
     with door.client("rest") as client:
         answers = [float(client.run(HALF, signature="serving_default")["y"][0]) for _ in range(100)]
         assert set(answers) == {2.0, 12.0}
         assert 20 < answers.count(12.0) < 80
+        said = [predicted(door) for _ in range(20)]
+        assert {*said} == {(2.0, None), (12.0, "keypoints-canary")}
         assert ask(door.client("grpc")) == 2.0
         door.files.write(door.settings, 0)
         until(lambda: [client.run(HALF)["y"][0] for _ in range(10)] == [2.0] * 10)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import requests
 
+from pipeline.gateway.files import Files
 from pipeline.page.assets import HEADERS, assets
 from seamline_client.errors import AccessDenied, CannotConnect, InvalidInput, ServerBusy
 from tests.client.fakes import TRANSPORTS
@@ -183,6 +184,16 @@ def test_private_keys_are_private(door: Door) -> None:
     secret = [*door.files.signing.iterdir(), folder / "secret.json"]
     assert len(secret) >= 2
     assert all(path.stat().st_mode & 0o077 == 0 for path in secret)
+
+
+def test_a_copy_of_a_key_is_no_key_of_ours(envoy: None, tmp_path: Path) -> None:
+    """Keys that sign are numbered: what else somebody keeps beside them is in nobody's way, and stays."""
+    files = Files(tmp_path)
+    files.rotate()
+    copy = files.signing / "1.old.pem"
+    copy.write_bytes((files.signing / "1.pem").read_bytes())
+    assert [files.rotate(), files.rotate()] == ["2", "3"]
+    assert sorted(path.name for path in files.signing.iterdir()) == ["1.old.pem", "2.pem", "3.pem"]
 
 
 def test_a_certificate_that_is_no_pem_is_one_line(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import PipelineError
 from pipeline.gateway import clusters, running
 from pipeline.gateway.extensions import extension
-from pipeline.settings import Replica
+from pipeline.settings import Replica, Settings
 from seamline_client import PredictClient
 from tests.client.fakes import TRANSPORTS
 from tests.gateway.conftest import HALF, Door, another
@@ -43,6 +44,18 @@ def test_a_name_is_all_its_addresses(
             time.sleep(3)
             assert answering(door, server) == set(addresses)
         running.stop(door.settings)
+
+
+def test_an_empty_setting_is_none_and_a_gateway_before_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of every other variable."""
+    for name in ("SEAMLINE_REPLICAS", "SEAMLINE_GATEWAY", "SEAMLINE_GATEWAY_METRICS"):
+        monkeypatch.setenv(name, "")
+    found = Settings.from_environment()
+    assert [each.host for each in found.replicas] == ["127.0.0.1"]
+    assert (found.gateway_address, found.gateway_metrics) == (("127.0.0.1", 8443), ("127.0.0.1", 0))
+    monkeypatch.setenv("SEAMLINE_REPLICAS", " , ")
+    with pytest.raises(PipelineError, match="SEAMLINE_REPLICAS has ''; expected names or addresses"):
+        Settings.from_environment()
 
 
 def answering(door: Door, server: Server) -> set[str]:

@@ -83,6 +83,13 @@ def test_the_least_sure_come_first_and_what_looks_alike_once(
         assert sheet.format == "PNG"
 
 
+def test_a_server_in_a_container_is_asked_too(seamline: Seamline, target: str, photos: Path) -> None:
+    """One that was not started from here, by its port. Where there is none, one line says so."""
+    assert "No server is running" in seamline.pipeline("rank", "--photos", str(photos), code=6)
+    seamline.environment["SEAMLINE_GRPC_PORT"] = target.rpartition(":")[2]
+    assert "unsure.png" in seamline.pipeline("rank", "--photos", str(photos))
+
+
 def test_answers_are_written_for_correction(seamline: Seamline, target: str, photos: Path, tmp_path: Path) -> None:
     """As many as were asked for, in order, as COCO keypoints whose photos are named within the folder."""
     coco, sheet = tmp_path / "answers.json", tmp_path / "new" / "sheet.png"

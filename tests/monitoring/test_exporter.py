@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from pipeline.release.releases import Releases
 from pipeline.release.store import ModelStore
 from seamline_client.contract import MODEL_NAME
+from seamline_client.wire import serving_pb2 as pb
+from tests.client.fakes import FakeGrpc
 from tests.homes import Made
 
 pytest.importorskip("prometheus_client", reason="requirements/monitoring.lock is not installed; `make test` does it")
@@ -52,6 +56,24 @@ def test_a_file_that_is_none_takes_nothing_else_along(made: Made, tmp_path: Path
     said = page(made.home / "models", tmp_path)
     assert "seamline_unknown 1.0" in said
     assert "seamline_store_bytes" in said
+
+
+def test_servers_are_asked_at_once(tmp_path: Path) -> None:
+    """However many are cut off, the page comes as soon as for one; Prometheus waits 15 s for it."""
+    from pipeline.monitoring.exporter import ASK_SECONDS, Exporter
+
+    together = threading.Barrier(4)
+
+    def answer(*_: object) -> bytes:
+        together.wait(ASK_SECONDS)  # for the others: in turn none of them would be asked
+        status = pb.GetModelStatusResponse(model_version_status=[pb.ModelVersionStatus(version=1, state="AVAILABLE")])
+        return status.SerializeToString()
+
+    with ExitStack() as stack:
+        servers = [stack.enter_context(FakeGrpc(answer)).target for _ in range(4)]
+        releases = Releases(ModelStore(tmp_path / "models", MODEL_NAME), ",".join(servers))
+        pages = {family.name: family.samples for family in Exporter(lambda: releases, tmp_path).collect()}
+    assert {each.labels["server"] for each in pages["seamline_version_state"]} == {*servers}
 
 
 def test_a_replay_that_fails_does_not_end_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

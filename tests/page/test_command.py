@@ -20,7 +20,7 @@ from tests.model_server.servers import Server
 
 def laid(seamline: Seamline, *options: str) -> Desk:
     """What would be served."""
-    with mock.patch("pipeline.page.__main__.serve") as serve:
+    with mock.patch("pipeline.page.server.serve") as serve:
         seamline.pipeline("page", *options)
     found = serve.call_args[0][0]
     assert isinstance(found, Desk)

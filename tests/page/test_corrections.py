@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
+from pipeline.atomic import PARTIAL
 from pipeline.data.sources import read_folder
 from pipeline.errors import DataError
 from pipeline.page.corrections import Corrections
@@ -102,6 +103,15 @@ def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
         Corrections(tmp_path)
     with pytest.raises(DataError, match="it is no folder"):
         Corrections(tmp_path / "annotations.json")
+
+
+def test_what_a_file_manager_or_a_killed_save_left_is_no_other_thing(tmp_path: Path) -> None:
+    """The page takes its own folder again, and training reads it."""
+    Corrections(tmp_path).save("coat.jpg", picture(), label())
+    for name in (".DS_Store", f"keypoints.json{PARTIAL}4711"):
+        (tmp_path / name).write_text("half")
+    Corrections(tmp_path).save("skirt.jpg", picture(1), label())
+    assert len(rows(tmp_path)) == 2
 
 
 @pytest.mark.slow

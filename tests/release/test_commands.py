@@ -11,14 +11,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from model.metrics import NE
 from pipeline import job
+from pipeline.cli import app, release, serving
 from pipeline.console import step
-from pipeline.release import gate
+from pipeline.errors import ServingError
+from pipeline.gateway import running as gateway
+from pipeline.monitoring import running as watching
+from pipeline.release import gate, verify_http, versions
 from pipeline.release.export import Candidate
 from pipeline.release.models_config import Serving
-from pipeline.release.store import write_checksums
+from pipeline.release.store import ModelStore, write_checksums
 from pipeline.settings import Settings
 from tests.homes import Seamline
 from tests.release.conftest import Trained
@@ -59,6 +64,16 @@ def test_versions_and_status_say_what_each_version_is(world: World, run: Run) ->
     assert re.search(rf"version 1: NE [^:]+ MB, rollback goes here, {AT} to {AT} UTC, not loaded", lines)
 
 
+def test_a_version_that_is_retired_while_versions_are_listed(offline: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is left out, as it would be a moment later."""
+    for _ in range(2):
+        offline.export()
+    there = offline.store.versions()
+    monkeypatch.setattr(ModelStore, "versions", lambda _: there)
+    shutil.rmtree(there[0].folder)
+    assert [row[0] for row in versions.rows(offline.offline)] == ["2"]
+
+
 def test_a_change_says_what_answered_before_and_what_answers_next(offline: World, run: Run, tmp_path: Path) -> None:
     """Each command its own; without a server that it takes effect at the next `make serve`."""
     assert "No version is published" in run("versions")
@@ -78,6 +93,19 @@ def test_a_change_says_what_answered_before_and_what_answers_next(offline: World
     assert "There is nothing to go back to" in run("rollback", code=6)
 
 
+def test_status_says_what_else_runs_where_no_server_does(
+    offline: World, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gateway before nothing is what an alert sends people to look for; the exit code is that of no server."""
+    monkeypatch.setattr(gateway, "find", lambda _: gateway.Gateway(4711, "https://127.0.0.1:8443", Path("log"), False))
+    monkeypatch.setattr(watching, "find", lambda _: [SimpleNamespace(name="Prometheus", url="http://127.0.0.1:9090")])
+    with pytest.raises(ServingError, match="No server is running"):
+        serving.status()
+    said = capsys.readouterr().out
+    assert "gateway  https://127.0.0.1:8443, process 4711" in said
+    assert "Prometheus  http://127.0.0.1:9090" in said
+
+
 def test_the_texts_of_others_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     """A file name is no markup and has no emoji in it."""
     with step("a[bold].jpg") as found:
@@ -88,6 +116,42 @@ def test_the_texts_of_others_are_printed_as_they_are(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("arguments", [("canary",), ("canary", "1", "--end"), ("promote",), ("promote", "one")])
 def test_a_command_line_that_makes_no_sense_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     run(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("evaluate", "--data", "."), ("predict", "--photos", ".", "--to", "."), ("drift", "--sample", ".")],
+)
+def test_no_version_has_the_number_0(offline: World, run: Run, command: tuple[str, ...]) -> None:
+    """It does not stand for the one that serves."""
+    offline.export()
+    run(*command, "--version", "0", code=2)
+    with pytest.raises(ServingError, match="No version 0"):
+        offline.releases.find(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "named", "port"),
+    [
+        ((), {}, "8500"),
+        (("--rest",), {}, "8501"),
+        ((), {"SEAMLINE_GRPC_PORT": "9500"}, "9500"),
+        (("--rest",), {"SEAMLINE_REST_PORT": "9501", "SEAMLINE_SERVER": "serve:8500"}, "9501"),
+        ((), {"SEAMLINE_SERVER": "serve:7500"}, "7500"),
+        (("--rest", "--target", "models:7501"), {}, "7501"),
+    ],
+)
+def test_who_asks_for_a_proof_is_asked_at_the_port_of_its_transport(
+    options: tuple[str, ...], named: dict[str, str], port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`/caller`: that of `--target`, else of the settings."""
+    asked: list[str] = []
+    for name in ("SEAMLINE_GRPC_PORT", "SEAMLINE_REST_PORT", "SEAMLINE_SERVER"):
+        monkeypatch.setenv(name, named.get(name, ""))
+    monkeypatch.setattr(release, "_verdicts", lambda target, _: asked.append(target))
+    monkeypatch.setattr(verify_http, "serve", lambda host, port, ask, ready: ask("10.0.0.7"))
+    CliRunner().invoke(app, ["verify", "--listen", "8700", *options], catch_exceptions=False)
+    assert asked == [f"10.0.0.7:{port}"]
 
 
 def test_a_server_that_does_not_answer_is_told_in_words(offline: World, run: Run) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import threading
 import time
 import urllib.error
@@ -166,6 +167,22 @@ def proven(trained: Trained, tmp_path: Path) -> Iterator[tuple[World, str]]:
     world.stop()
 
 
+def test_servers_are_looked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are cut off cost 3 s, however many they are, and nothing where another listens."""
+    together, never = threading.Barrier(3), threading.Event()
+
+    def listens(server: str) -> bool:
+        together.wait(10)
+        return server == "c:1" or never.wait(10)
+
+    monkeypatch.setattr(fleet, "listens", listens)
+    try:
+        assert fleet.any_listens(["a:1", "b:1", "c:1"])
+    finally:
+        never.set()
+    assert not fleet.any_listens([])
+
+
 def test_verify_asks_each_server(proven: tuple[World, str], run: Callable[..., str]) -> None:
     """One that does not answer as trained is named, exit code 11, and so is one that is not there; over HTTP, too."""
     world, wrong = proven
@@ -246,6 +263,29 @@ def test_a_proof_is_asked_for_once_however_often_somebody_asks(monkeypatch: pyte
     answers.of("")
     answers.of("")
     assert len(asked) == 4
+
+
+def test_a_probe_that_does_not_wait_for_the_answer_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback stands between what is written there; whoever asks next is answered."""
+    asked, gone = threading.Event(), threading.Event()
+
+    def ask(address: str) -> list[Verdict]:
+        asked.set()
+        gone.wait(10)
+        return [Verdict("a:1", MODEL_NAME, 1)]
+
+    def leave() -> None:
+        with socket.create_connection(("127.0.0.1", port)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close says so at once
+            probe.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            asked.wait(10)
+        gone.set()
+
+    port = free_port()
+    with asking(port, "/") as heard:
+        verify_http.serve("127.0.0.1", port, ask, lambda _: threading.Thread(target=leave).start())
+    assert [status for status, _ in heard] == [200]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", None])

@@ -18,6 +18,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from model.metrics import ECE, NE
+from pipeline.background.ports import free_port
 from pipeline.errors import ChecksumError, ContractError, ParityError, ScoreError, ServingError
 from pipeline.release import card, gate, golden
 from pipeline.release.export import Candidate
@@ -37,6 +38,7 @@ from seamline_client.contract import (
     UINT8,
 )
 from tests.release.conftest import Trained
+from tests.waiting import until
 
 
 class ReachedTheServer(Exception):
@@ -91,6 +93,14 @@ def test_a_good_candidate_is_proven_step_by_step_and_published_whole(
 def test_an_executable_that_cannot_be_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match=f"TENSORFLOW_MODEL_SERVER is {tmp_path}"):
         process.program(tmp_path)
+    program = tmp_path / "model_server"
+    program.write_text("for another kind of machine")
+    program.chmod(0o755)
+    with pytest.raises(ServingError, match=f"^{program}: no server can be started: Exec format error$"):
+        process.start((str(program),), (), tmp_path / "server.log", free_port(), free_port())
+    with process.throw_away((str(program),), tmp_path, MODEL_NAME, tmp_path / "server.log") as server:
+        until(server.ended)
+    assert (tmp_path / "server.log").read_text() == f"{program}: Exec format error\n"
 
 
 def test_the_card_has_what_was_measured_and_nothing_else(trained: Trained, candidate: Candidate) -> None:

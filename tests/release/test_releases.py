@@ -210,7 +210,7 @@ def test_before_anything_is_published_or_promoted_every_command_says_so(tmp_path
     [
         (models_config.CONFIG, "not a config", r"models.config: cannot be read.*Delete it and promote"),
         (models_config.CONFIG, OLD.format("").replace("keypoints", "other"), r"models.config: cannot be read"),
-        (history.FILE, '{"what": "promote"}\n', r"history.jsonl: line 1 cannot be read.*Put the file back"),
+        (history.FILE, '{"what": "promote"}\n', r"history.jsonl: line 1 cannot be read.*Restore the file"),
         (history.FILE, "{\n", r"history.jsonl: line 1 cannot be read"),
         (history.OLD_FILE, '{"version": 1}\n', r"promotions.jsonl: line 1 cannot be read"),
     ],

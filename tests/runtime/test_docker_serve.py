@@ -24,9 +24,11 @@ HERE = "python:slim tensorflow/serving:2.15.1"
         (["serve", "--nonsense"], 2, "--nonsense"),
         (["serve", "--gateway", "--share=150"], 2, "'150' is no whole number from 0 to 100"),
         (["serve", "--gateway", "--share", "ten"], 2, "'ten' is no whole number from 0 to 100"),
-        (["serve", "--share=10"], 6, "A share of the requests needs the gateway"),
+        (["serve", "--share=10"], 6, "--share (SHARE) needs --gateway"),
         (["status", "--nonsense"], 2, "--nonsense"),
         (["stop", "--nonsense"], 2, "--nonsense"),
+        (["logs"], 6, "No server was started here. `make serve` starts one."),
+        (["push", "there"], 2, "No container does push. If it is a stage, --runtime local does it."),
     ],
 )
 def test_options_are_read_before_anything_is_started_or_ended(
@@ -56,6 +58,13 @@ def test_a_share_for_a_canary_that_is_not_there_starts_nothing(machine: Machine)
     assert " up " not in machine.asked
 
 
+def test_a_version_that_was_held_is_not_said_to_be_missing(machine: Machine) -> None:
+    """After `make export HOLD=1` there is one, which nobody promoted: that is what is said, and starts nothing."""
+    machine.has(images=HERE, run="exit 0")
+    assert "No version was promoted, so there is nothing to serve." in machine.launch("docker", "serve", code=6)
+    assert " up " not in machine.asked
+
+
 @pytest.mark.parametrize("to", [None, "a folder/picture.png", "-"])
 def test_the_demos_picture_goes_where_it_was_asked_for(
     to: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -70,6 +79,17 @@ def test_the_demos_picture_goes_where_it_was_asked_for(
         assert capsys.readouterr().out == ""
     else:
         assert Path(to or "var/demo.png").read_bytes() == b"picture"
+
+
+def test_status_says_what_else_runs_where_no_server_does(machine: Machine) -> None:
+    """As locally: a gateway before nothing is what an alert sends people to look for."""
+    runs = '*"--status running gateway"*) echo 0123456789abcdef ;; *"port gateway 8443"*) echo 127.0.0.1:8443 ;;'
+    machine.has(images=HERE, also=runs)
+    said = machine.launch("docker", "status", code=6).splitlines()
+    assert said[-2:] == [
+        "  gateway  https://127.0.0.1:8443, container 0123456789ab",
+        "Error: No server is running. `make serve` starts one.",
+    ]
 
 
 def test_stop_ends_what_is_not_running(machine: Machine) -> None:

@@ -41,6 +41,18 @@ def test_clean_deletes_all_that_was_made(project: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "There is nothing to delete.\n"
 
 
+def test_clean_deletes_nothing_where_what_runs_cannot_be_ended(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server whose record is gone would be found by nobody. Without a `.venv` that works there is a way, too."""
+    venv.PYTHON.parent.mkdir()
+    venv.PYTHON.write_text("#!/bin/sh\nexit 5\n")
+    venv.PYTHON.chmod(0o755)
+    assert local_stages.run("clean", []) == 5
+    assert (project / "var" / "runs" / "checkpoint").is_file()
+    assert f"delete {project / '.venv'} and ask again" in capsys.readouterr().err
+
+
 def test_clean_acts_where_the_stages_act(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a SEAMLINE_HOME of its own: runs in `var` stay, and so do things of others in that folder."""
     home = project / "elsewhere"

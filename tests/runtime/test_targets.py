@@ -43,6 +43,7 @@ def test_one_of_several_targets_takes_a_variable() -> None:
     assert "launch --runtime 'local' serve" in make(
         "-n", "train", "export", "serve", "PRESET=tiny", "RUNTIME=local", "SEAMLINE_GRPC_PORT=1"
     )
+    assert targets.complaint(["promote"], ["VERSION", "SEAMLINE_SERVER"]) == ""
 
 
 @pytest.mark.parametrize("folder", ['it\'s a "folder" with $HOME, 100 % #1', "~", "-x"])

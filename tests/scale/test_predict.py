@@ -96,7 +96,7 @@ def test_what_photos_are_meant(photos: Path, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "twice").write_text("a\nb\na\n")
     (tmp_path / "empty").touch()
     for name, reason in (
-        ("twice", "a is in it 2 times"),
+        ("twice", "names a 2 times; name each photo once"),
         ("empty", "no photo in it"),
         ("none", "No such file.*a list"),
     ):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -78,12 +79,12 @@ def state(world: World, version: int) -> State:
 def test_golden_requests_before_a_version_answers(pulled: World) -> None:
     """One that answers as trained takes the place of another; one that does not never answers to a name that anybody
     calls, and what answered before goes on."""
-    served: list[models_config.Serving] = []
+    served: list[tuple[models_config.Serving, int | None]] = []
     write = models_config.write
 
-    def record(store: ModelStore, serving: models_config.Serving) -> None:
-        served.append(serving)
-        write(store, serving)
+    def record(store: ModelStore, serving: models_config.Serving, *, trial: int | None = None) -> None:
+        served.append((serving, trial))
+        write(store, serving, trial=trial)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(models_config, "write", record)
@@ -94,10 +95,20 @@ def test_golden_requests_before_a_version_answers(pulled: World) -> None:
         with pytest.raises(ParityError, match=r"Version 3, asked as keypoints-trial: .* pred_x_ratio differs"):
             moving.move(pulled.releases, state(pulled, 3))
     Serving = models_config.Serving
-    assert served == [Serving(1, None, 2), Serving(2), Serving(2, None, 3), Serving(2)]
+    assert served == [(Serving(1), 2), (Serving(2), None), (Serving(2), 3), (Serving(2), None)]
     with pulled.client("grpc") as client:
         replay(Golden.load(pulled.store.folder / "2"), client, version=2)
     pulled.releases.confirm()
+
+
+def test_whoever_ends_it_ends_the_trial(pulled: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM or Ctrl-C in the middle of a golden request: what answered before goes on, and nothing is on trial."""
+    before = models_config.path(pulled.store).read_text()
+    for ended in (SystemExit(0), KeyboardInterrupt()):
+        monkeypatch.setattr(moving, "verify", Mock(side_effect=ended))
+        with pytest.raises(type(ended)):
+            moving.move(pulled.releases, state(pulled, 2))
+        assert models_config.path(pulled.store).read_text() == before
 
 
 class Loop:
@@ -122,7 +133,7 @@ def test_an_outage(bucket: Bucket, publisher: Publisher, tmp_path: Path) -> None
     """Is one line when it begins and one when it ends, however long; then the loop goes on. SIGTERM ends it well."""
     loop = Loop(bucket, tmp_path / "machine")
     try:
-        loop.says("nothing was pushed there yet")
+        loop.says("nothing has been pushed there yet")
         publisher.publish()
         publisher.push()
         loop.says("version 1 answers from the next start on")
@@ -138,7 +149,7 @@ def test_an_outage(bucket: Bucket, publisher: Publisher, tmp_path: Path) -> None
         loop.process.send_signal(signal.SIGTERM)
         code = loop.process.wait(60)
     assert code == 0
-    kinds = ["nothing was pushed", "answers again", "Version 1 arrived", "version 1 answers", "rclone cat"]
+    kinds = ["nothing has been pushed", "answers again", "Version 1 arrived", "version 1 answers", "rclone cat"]
     kinds += ["answers again", "Version 2 arrived", "version 2 answers"]
     lines = [line for line in lines if "answers at" not in line]
     assert len([line for line in lines if "rclone cat" in line]) == 1, lines

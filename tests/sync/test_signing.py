@@ -12,9 +12,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from pipeline.errors import PipelineError, SignatureError
+from pipeline.errors import PipelineError, ServingError, SignatureError, StoreError
 from pipeline.release import envelopes, signing
-from pipeline.release.store import CHECKSUMS, SIGNATURE, write_checksums
+from pipeline.release.store import CHECKSUMS, SIGNATURE, verify_checksums, write_checksums
 from pipeline.runtime import docker_stages
 from pipeline.runtime.compose import Compose
 from pipeline.sync.remote import Remote
@@ -65,6 +65,24 @@ def test_signed_versions_arrive(share: Remote, publisher: Publisher, key: Path, 
     assert machine.pull() == []
 
 
+def test_a_signature_in_the_making_is_no_file_of_the_version(
+    publisher: Publisher, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill would leave it there, where nothing but what was published may be; the next who stages sweeps it away."""
+    version = publisher.publish()
+    seen: list[Path] = []
+
+    def killed(_: int) -> None:
+        seen.extend(publisher.store.base.glob("model.sig.partial-*"))
+        verify_checksums(version.folder)
+        raise OSError
+
+    monkeypatch.setattr("os.fsync", killed)
+    with pytest.raises(StoreError), publisher.store.locked(wait=True):
+        signing.sign(version, key)
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize(
     ("case", "said"),
     [
@@ -74,11 +92,11 @@ def test_signed_versions_arrive(share: Remote, publisher: Publisher, key: Path, 
         ("lost checksums", r"SHA256SUMS: missing, though it is listed in the signature"),
         ("swapped number", r"was signed as version 1, and is here as version 2"),
         ("replayed signature", r"was signed as version 1, and is here as version 2"),
-        ("no signature", r"is not signed, and only what one of .*trusted signed counts here"),
-        ("another's key", r"model\.sig: was signed by none of .*trusted, or was changed since"),
-        ("another's list", r"serving\.json: was signed by none of .*trusted, or was changed since"),
+        ("no signature", r"is not signed, and this machine takes only what a key in .*trusted has signed"),
+        ("another's key", r"model\.sig: no key in .*trusted made this signature, or the file was changed"),
+        ("another's list", r"serving\.json: no key in .*trusted made this signature, or the file was changed"),
         ("no list", r"serving\.json: is not signed"),
-        ("changed list", r"serving\.json: was signed by none of"),
+        ("changed list", r"serving\.json: no key in"),
         ("not a signature", r"model\.sig: cannot be read"),
     ],
 )
@@ -145,6 +163,17 @@ def test_a_server_starts_with_what_is_signed(publisher: Publisher, key: Path, tr
     assert "names no keys" in seamline.pipeline("signed", code=1)
 
 
+def test_nothing_promoted_is_nothing_proven(publisher: Publisher, trusted: Path, tmp_path: Path) -> None:
+    """A check that found nothing to check has not passed: `signed` ends with 6, in an empty store too."""
+    with pytest.raises(ServingError, match="no version was promoted"):
+        signing.check_serving(publisher.releases, trusted)
+    publisher.publish()
+    publisher.releases.config().unlink()
+    seamline = Seamline(tmp_path / "publisher")
+    seamline.environment["SEAMLINE_TRUSTED_KEYS"] = str(trusted)
+    assert "no version was promoted" in seamline.pipeline("signed", code=6)
+
+
 def test_in_docker_too(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container with the store and the keys is asked first; where it refuses, the server's is not started."""
     asked: list[str] = []
@@ -184,6 +213,9 @@ def test_a_pair_of_keys_is_made_once(tmp_path: Path) -> None:
     assert "SEAMLINE_TRUSTED_KEYS" in seamline.pipeline("signing-key", "--to", str(tmp_path / "key"))
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0
     assert "is there already" in seamline.pipeline("signing-key", "--to", str(tmp_path / "key"), code=1)
+    (tmp_path / "other.pub").touch()
+    assert "other.pub: is there already" in seamline.pipeline("signing-key", "--to", str(tmp_path / "other"), code=1)
+    assert not (tmp_path / "other").exists()  # half a pair, which would stand in the way of the next one
     for name in ("key.pub", "nothing"):
         with pytest.raises(PipelineError, match="no key that can sign"):
             envelopes.seal(b"", "text", tmp_path / name)

@@ -152,6 +152,26 @@ def test_one_push_at_a_time(bucket: Bucket, publisher: Publisher) -> None:
         publisher.push()
 
 
+def test_retired_while_it_was_pushed(bucket: Bucket, publisher: Publisher, machine: Machine) -> None:
+    """A version of which nobody knows how much arrived is not named; if it is the one that answers, nothing is."""
+    for _ in range(3):
+        publisher.publish()
+    upload, retired = Remote.upload, iter((1, None, 3, None))
+
+    def and_retire(remote: Remote, *arguments: str) -> None:
+        if number := next(retired):
+            publisher.store.remove(number)
+        upload(remote, *arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Remote, "upload", and_retire)
+        assert publisher.push().versions == (2, 3)
+        with pytest.raises(BusyError, match="Version 3 was retired while it was pushed"):
+            publisher.push()
+    machine.pull()
+    assert machine.whole() == [2, 3]
+
+
 def test_the_past_is_not_believed(bucket: Bucket, publisher: Publisher, machine: Machine) -> None:
     """Whoever puts an older word back where the newest was changes nothing on a machine that has heard the newer."""
     publisher.publish()
@@ -162,7 +182,7 @@ def test_the_past_is_not_believed(bucket: Bucket, publisher: Publisher, machine:
     publisher.push()
     machine.pull()
     file.write_bytes(old)
-    with pytest.raises(RemoteError, match="not believed"):
+    with pytest.raises(RemoteError, match="older than the one that was pulled last"):
         machine.pull()
     assert machine.releases.names().version == 2
     publisher.push()
@@ -180,8 +200,8 @@ def test_an_empty_name(where: str) -> None:
     ("where", "said"),
     [
         ("nowhere:folder", "didn't find section in config file"),
-        ("s3://bucket/elsewhere", "nothing was pushed there yet"),
-        ("s3://no-such-bucket/x", "nothing was pushed there yet"),
+        ("s3://bucket/elsewhere", "nothing has been pushed there yet"),
+        ("s3://no-such-bucket/x", "nothing has been pushed there yet"),
     ],
 )
 def test_where_nothing_is(bucket: Bucket, machine: Machine, where: str, said: str) -> None:

@@ -18,7 +18,7 @@ def test_a_damaged_record_of_the_best_is_named(tmp_path: Path) -> None:
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "best.json").write_text('{"prefix": "model')
     with pytest.raises(TrainingError, match=r"best.json: damaged"):
-        best(tmp_path)
+        BestSoFar(tmp_path)
 
 
 def test_the_best_is_the_lowest_ne_and_survives_a_restart(tiny_run: TinyRun, tmp_path: Path) -> None:
@@ -34,6 +34,17 @@ def test_the_best_is_the_lowest_ne_and_survives_a_restart(tiny_run: TinyRun, tmp
     assert (record.evaluated, record.waited) == (12, 2)
     assert record.checkpoint
     assert (record.checkpoint.step, record.checkpoint.ne) == (6, 5.0)
+    assert {path.stem for path in (run / "best").glob("*ckpt*")} == {"model.ckpt-6"}
+
+
+def test_the_best_stays_while_it_is_read(run: Path) -> None:
+    """An export goes on with it, though training finds a better one meanwhile; then it goes."""
+    BestSoFar(run).consider(str(run / "model.ckpt-3"), 3, {"ne": 9.0})
+    with best(run) as read:
+        BestSoFar(run).consider(str(run / "model.ckpt-6"), 6, {"ne": 5.0})
+        assert read
+        assert step_at(read.prefix, run) == 3
+    assert BestSoFar(run).consider(str(run / "model.ckpt-6"), 7, {"ne": 5.0})
     assert {path.stem for path in (run / "best").glob("*ckpt*")} == {"model.ckpt-6"}
 
 

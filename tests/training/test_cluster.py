@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.background.ports import free_port
 from pipeline.training import preset_file
-from pipeline.training.checkpoints import best, step_of
+from pipeline.training.checkpoints import BestSoFar, step_of
 from pipeline.training.runs import Run, latest_run
 from pipeline.training.train import train
 from tests.homes import ROOT, TinyRun
@@ -155,7 +155,7 @@ def test_two_that_train_are_as_good_as_one(tiny_run: TinyRun, tmp_path: Path) ->
     assert re.search(r"Best checkpoint: step \d+, NE .*\nReport: .*report.html$", said["evaluator"].strip())
     assert step_of(run.folder) == STEPS
     assert {path.name for path in run.folder.iterdir()}.isdisjoint({"held", "tmp_worker_0"})
-    together = best(run.folder)
+    together = BestSoFar(run.folder).checkpoint
     assert together
     assert together.step == STEPS
     alone = train(Run(tmp_path / "alone", tiny_run.dataset, preset_file.load(settings)))

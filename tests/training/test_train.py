@@ -20,7 +20,7 @@ import pytest
 from pipeline.data.records import Dataset, load
 from pipeline.errors import DataError, ExportError, TrainingError
 from pipeline.release.export import export
-from pipeline.training.checkpoints import best, step_of
+from pipeline.training.checkpoints import BestSoFar, step_of
 from pipeline.training.presets import Preset, choose, tiny
 from pipeline.training.runs import Run, latest_run
 from pipeline.training.train import Interrupted, train
@@ -67,7 +67,7 @@ def test_a_run_that_is_stopped_goes_on_to_where_it_would_have_ended(
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    reached, before = step_of(run.folder), best(run.folder)
+    reached, before = step_of(run.folder), BestSoFar(run.folder).checkpoint
     assert 3 <= reached < STEPS
     assert f"Stopped at step {reached} of {STEPS}. A checkpoint was saved" in said
     assert "Traceback" not in said
@@ -77,7 +77,7 @@ def test_a_run_that_is_stopped_goes_on_to_where_it_would_have_ended(
     assert before
     assert after.ne <= before.ne
     assert Path(f"{after.prefix}.index").is_file()
-    assert train(run) == after == best(run.folder)
+    assert train(run) == after == BestSoFar(run.folder).checkpoint
     assert f"Nothing left to do: {run.folder} is at step {STEPS} of {STEPS}" in capsys.readouterr().out
 
 
@@ -109,7 +109,7 @@ def test_a_second_sigterm_ends_it_at_once(tiny_run: TinyRun, tmp_path: Path) -> 
     assert process.returncode == -signal.SIGTERM
     run = latest_run(tmp_path / "home" / "runs")
     assert 3 <= step_of(run.folder) < STEPS
-    assert train(run) == best(run.folder)
+    assert train(run) == BestSoFar(run.folder).checkpoint
     assert step_of(run.folder) == STEPS
 
 

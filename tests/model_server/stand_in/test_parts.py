@@ -116,6 +116,17 @@ def test_a_swap_keeps_two_in_memory_and_closes_after_the_last_lease(
     assert loader.most_at_once == 2
 
 
+def test_a_version_that_cannot_be_closed_holds_up_no_other(life: Lifecycle, loader: Loader, tmp_path: Path) -> None:
+    """It is gone all the same, and what comes after it is loaded."""
+    (tmp_path / "1").mkdir()
+    life.reload(config(tmp_path))
+    loader.loaded[1].close.side_effect = RuntimeError("no")
+    (tmp_path / "2").mkdir()
+    until(lambda: states(life) == {1: State.END, 2: State.AVAILABLE})
+    (tmp_path / "3").mkdir()
+    until(lambda: states(life).get(3) is State.AVAILABLE)
+
+
 def test_retries_then_end_then_again_when_it_comes_back(life: Lifecycle, loader: Loader, tmp_path: Path) -> None:
     """A load is tried as often as configured; after that only when the version was taken away and put back."""
     loader.broken.add(2)
