@@ -29,8 +29,8 @@ def best(said: str) -> float:
 
 
 def has_a_checkpoint(home: Home) -> Callable[[psutil.Process], bool]:
-    """For `when`: true once training has saved one."""
-    return lambda _: any(home.folder.glob("runs/*/model.ckpt-3.index"))
+    """For `when`: true once training has saved that of step 3."""
+    return lambda _: any("ckpt-3" in path.read_text() for path in home.folder.glob("runs/*/checkpoint"))
 
 
 def proof_has_begun(export: psutil.Process) -> bool:
@@ -80,22 +80,25 @@ def test_an_export_that_is_killed_leaves_whole_versions_and_no_server(made: Made
 def test_the_whole_job_killed_at_random_moments_ends_where_it_would_have(
     made: Made, tmp_path: Path, soak: bool
 ) -> None:
-    """Train, export and publish, SIGKILL at the first checkpoint and then at a seeded moment: the step, the NE and the
-    store in the end are those of the same job undisturbed.
+    """Train, export and publish, SIGKILL at a checkpoint and then at a seeded moment: it goes on from there to the last
+    step, with other draws of the photos and no higher NE than at the checkpoint, and the store is whole in the end.
     """
+    first = float(re.findall(r"Step 3: NE ([\d.]+) %", made.said)[0])
     chance = random.Random(10)
     for round_ in range(20 if soak else 1):
         home = Home(made.home).with_copies(tmp_path / f"home{round_}", "data")
         assert home.run(TRAIN, when=has_a_checkpoint(home)).killed
         moment = after(chance.uniform(0, made.seconds))
-        if not home.run(TRAIN, when=moment).killed:
+        again = home.run(TRAIN, when=moment)
+        assert again.killed or "Going on from step 3 of" in again.said
+        if not again.killed:
             home.run(EXPORT, when=moment)
         old = versions(home.store)
         ended = home.run(TRAIN)
         assert ended.code == 0, ended.said
         run = latest_run(home.folder / "runs")
         assert step_of(run.folder) == run.preset.steps
-        assert best(ended.said) == pytest.approx(best(made.said), abs=NOISE)
+        assert best(ended.said) <= first + NOISE
         assert home.run(EXPORT).code == 0
         assert len(versions(home.store)) == len(old) + 1
         assert beside(home.store) == beside(Home(made.home).store)
