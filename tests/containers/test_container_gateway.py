@@ -49,7 +49,7 @@ def test_the_gateway_lets_in_who_has_a_token(job: Job, gateway: str, photo: Path
     assert token not in log
     job.make("canary", "VERSION=1")
     assert "Started the gateway" in job.make("serve", "GATEWAY=1", "SHARE=50")
-    assert "ends that first" in job.launch("canary", "--end", code=6)
+    assert "without SHARE first" in job.launch("canary", "--end", code=6)
     job.make("serve", "GATEWAY=1")
     job.make("canary", "END=1")
     assert "needs a canary" in job.launch("serve", "--gateway", "--share", "50", code=6)

@@ -58,14 +58,14 @@ def test_a_worker_that_is_killed_costs_time_only(
     """In the middle of a job: the other one does the rest, and the set is what one machine makes of the photos."""
     photos = tmp_path / "copies"
     copies(garments_folder, photos, 400)
-    records = home.folder / "data" / "records"
+    records, shards = home.folder / "data" / "records", ".copies.partial-*/*.tfrecord"
     process = home.start("data", "--data", str(photos), "--spark", two_workers.url)
     try:
-        until(lambda: len(list(records.glob(".copies-*/*.tfrecord"))) >= 2 or process.poll() is not None, JOB_SECONDS)
+        until(lambda: len(list(records.glob(shards))) >= 2 or process.poll() is not None, JOB_SECONDS)
         assert process.poll() is None, process.communicate()
         two_workers.workers[1].send_signal(signal.SIGKILL)
         assert process.poll() is None
-        written = len(list(records.glob(".copies-*/*.tfrecord")))
+        written = len(list(records.glob(shards)))
         out, err = process.communicate(timeout=JOB_SECONDS)
     finally:
         process.kill()
