@@ -32,7 +32,7 @@ class GrpcServer:
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # or a second server could silently share the port
         ]
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="grpc")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"grpc-{flags.port}")
         calls = max(threads - 1, 1)  # one of the real server's threads always waits for the next call
         self._server = grpc.server(self._pool, options=options, maximum_concurrent_rpcs=calls)
         kind = CrashingPredictionService if flags.official_crashes else PredictionService
